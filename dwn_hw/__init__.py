@@ -1,0 +1,52 @@
+"""dwn-hw: from a trained multiplication-free network to Verilog that is proven equal to it.
+
+The public API. Names are resolved when they are first used, so that ``import dwn_hw`` is quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dwn_hw.api import export, freeze, load, predict, save, synth, verify
+    from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError
+    from dwn_hw.exporter import Options
+
+_HOME = {
+    "DwnHwError": "errors",
+    "InputError": "errors",
+    "Mismatch": "errors",
+    "Options": "exporter",
+    "ToolError": "errors",
+    "export": "api",
+    "freeze": "api",
+    "load": "api",
+    "predict": "api",
+    "save": "api",
+    "synth": "api",
+    "verify": "api",
+}
+
+__all__ = [
+    "DwnHwError",
+    "InputError",
+    "Mismatch",
+    "Options",
+    "ToolError",
+    "export",
+    "freeze",
+    "load",
+    "predict",
+    "save",
+    "synth",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'dwn_hw' has no attribute {name!r}")
+    return getattr(import_module(f"dwn_hw.{_HOME[name]}"), name)

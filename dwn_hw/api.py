@@ -1,0 +1,87 @@
+"""The Python API: what the commands do, as functions. ``import dwn_hw`` gives all of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, serialize, synthesis, verifier
+from dwn_hw.trained import TrainedDwn
+
+save = checkpoints.save
+load = checkpoints.load
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+
+def freeze(
+    model: Any,
+    *,
+    thermometer: Any = None,
+    scaler: Any = None,
+    input_format: str | None = None,
+    x: npt.NDArray[Any] | None = None,
+) -> ir.Network:
+    """The network of integers and truth tables that equals ``model`` for every code of its port.
+
+    ``model``: what :func:`load` gives, or a live ``nn.Sequential`` of DWN layers with its ``thermometer`` (unless that stands
+    first in it) and ``scaler``. ``input_format``: what the port carries (``u8/255``); else it is read off ``x``, samples in the
+    user's own units, or off the thresholds. Raises CheckpointError with every reason why it cannot be.
+    """
+    trained = _trained(model, thermometer, scaler)
+    samples = None if x is None else data.Samples(np.asarray(x), None, None, "x")
+    return exporter.plan(trained, exporter.Options(input_format=input_format), samples).network
+
+
+def export(
+    model: Any,
+    out: PathLike,
+    *,
+    thermometer: Any = None,
+    scaler: Any = None,
+    x: npt.NDArray[Any] | None = None,
+    y: npt.NDArray[Any] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Write an export directory and return its report: ``dwn-hw export``.
+
+    ``model``, ``thermometer``, ``scaler``: as for :func:`freeze`. ``x``, ``y``: samples in the user's own units and their
+    classes. ``options``: those of :class:`dwn_hw.Options`.
+    """
+    samples = None if x is None else data.Samples(np.asarray(x), None, None if y is None else np.asarray(y), "x")
+    return exporter.export(_trained(model, thermometer, scaler), Path(out), exporter.Options(**options), samples)
+
+
+def verify(
+    directory: PathLike,
+    *,
+    x: npt.NDArray[Any] | None = None,
+    simulator: str = "verilator",
+    vectors: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare every node of an export's Verilog with its network, exactly: ``dwn-hw verify``. Raises Mismatch."""
+    samples = None if x is None else data.Samples(np.asarray(x), None, None, "x")
+    return verifier.verify(Path(directory), simulator=simulator, random=vectors, seed=seed, samples=samples)
+
+
+def predict(directory: PathLike, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(classes (samples,), scores (samples, classes)) of an export for ``x`` in the user's own units, bit for bit."""
+    network = serialize.load(Path(directory) / "network.safetensors")
+    _, (_, scores, y) = prediction.predict(network, data.Samples(np.asarray(x), None, None, "x"))
+    return y, scores
+
+
+def synth(directory: PathLike, target: str = "xc7") -> dict[str, Any]:
+    """LUTs, flip-flops and carries of an export, by part, beside the estimate: ``dwn-hw synth``."""
+    return synthesis.synth(Path(directory), target)
+
+
+def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn:
+    if isinstance(model, TrainedDwn):
+        return model
+    return extract.extract_modules(model, thermometer, scaler)

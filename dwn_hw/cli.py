@@ -1,0 +1,310 @@
+"""The command line: a thin skin over the Python API.
+
+Exit status 0 good, 1 mismatch or failed tool, 2 unusable input. Human text and progress go to standard error; with
+``--json`` standard output holds exactly one JSON document, errors included.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dwn_hw import __version__
+from dwn_hw.errors import DwnHwError, InputError
+
+Report = dict[str, Any]
+
+
+class Screen:
+    """Where a command speaks: progress and text on standard error, one JSON document on standard output."""
+
+    def __init__(self, as_json: bool, quiet: bool) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self.console = Console(stderr=True, highlight=False)
+        self._status: Any = None
+        self._started = time.monotonic()
+
+    def progress(self, text: str) -> None:
+        """What is being done now: a spinner on a terminal, a line elsewhere."""
+        if self.quiet:
+            return
+        if not self.console.is_terminal:
+            self.console.print(f"[{time.monotonic() - self._started:5.1f} s] {text}", markup=False)
+        elif self._status is None:
+            self._status = self.console.status(text)
+            self._status.start()
+        else:
+            self._status.update(text)
+
+    def stop(self) -> None:
+        """End the spinner."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def say(self, *lines: object) -> None:
+        """The result for a person."""
+        self.stop()
+        if not self.quiet:
+            for line in lines:
+                self.console.print(line, markup=False, soft_wrap=True)
+
+    def show(self, table: Table) -> None:
+        """A table for a person."""
+        self.stop()
+        if not self.quiet:
+            self.console.print(table)
+
+    def result(self, report: Report) -> None:
+        """The result for a machine."""
+        if self.as_json:
+            click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+def command(function: Callable[..., int | None]) -> Callable[..., None]:
+    """What all commands share: ``--json``, ``--quiet``, ``--debug``, and errors as messages with an exit status."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+    @click.option("--quiet", is_flag=True, help="No text and no progress on standard error.")
+    @click.option("--debug", is_flag=True, help="Show where an error was raised.")
+    @functools.wraps(function)
+    def wrapper(as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
+        screen = Screen(as_json, quiet)
+        try:
+            status = function(screen, **arguments) or 0
+        except DwnHwError as error:
+            screen.stop()
+            if debug:
+                raise
+            _report_error(screen, error)
+            status = error.exit_code
+        finally:
+            screen.stop()
+        sys.exit(status)
+
+    return wrapper
+
+
+def _report_error(screen: Screen, error: DwnHwError) -> None:
+    for line in str(error).splitlines():
+        mark = "" if line.startswith(" ") else "error: "
+        Console(stderr=True, highlight=False).print(mark + line, markup=False, soft_wrap=True)
+    found: Report = {"kind": type(error).__name__, "message": str(error)}
+    if isinstance(error, InputError):
+        found["problems"] = [
+            {"thing": p.thing, "rule": p.rule, "got": p.got, "remedy": p.remedy} for p in error.problems
+        ]
+    screen.result({"error": found})
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dwn-hw")
+def main() -> None:
+    """From a trained multiplication-free network to Verilog that is proven equal to it."""
+
+
+_directory = click.argument("directory", type=click.Path(path_type=Path))
+
+
+def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that decide what hardware a model becomes."""
+    options = (
+        click.argument("model", type=click.Path(path_type=Path)),
+        click.option(
+            "--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz): sets the input grid."
+        ),
+        click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
+        click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
+        click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
+        click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
+        click.option("--shell", type=click.Choice(["stream", "none"]), default="stream", show_default=True),
+        click.option(
+            "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
+        ),
+        click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
+        click.option("--seed", type=int, default=0, show_default=True, help="For the vectors that are compared."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _options(arguments: dict[str, Any]) -> Any:
+    from dwn_hw.exporter import Options
+
+    use_scaler = not arguments.pop("no_scaler")
+    return Options(use_scaler=use_scaler, **arguments)
+
+
+def _samples(path: Path | None) -> Any:
+    from dwn_hw import data
+
+    return None if path is None else data.load(path)
+
+
+@main.command()
+@_model_options
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The export directory to write.")
+@command
+def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arguments: Any) -> None:
+    """Freeze MODEL and write its Verilog, interface, vectors and report."""
+    from dwn_hw import checkpoints, exporter
+
+    options, samples = _options(arguments), _samples(data_file)
+    exporter.check_out(out)
+    screen.progress("reading the model")
+    report = exporter.export(checkpoints.load(model), out, options, samples, screen.progress)
+    _say_plan(screen, report)
+    screen.say(f"wrote {out}", f"next: dwn-hw verify {out}")
+    screen.result(report | {"out": str(out)})
+
+
+@main.command()
+@_model_options
+@command
+def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any) -> None:
+    """Say everything that is wrong with MODEL at once, or what would be built. Writes nothing."""
+    from dwn_hw import checkpoints, exporter
+
+    options, samples = _options(arguments), _samples(data_file)
+    screen.progress("reading the model")
+    report = exporter.plan(checkpoints.load(model), options, samples, screen.progress).report
+    _say_plan(screen, report)
+    screen.result(report)
+
+
+def _say_plan(screen: Screen, report: Report) -> None:
+    screen.say(*report["network"], "")
+    screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
+    checked = report["checked"]
+    screen.say(f"checked    {checked['encoder_bits']} encoder bits equal to the model's own comparisons")
+    reference = f"{checked['group_sums']} group sums equal to {checked['reference']}"
+    screen.say(f"           {reference if checked['group_sums'] else checked['reference'] + ': sums not compared'}")
+    if report["data"]:
+        screen.say(
+            "data       " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report["data"].items())
+        )
+    luts = sum(part["lut"] for part in report["estimate"].values())
+    screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {luts} LUT6")
+
+
+@main.command()
+@_directory
+@click.option("--simulator", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
+@click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz) to run as well.")
+@click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@command
+def verify(screen: Screen, directory: Path, simulator: str, data_file: Path | None, vectors: int, seed: int) -> None:
+    """Simulate the Verilog of an export and compare every node with the network, exactly."""
+    from dwn_hw import verifier
+
+    report = verifier.verify(
+        directory,
+        simulator=simulator,
+        random=vectors,
+        seed=seed,
+        samples=_samples(data_file),
+        progress=screen.progress,
+    )
+    _say_verified(screen, report)
+    screen.result(report)
+
+
+def _say_verified(screen: Screen, report: Report) -> None:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
+    screen.say(
+        f"EQUAL      {report['vectors']} vectors ({kinds}), {report['node_values']} values of {report['nodes']} nodes",
+        f"           in {report['simulator']}: {', '.join(name.replace('_', ' ') for name in report['phases'])}",
+    )
+
+
+@main.command()
+@_directory
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write y, scores and codes to this .npz.")
+@command
+def predict(screen: Screen, directory: Path, samples: Path, out: Path | None) -> None:
+    """Emulate an export on SAMPLES (.npz), bit for bit and fast."""
+    from dwn_hw import data, prediction, serialize
+
+    network = serialize.load(directory / "network.safetensors")
+    loaded = data.load(samples)
+    screen.progress(f"predicting {len(loaded)} samples")
+    report, arrays = prediction.predict(network, loaded)
+    if out is not None:
+        data.save_predictions(out, network, *arrays)
+    screen.say(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report.items() if key != "classes"))
+    if out is None and report.get("classes"):
+        screen.say("first      " + " ".join(map(str, report["classes"])))
+    screen.result(report | ({"out": str(out)} if out else {}))
+
+
+@main.command()
+@_directory
+@click.option("--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True)
+@command
+def synth(screen: Screen, directory: Path, target: str) -> None:
+    """Count the LUTs, flip-flops and carries of an export, by part, beside the estimate."""
+    from dwn_hw import synthesis
+
+    screen.progress(f"synthesising for {target}")
+    report = synthesis.synth(directory, target, progress=screen.progress)
+    _show_counts(screen, report)
+    screen.result(report)
+
+
+def _show_counts(screen: Screen, report: Report) -> None:
+    kinds = ("lut", "ff", "carry", "mux", "bram", "dsp")
+    table = Table(title=f"{report['target']}, {report['tool']}: {report['command']}", title_justify="left")
+    for heading in ("part", *kinds, "estimated lut"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    rows = [*report["parts"].items(), ("whole, flattened", report["total"])]
+    estimates = {**report["estimate"]["parts"], "whole, flattened": report["estimate"]["total"]}
+    for name, counts in rows:
+        table.add_row(name, *(str(counts[kind]) for kind in kinds), str(estimates[name]["lut"]))
+    screen.show(table)
+
+
+@main.command()
+@command
+def doctor(screen: Screen) -> int:
+    """Say what is missing on this machine, and the one command that mends it."""
+    from dwn_hw import doctor as physician
+
+    report = physician.report(physician.examine())
+    for found in report["findings"]:
+        state = found["version"] or ("optional" if found["optional"] else "MISSING")
+        remedy = "" if found["version"] else f"   -> {found['remedy']}"
+        screen.say(f"{found['what']:16}{state:24}{found['used_for']}{remedy}")
+    screen.result(report)
+    return 0 if report["complete"] else 1
+
+
+@main.command()
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("digits-demo"), show_default=True)
+@click.option("--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@command
+def demo(screen: Screen, out: Path, target: str, seed: int) -> None:
+    """The whole road on built-in data: train, export, verify, count."""
+    from dwn_hw import demo as show
+
+    report = show.run(out, seed=seed, target=target, progress=screen.progress)
+    trained = report["trained"]
+    screen.say(f"trained    a DWN on the 8x8 digits: {trained['accuracy']:.1%} of {trained['test_images']} test images")
+    _say_plan(screen, report["export"])
+    _say_verified(screen, report["verify"])
+    _show_counts(screen, report["synth"])
+    screen.say("Verilog    " + str(out / "export" / "rtl"), "interface  " + str(out / "export" / "INTERFACE.md"))
+    screen.say("model      " + str(out / "model.pt"), "test data  " + str(out / "digits.npz"))
+    screen.result(report)

@@ -1,0 +1,60 @@
+"""The whole road on built-in data: train a DWN on the 8×8 digits, export it, verify it in Verilator, count its LUTs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dwn_hw import checkpoints, data, digits, exporter, synthesis, toolchain, verifier
+from dwn_hw.errors import ExportError, Problem
+
+Progress = Callable[[str], None]
+
+#: What a demo directory holds; the first is written first, and shows that it is one.
+CONTENT = ("digits.npz", "model.pt", "export")
+
+
+def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = lambda text: None) -> dict[str, Any]:
+    """Do it all in ``out``: ``model.pt``, ``digits.npz`` (the test images), ``export/``. Returns the figures.
+
+    Takes about a minute on two cores. Raises Mismatch when hardware and model differ anywhere.
+    """
+    _check_out(out)
+    # Missing programs are said before the training, not after it.
+    toolchain.verilator()
+    toolchain.yosys()
+    split = digits.load_digits_split(seed)
+    progress("training a DWN on the 8x8 digits")
+    model, thermometer, accuracy = digits.train_digits(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(out / "digits.npz", x=split.x_test, y=split.y_test)
+    names = tuple(str(digit) for digit in range(10))
+    checkpoints.save(model, out / "model.pt", thermometer=thermometer, class_names=names)
+    samples = data.load(out / "digits.npz")
+    exported = exporter.export(
+        checkpoints.load(out / "model.pt"), out / "export", exporter.Options(seed=seed), samples, progress
+    )
+    verified = verifier.verify(out / "export", samples=samples, seed=seed, progress=progress)
+    progress(f"synthesising for {target}")
+    counted = synthesis.synth(out / "export", target, progress=progress)
+    return {
+        "out": str(out),
+        "trained": {"accuracy": accuracy, "test_images": len(samples)},
+        "export": exported,
+        "verify": verified,
+        "synth": counted,
+    }
+
+
+def _check_out(out: Path) -> None:
+    exporter.check_place(out)
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    strange = [name for name in names if name not in CONTENT]
+    if strange or (names and CONTENT[0] not in names):
+        got = f"other content ({', '.join((strange or names)[:5])})"
+        raise ExportError(Problem(str(out), "absent, empty, or an earlier demo", got, "Choose another -o."))
+    if out.is_dir() and (out / "export").exists():
+        exporter.check_out(out / "export")

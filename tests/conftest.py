@@ -1,0 +1,82 @@
+"""Shared fixtures. Tests are grouped by what they need; what is absent is skipped by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from dwn_hw import ir
+
+# The same examples every time, and no clock: a slow machine is not a fault.
+settings.register_profile("tests", derandomize=True, database=None, deadline=None)
+settings.load_profile("tests")
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("DWN_HW_DATA", ROOT.parent / "shared" / "data"))
+
+
+def data_path(name: str) -> Path:
+    """A file or folder of the real data beside the repository, or a skip that names it."""
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"needs the real data {name!r} (looked in {DATA}; set DWN_HW_DATA)")
+    return path
+
+
+@pytest.fixture
+def data():
+    """``data(name)``: path of a piece of the real data, or a skip that names it."""
+    return data_path
+
+
+@pytest.fixture
+def jsc(data):
+    """The folder of the real torch_dwn checkpoint on JSC."""
+    return data("torch_dwn-jsc")
+
+
+@st.composite
+def _networks(draw: st.DrawFn, *, bits: int = 12, last: str = "any") -> ir.Network:
+    """A valid network; sizes are hypothesis' own, so that it shrinks them, the bulk comes from a seed."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    formats = st.builds(ir.Format, st.integers(1, bits), st.booleans())
+    features = draw(st.integers(1, 6))
+    each = draw(st.lists(formats, min_size=features, max_size=features) if draw(st.booleans()) else formats)
+    ports = tuple(each) if isinstance(each, list) else (each,)
+    steps = tuple(draw(st.sampled_from(["1", "1/255", "1/4096", "3", "0.5"])) for _ in ports)
+    source = ir.Input((features,), ports, steps)
+    rows = []
+    for fmt in source.edge.flat_formats():
+        count = draw(st.integers(0, 7))
+        rows.append(tuple(int(t) for t in rng.integers(fmt.low, fmt.high + 2, count)))
+    if not any(rows):
+        rows[0] = (ports[0].high,)
+    nodes: list[ir.Node] = [ir.Thermometer(tuple(rows))]
+    width = sum(map(len, rows))
+    for luts in draw(st.lists(st.integers(1, 12), max_size=3)):
+        sizes = rng.integers(1, 9, luts)
+        wires = tuple(tuple(int(w) for w in rng.integers(0, width, size)) for size in sizes)
+        tables = tuple(int.from_bytes(rng.bytes(32), "little") % (1 << (1 << int(size))) for size in sizes)
+        nodes.append(ir.LutLayer(wires, tables))
+        width = luts
+    end = draw(st.sampled_from(["bits", "sums", "class"])) if last == "any" else last
+    names: tuple[str, ...] = ()
+    if end != "bits":
+        groups = draw(st.integers(1, width))
+        order = tuple(rng.permutation(width).tolist()) if draw(st.booleans()) else ()
+        nodes.append(ir.GroupSum(groups, order, draw(st.sampled_from(["1", "3.33", "0.001"]))))
+    if end == "class":
+        nodes.append(ir.ArgMax())
+        names = tuple(f"klasse µ{i}" for i in range(groups)) if draw(st.booleans()) else ()
+    return ir.Network(source, tuple(nodes), names, (), (("source", "a test"),))
+
+
+@pytest.fixture(scope="session")
+def networks():
+    """``networks(bits=…, last=…)``: a hypothesis strategy of networks of every node, all LUT sizes, ragged."""
+    return _networks

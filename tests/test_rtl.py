@@ -1,0 +1,153 @@
+"""The emitted Verilog as text and to linters: readable names, one LUT a line, clean, the same bytes every time.
+
+Needs yosys (Amaranth's wheel) to emit, Verilator and Icarus to lint.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dwn_hw import cost, rtl, toolchain
+from dwn_hw.errors import OptionError
+from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
+
+SMALL = Network(
+    Input((3,), (Format(9), Format(5, signed=True), Format(4))),
+    (
+        Thermometer(((3, 300), (-2, 0, 7, 0), (0, 16, 8))),
+        LutLayer(((0, 1), (4, 3), (2,), (0, 2, 3, 5, 6, 7, 8, 1), (1, 3, 5)), (0x8, 0x7, 0x1, 3**160 % 2**256, 0xCA)),
+        GroupSum(3),
+        ArgMax(),
+    ),
+)
+
+
+def random_network(seed, features=6, bits=7, luts=(24, 15), groups=4, signed=True):
+    rng = np.random.default_rng(seed)
+    fmt = Format(bits, signed=signed)
+    rows = tuple(tuple(sorted(rng.integers(fmt.low, fmt.high + 2, 3).tolist())) for _ in range(features))
+    nodes, size = [Thermometer(rows)], 3 * features
+    for count in luts:
+        sizes = rng.integers(1, 8, count)
+        wires = tuple(tuple(rng.integers(0, size, n).tolist()) for n in sizes)
+        tables = tuple(int.from_bytes(rng.bytes(max(1, 2**n // 8)), "little") % 2 ** (2**n) for n in sizes.tolist())
+        nodes.append(LutLayer(wires, tables))
+        size = count
+    order = tuple(rng.permutation(size).tolist())
+    return Network(Input((features,), (fmt,)), (*nodes, GroupSum(groups, order), ArgMax()))
+
+
+def emit(network, shell="stream", latency=None, **options):
+    return rtl.to_verilog(network, rtl.plan_pipeline(network, cost.depths(network), latency), shell, **options)
+
+
+def write(tmp_path, files):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    return [str(tmp_path / name) for name in files]
+
+
+def test_model_names_are_in_the_verilog_one_lut_a_line():
+    files = emit(SMALL)
+    encoder, layer = files["dwn_encoder.v"], files["dwn_l0.v"]
+    for name in ("f00_ge_3", "f00_ge_300", "f01_ge_m2", "f01_ge_0", "f01_ge_7", "f02_ge_8"):
+        assert re.search(rf"^  dwn_lut .* lut_{name} \(.*\);$", encoder, re.M), name
+    assert re.findall(r"^  dwn_lut #\(.*\) lut_(\w+) \(.*\);$", layer, re.M) == [f"l0_n00{j}" for j in range(5)]
+    assert re.search(r"dwn_lut #\(\.LUT\(4'h8\), \.WIDTH\(2\)\) lut_l0_n000 \(\.A\(x\[1:0\]\), \.Y\(y\[0\]\)\);", layer)
+
+
+def test_constant_thresholds_cost_no_lut():
+    encoder = emit(SMALL)["dwn_encoder.v"]
+    assert "f02_ge_0" not in encoder
+    assert "f02_ge_16" not in encoder
+
+
+def test_the_header_says_the_interface_and_every_line_is_a_comment():
+    top = emit(SMALL, header="first\n\nsecond")["dwn_top.v"]
+    assert top.startswith("// first\n//\n// second\n\n`default_nettype none\n")
+
+
+@pytest.mark.parametrize("shell", ["stream", "none"])
+@pytest.mark.parametrize("latency", [None, 0, 2])
+@pytest.mark.parametrize("scores", [False, True])
+def test_lint_clean_in_verilator_with_all_warnings(tmp_path, shell, latency, scores):
+    tool = toolchain.verilator()
+    paths = write(tmp_path, emit(SMALL, shell, latency, with_scores=scores))
+    done = subprocess.run(
+        [tool.path, "--lint-only", "-Wall", "--top-module", "dwn_top", *paths],
+        env={**os.environ, **tool.env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if line.startswith("%")]) == (0, [])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_networks_are_lint_clean_in_verilator_and_icarus(tmp_path, seed):
+    tool = toolchain.verilator()
+    paths = write(tmp_path, emit(random_network(seed, signed=bool(seed % 2))))
+    lint = [tool.path, "--lint-only", "-Wall", "--top-module", "dwn_top", *paths]
+    done = subprocess.run(lint, env={**os.environ, **tool.env}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    toolchain.require_programs("iverilog")
+    icarus = ["iverilog", "-Wall", "-g2005", "-s", "dwn_top", "-o", str(tmp_path / "out"), *paths]
+    done = subprocess.run(icarus, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_same_network_gives_the_same_bytes_in_another_process():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_rtl; "
+        "sys.stdout.write(repr(test_rtl.emit(test_rtl.random_network(7))))"
+    )
+    here = os.path.dirname(__file__)  # noqa: PTH120  # an argument for sys.path
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code, here],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert texts == {repr(emit(random_network(7)))}
+
+
+def test_no_path_date_or_tool_version_enters_the_verilog():
+    for text in emit(random_network(1), header="").values():
+        assert not re.search(r"/(tmp|home|root|usr)/|20\d\d-|[Yy]osys 0\.|Generated", text)
+
+
+def test_an_unused_input_stays_a_port():
+    lonely = Network(
+        Input((3,), (Format(4),)), (Thermometer(((), (5,), ())), LutLayer(((0,),), (2,)), GroupSum(1), ArgMax())
+    )
+    top = emit(lonely)["dwn_top.v"]
+    assert "input  wire [11:0] x_payload" in top
+
+
+def test_no_register_has_an_initial_value_and_only_the_valid_bits_are_reset():
+    files = emit(SMALL)
+    assert not any(re.search(r"^\s*(output\s+)?reg\b.*=", text, re.M) for text in files.values())
+    assert "rst" not in files["dwn_core.v"]
+
+
+def test_a_latency_beyond_the_networks_room_is_refused_by_name():
+    with pytest.raises(OptionError, match=r"--latency: 0 \(combinational\) to 4, a register after each of encoder, l0"):
+        rtl.plan_pipeline(SMALL, cost.depths(SMALL), 5)
+    with pytest.raises(OptionError, match="got -1"):
+        rtl.plan_pipeline(SMALL, cost.depths(SMALL), -1)
+
+
+def test_every_module_can_be_read_as_plain_verilog_by_yosys(tmp_path):
+    write(tmp_path, emit(random_network(3)))
+    script = "read_verilog *.v; hierarchy -check -top dwn_top; proc; flatten; check -assert"
+    toolchain.run([*toolchain.yosys(), "-q", "-p", script], name="yosys", cwd=tmp_path, timeout=300)

