@@ -9,17 +9,21 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dwn_hw import __version__
-from dwn_hw.errors import DwnHwError, InputError
+from dwn_hw.errors import DwnHwError, InputError, Problem
 
 Report = dict[str, Any]
 
@@ -38,12 +42,13 @@ class Screen:
         if self.quiet:
             return
         if not self.console.is_terminal:
-            self.console.print(f"[{time.monotonic() - self._started:5.1f} s] {text}", markup=False)
+            line = f"[{time.monotonic() - self._started:5.1f} s] {text}"
+            self.console.print(line, markup=False, soft_wrap=True)
         elif self._status is None:
-            self._status = self.console.status(text)
+            self._status = self.console.status(escape(text))
             self._status.start()
         else:
-            self._status.update(text)
+            self._status.update(escape(text))
 
     def stop(self) -> None:
         """End the spinner."""
@@ -51,12 +56,27 @@ class Screen:
             self._status.stop()
             self._status = None
 
-    def say(self, *lines: object) -> None:
+    def say(self, *lines: str) -> None:
         """The result for a person."""
         self.stop()
         if not self.quiet:
             for line in lines:
-                self.console.print(line, markup=False, soft_wrap=True)
+                self._print(line, indent=11)
+
+    def fail(self, message: str) -> None:
+        """An error for a person, also under ``--quiet``: a failure is never silent."""
+        first, *rest = message.splitlines()
+        self._print(f"error: {first}", indent=7)
+        for line in rest:
+            self.console.print(f"       {line}", markup=False, soft_wrap=True)
+
+    def _print(self, line: str, indent: int) -> None:
+        """Between words on a terminal, with a hanging indent; elsewhere a line is a line."""
+        if self.console.is_terminal:
+            hang = " " * indent
+            width = self.console.width
+            line = textwrap.fill(line, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+        self.console.print(line, markup=False, soft_wrap=True)
 
     def show(self, table: Table) -> None:
         """A table for a person."""
@@ -67,14 +87,14 @@ class Screen:
     def result(self, report: Report) -> None:
         """The result for a machine."""
         if self.as_json:
-            click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(report, indent=2))
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., None]:
     """What all commands share: ``--json``, ``--quiet``, ``--debug``, and errors as messages with an exit status."""
 
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-    @click.option("--quiet", is_flag=True, help="No text and no progress on standard error.")
+    @click.option("--quiet", is_flag=True, help="No text and no progress on standard error, errors aside.")
     @click.option("--debug", is_flag=True, help="Show where an error was raised.")
     @functools.wraps(function)
     def wrapper(as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
@@ -87,6 +107,14 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
                 raise
             _report_error(screen, error)
             status = error.exit_code
+        except OSError as error:
+            screen.stop()
+            if debug:
+                raise
+            where = error.filename if isinstance(error.filename, str) else "a file"
+            remedy = "Check the path, its permissions and the room on the disk."
+            _report_error(screen, InputError(Problem(where, "readable or writable", f"{error.strerror}", remedy)))
+            status = InputError.exit_code
         finally:
             screen.stop()
         sys.exit(status)
@@ -95,24 +123,52 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
 
 
 def _report_error(screen: Screen, error: DwnHwError) -> None:
-    for line in str(error).splitlines():
-        mark = "" if line.startswith(" ") else "error: "
-        Console(stderr=True, highlight=False).print(mark + line, markup=False, soft_wrap=True)
-    found: Report = {"kind": type(error).__name__, "message": str(error)}
-    if isinstance(error, InputError):
-        found["problems"] = [
-            {"thing": p.thing, "rule": p.rule, "got": p.got, "remedy": p.remedy} for p in error.problems
-        ]
-    screen.result({"error": found})
+    problems = error.problems if isinstance(error, InputError) else ()
+    for message in map(str, problems or (error,)):
+        screen.fail(message)
+    screen.result(_error(type(error).__name__, str(error), *problems))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def _error(kind: str, message: str, *problems: Problem) -> Report:
+    found: Report = {"kind": kind, "message": message}
+    if problems:
+        found["problems"] = [asdict(problem) for problem in problems]
+    return {"error": found}
+
+
+class _Commands(click.Group):
+    """Under ``--json``, a command line that cannot be read gives a JSON document as well."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Remember whether JSON was asked for: click knows only when it has understood everything."""
+        context.obj = "--json" in args
+        return super().parse_args(context, args)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; click itself says what is wrong on standard error, with exit status 2."""
+        try:
+            return super().invoke(context)
+        except click.UsageError as error:
+            if context.obj:
+                command = error.ctx.command_path if error.ctx else "dwn-hw"
+                remedy = f"Try '{command} --help'."
+                problem = Problem(
+                    command, "a command line as --help shows it", error.format_message().rstrip("."), remedy
+                )
+                click.echo(json.dumps(_error("OptionError", str(problem), problem), indent=2))
+            raise
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dwn-hw")
 def main() -> None:
     """From a trained multiplication-free network to Verilog that is proven equal to it."""
 
 
 _directory = click.argument("directory", type=click.Path(path_type=Path))
+
+#: What every generator of random numbers takes.
+_SEED = click.IntRange(min=0)
 
 
 def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,12 +182,14 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
         click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
         click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
-        click.option("--shell", type=click.Choice(["stream", "none"]), default="stream", show_default=True),
+        click.option(
+            "--shell", type=click.Choice(["stream", "none"]), default="stream", show_default=True, help="Handshake."
+        ),
         click.option(
             "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
         ),
         click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
-        click.option("--seed", type=int, default=0, show_default=True, help="For the vectors that are compared."),
+        click.option("--seed", type=_SEED, default=0, show_default=True, help="For the vectors that are compared."),
     )
     for option in reversed(options):
         function = option(function)
@@ -151,7 +209,7 @@ def _samples(path: Path | None) -> Any:
     return None if path is None else data.load(path)
 
 
-@main.command()
+@main.command(short_help="Freeze a model and write its export directory.")
 @_model_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The export directory to write.")
 @command
@@ -168,7 +226,7 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     screen.result(report | {"out": str(out)})
 
 
-@main.command()
+@main.command(short_help="All problems of a model, or what would be built.")
 @_model_options
 @command
 def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any) -> None:
@@ -197,12 +255,18 @@ def _say_plan(screen: Screen, report: Report) -> None:
     screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {luts} LUT6")
 
 
-@main.command()
+@main.command(short_help="Simulate an export and compare every node.")
 @_directory
-@click.option("--simulator", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
+@click.option(
+    "--simulator",
+    type=click.Choice(["verilator", "icarus"]),
+    default="verilator",
+    show_default=True,
+    help="What runs it.",
+)
 @click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz) to run as well.")
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=_SEED, default=0, show_default=True, help="Of everything random.")
 @command
 def verify(screen: Screen, directory: Path, simulator: str, data_file: Path | None, vectors: int, seed: int) -> None:
     """Simulate the Verilog of an export and compare every node with the network, exactly."""
@@ -228,7 +292,7 @@ def _say_verified(screen: Screen, report: Report) -> None:
     )
 
 
-@main.command()
+@main.command(short_help="Emulate an export, bit for bit and fast.")
 @_directory
 @click.argument("samples", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write y, scores and codes to this .npz.")
@@ -249,9 +313,11 @@ def predict(screen: Screen, directory: Path, samples: Path, out: Path | None) ->
     screen.result(report | ({"out": str(out)} if out else {}))
 
 
-@main.command()
+@main.command(short_help="Count LUTs, flip-flops and carries by part.")
 @_directory
-@click.option("--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True)
+@click.option(
+    "--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True, help="The FPGA."
+)
 @command
 def synth(screen: Screen, directory: Path, target: str) -> None:
     """Count the LUTs, flip-flops and carries of an export, by part, beside the estimate."""
@@ -265,17 +331,19 @@ def synth(screen: Screen, directory: Path, target: str) -> None:
 
 def _show_counts(screen: Screen, report: Report) -> None:
     kinds = ("lut", "ff", "carry", "mux", "bram", "dsp")
-    table = Table(title=f"{report['target']}, {report['tool']}: {report['command']}", title_justify="left")
+    screen.say(f"counted    {report['target']}, {report['tool']}: {report['command']}", "")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("part", *kinds, "estimated lut"):
         table.add_column(heading, justify="left" if heading == "part" else "right")
     rows = [*report["parts"].items(), ("whole, flattened", report["total"])]
     estimates = {**report["estimate"]["parts"], "whole, flattened": report["estimate"]["total"]}
     for name, counts in rows:
-        table.add_row(name, *(str(counts[kind]) for kind in kinds), str(estimates[name]["lut"]))
+        table.add_row(escape(name), *(str(counts[kind]) for kind in kinds), str(estimates[name]["lut"]))
     screen.show(table)
+    screen.say("")
 
 
-@main.command()
+@main.command(short_help="What is missing on this machine.")
 @command
 def doctor(screen: Screen) -> int:
     """Say what is missing on this machine, and the one command that mends it."""
@@ -285,15 +353,24 @@ def doctor(screen: Screen) -> int:
     for found in report["findings"]:
         state = found["version"] or ("optional" if found["optional"] else "MISSING")
         remedy = "" if found["version"] else f"   -> {found['remedy']}"
-        screen.say(f"{found['what']:16}{state:24}{found['used_for']}{remedy}")
+        screen.say(f"{found['what']:15} {state:20} {found['used_for']}{remedy}")
     screen.result(report)
     return 0 if report["complete"] else 1
 
 
-@main.command()
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("digits-demo"), show_default=True)
-@click.option("--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@main.command(short_help="The whole road on built-in data.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("digits-demo"),
+    show_default=True,
+    help="The directory to write.",
+)
+@click.option(
+    "--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True, help="The FPGA."
+)
+@click.option("--seed", type=_SEED, default=0, show_default=True, help="Of everything random.")
 @command
 def demo(screen: Screen, out: Path, target: str, seed: int) -> None:
     """The whole road on built-in data: train, export, verify, count."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dwn_hw import checkpoints, data, digits, exporter, synthesis, toolchain, verifier
+from dwn_hw import checkpoints, data, digits, exporter, simulate, synthesis, toolchain, verifier
 from dwn_hw.errors import ExportError, Problem
 
 Progress = Callable[[str], None]
@@ -24,9 +24,9 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
     """
     _check_out(out)
     # Missing programs are said before the training, not after it.
-    toolchain.verilator()
+    simulate.environment("verilator")
     toolchain.yosys()
-    split = digits.load_digits_split(seed)
+    split = digits.load_digits_split()
     progress("training a DWN on the 8x8 digits")
     model, thermometer, accuracy = digits.train_digits(seed)
     out.mkdir(parents=True, exist_ok=True)

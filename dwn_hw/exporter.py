@@ -73,7 +73,7 @@ def plan(
     model = _with_scaler(model, options)
     progress("choosing the input format")
     if samples is not None and samples.x is not None:
-        _check_width(samples, len(model.thresholds))
+        _check_features(samples.x, samples.name, len(model.thresholds))
     port = contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples))
     progress("freezing")
     network = _noted(freezing.freeze_dwn(model, port), left_to_host)
@@ -236,12 +236,13 @@ def _normalizer(text: str, shape: str | None, features: int) -> Scaler:
     return Scaler("standard", mean, std)
 
 
-def _check_width(samples: data.Samples, features: int) -> None:
-    assert samples.x is not None
-    got = samples.x[0].size
-    if got != features:
+def _check_features(x: npt.NDArray[Any], name: str, features: int) -> None:
+    """Before a port is chosen by them; what the port cannot take is found when they are encoded."""
+    if x[0].size != features:
         remedy = "Give the features that the model was trained on."
-        raise DataError(Problem(samples.name, f"samples of {features} features", f"{got}", remedy))
+        raise DataError(Problem(name, f"samples of {features} features", f"{x[0].size}", remedy))
+    if x.dtype.kind not in "iufb":
+        raise DataError(Problem(name, "x of numbers", f"{x.dtype}", "Save x as floats or integers."))
 
 
 def _real_samples(samples: data.Samples | None) -> npt.NDArray[Any] | None:
@@ -297,6 +298,7 @@ def _header(described: dict[str, Any], network: ir.Network) -> str:
         "",
         f"Input   {source['port']}: {len(source['features'])} codes in {source['bits']} bits, feature 0 lowest.",
         f"        {source['chosen']}",
+        f"        Scaler: {source['scaler']}.",
         f"Output  {output['port']}: {fields}.",
         f"Timing  latency {described['latency']} clocks, one inference a clock.",
         "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0.",

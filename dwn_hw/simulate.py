@@ -42,7 +42,7 @@ class Simulation:
 
 def run(simulation: Simulation, *, build_timeout: float, test_timeout: float) -> bool:
     """Build (unless the same sources were built there) and run; whether every test passed. Raises ToolError."""
-    env = _environment(simulation.simulator)
+    env = environment(simulation.simulator)
     folder = simulation.folder
     folder.mkdir(parents=True, exist_ok=True)
     stamp, key = folder / "built", _key(simulation)
@@ -56,7 +56,8 @@ def run(simulation: Simulation, *, build_timeout: float, test_timeout: float) ->
     return _passed(results, simulation.tests, output)
 
 
-def _environment(simulator: str) -> dict[str, str]:
+def environment(simulator: str) -> dict[str, str]:
+    """What a child needs in its environment. Raises ToolError for everything that is missing on this machine."""
     if importlib.util.find_spec("cocotb_tools") is None:
         raise toolchain.missing("cocotb")
     if simulator == "verilator":

@@ -137,13 +137,15 @@ def _count(sources: tuple[Path, ...], target: Target, top: str, place: Path, tim
         # Under yowasp, what is printed after ABC has run can be lost; a file is not.
         f"tee -q -o synth/{result.name} stat -json",
     ]
-    toolchain.run([*toolchain.yosys(), "-q", "-p", "; ".join(script)], name="yosys", cwd=place.parent, timeout=timeout)
+    command = [*toolchain.yosys(), "-q", "-p", "; ".join(script)]
     try:
+        toolchain.run(command, name="yosys", cwd=place.parent, timeout=timeout)
         cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"yosys gave no cell counts for {top} ({error!r})") from None
-    result.unlink()
-    cell.unlink()
+    finally:
+        result.unlink(missing_ok=True)
+        cell.unlink(missing_ok=True)
     return {
         what: sum(n for cell, n in cells.items() if re.fullmatch(pattern, cell))
         for what, pattern in target.cells.items()

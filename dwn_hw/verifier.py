@@ -41,7 +41,8 @@ def read_export(folder: Path) -> Exported:
     """Read an export directory, or raise ExportError."""
     remedy = "Give a directory that `dwn-hw export` wrote."
     if not folder.is_dir():
-        raise ExportError(Problem(str(folder), "an export directory", "nothing there", remedy))
+        got = "a file" if folder.exists() else "nothing there"
+        raise ExportError(Problem(str(folder), "an export directory", got, remedy))
     network = serialize.load(folder / "network.safetensors")
     try:
         interface = json.loads((folder / "interface.json").read_text())

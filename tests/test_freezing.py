@@ -193,6 +193,21 @@ def test_torch_compares_as_the_frozen_thermometer_does(draw, port):
     assert (evaluate.apply(network.nodes[0], codes.numpy()) == wanted.numpy()).all()
 
 
+@pytest.mark.parametrize("form", ["StandardScaler", "MinMaxScaler"])
+@pytest.mark.parametrize("clip", [False, True])
+def test_the_scalers_arithmetic_is_scikit_learn_s_bit_for_bit(form, clip):
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    rng = np.random.default_rng(4)
+    x = rng.normal(3, 7, (200, 4)) * [1, 1e-8, 1e8, 1]
+    if form == "StandardScaler":
+        theirs = preprocessing.StandardScaler().fit(x[:100])
+        ours = Scaler("standard", theirs.mean_, theirs.scale_)
+    else:
+        theirs = preprocessing.MinMaxScaler((-1, 1), clip=clip).fit(x[:100])
+        ours = Scaler("minmax", theirs.min_, theirs.scale_, (-1.0, 1.0) if clip else None)
+    assert ours.apply(x).tobytes() == theirs.transform(x).tobytes()
+
+
 # ---- the rest of the network ---------------------------------------------------------------------------------------
 
 
