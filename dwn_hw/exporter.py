@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import contract, cost, data, evaluate, freezing, interface, ir, reference, rtl, serialize, vectors
+from dwn_hw import contract, cost, data, evaluate, freezing, interface, ir, passes, reference, rtl, serialize, vectors
+from dwn_hw.design import Design, make_design
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import DataError, ExportError, OptionError, Problem
 from dwn_hw.trained import Scaler, TrainedDwn
@@ -28,7 +29,10 @@ from dwn_hw.trained import Scaler, TrainedDwn
 Progress = Callable[[str], None]
 
 #: What an export directory may hold; one that holds anything else is not overwritten.
-CONTENT = ("network.safetensors", "rtl", "interface.json", "INTERFACE.md", "vectors", "report.json", "verify", "synth")
+CONTENT = (
+    *("network.safetensors", "rtl", "sim", "interface.json", "INTERFACE.md", "vectors", "report.json"),
+    *("verify", "synth"),
+)
 
 #: Where an export is written before it is moved to its place.
 _PARTIAL = ".dwn-hw.partial"
@@ -51,16 +55,17 @@ class Options:
     shell: str = "stream"
     latency: int | None = None
     scores: bool = False
+    target: str = "generic"
+    optimize: bool = True
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything decided, nothing written: the network, its pipeline, and the report so far."""
+    """Everything decided, nothing written: the design, and the report so far."""
 
-    network: ir.Network
-    pipeline: rtl.Pipeline
-    options: Options
+    design: Design
+    seed: int
     report: dict[str, Any]
     codes: npt.NDArray[np.int64] | None
 
@@ -77,25 +82,47 @@ def plan(
     port = contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples))
     progress("freezing")
     network = _noted(freezing.freeze_dwn(model, port), left_to_host)
-    if options.shell not in rtl.SHELLS:
-        rule = f"one of {', '.join(rtl.SHELLS)}"
-        raise OptionError(Problem("--shell", rule, repr(options.shell), "Choose one of them."))
-    pipeline = rtl.plan_pipeline(network, cost.depths(network), options.latency)
+    progress("lowering to LUTs")
+    design = _design(network, options)
     progress("comparing with torch")
     encoded = None if samples is None else data.to_codes(samples, network)
-    checks = _check(model, network, options.seed)
+    checks = _check(model, network, design.network, options.seed)
     report = {
-        "tool": interface.describe(network, pipeline, options.shell, options.scores)["tool"],
-        "digest": serialize.digest(network),
-        "network": repr(network).splitlines(),
+        "tool": interface.describe(design)["tool"],
+        "digest": serialize.digest(design.network),
+        "network": repr(design.network).splitlines(),
+        "optimized": _removed(network, design.network) if options.optimize else None,
         "source": model.source,
         "input": {"origin": port.origin, "reason": port.reason, "scaler": dict(network.notes)["scaler"]},
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
-        "latency": pipeline.latency,
-        "estimate": {name: asdict(part) for name, part in cost.estimate(network, pipeline).items()},
+        "latency": design.pipeline.latency,
+        "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
-    return Plan(network, pipeline, options, report, None if encoded is None else encoded.codes)
+    return Plan(design, options.seed, report, None if encoded is None else encoded.codes)
+
+
+def _design(network: ir.Network, options: Options) -> Design:
+    return make_design(
+        passes.optimize(network) if options.optimize else network,
+        latency=options.latency,
+        shell=options.shell,
+        with_scores=options.scores,
+        target=options.target,
+        share=options.optimize,
+    )
+
+
+def _removed(before: ir.Network, after: ir.Network) -> dict[str, dict[str, int]]:
+    """What the passes took out, by node: thresholds or LUTs, and LUT inputs."""
+    removed = {}
+    for name, old, new in zip(before.names(), before.nodes, after.nodes, strict=True):
+        if isinstance(old, ir.Thermometer) and isinstance(new, ir.Thermometer):
+            removed[name] = {"thresholds": old.bits - new.bits}
+        elif isinstance(old, ir.LutLayer) and isinstance(new, ir.LutLayer):
+            inputs = sum(map(len, old.wires)) - sum(map(len, new.wires))
+            removed[name] = {"luts": len(old.tables) - len(new.tables), "inputs": inputs}
+    return removed
 
 
 def export(
@@ -114,19 +141,21 @@ def export(
 
 def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> None:
     """Write what was planned to ``out``, whole or not at all."""
-    network, pipeline, options = decided.network, decided.pipeline, decided.options
-    described = interface.describe(network, pipeline, options.shell, options.scores)
+    design, network = decided.design, decided.design.network
+    described = interface.describe(design)
     progress("writing Verilog")
-    sources = rtl.to_verilog(
-        network, pipeline, options.shell, with_scores=options.scores, header=_header(described, network)
-    )
+    sources = rtl.to_verilog(design, header=_header(described, network))
     progress("computing golden vectors")
-    golden = _golden(network, decided.codes, options.seed)
+    golden = _golden(network, decided.codes, decided.seed)
     with _written_whole(out) as folder:
         serialize.save(network, folder / "network.safetensors")
         (folder / "rtl").mkdir()
         for name, text in sources.items():
             (folder / "rtl" / name).write_text(text)
+        if design.target != "generic":
+            (folder / "sim").mkdir()
+            for name, text in rtl.models(design.target).items():
+                (folder / "sim" / name).write_text(text)
         (folder / "interface.json").write_text(_json(described))
         (folder / "INTERFACE.md").write_text(interface.to_markdown(described))
         (folder / "vectors").mkdir()
@@ -251,13 +280,19 @@ def _real_samples(samples: data.Samples | None) -> npt.NDArray[Any] | None:
     return samples.x.reshape(len(samples.x), -1)
 
 
-def _check(model: TrainedDwn, network: ir.Network, seed: int) -> dict[str, Any]:
-    """The first rung: model = evaluate = emulate, on directed and random codes. Raises Mismatch."""
-    checked = vectors.make(network, random=CHECKED_CODES, seed=seed)
-    encoder = freezing.check_encoder(model, network, checked.codes)
+def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int) -> dict[str, Any]:
+    """The first rung: model = network (= what is ``built`` of it), on directed and random codes. Raises Mismatch."""
+    checked = vectors.make(network, random=CHECKED_CODES, seed=seed).codes
+    encoder = freezing.check_encoder(model, network, checked)
     torch_sums = reference.torch_reference(model)
-    sums = freezing.check_reference(torch_sums, network, checked.codes[-CHECKED_CODES:]) if torch_sums else 0
-    return {"encoder_bits": encoder, "group_sums": sums, "reference": "torch" if torch_sums else "torch not installed"}
+    sums = freezing.check_reference(torch_sums, network, checked[-CHECKED_CODES:]) if torch_sums else 0
+    optimized = freezing.check_scores(network, built, checked) if built != network else 0
+    return {
+        "encoder_bits": encoder,
+        "group_sums": sums,
+        "reference": "torch" if torch_sums else "torch not installed",
+        "optimized_sums": optimized,
+    }
 
 
 def _agreement(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import contract, evaluate, ir
+from dwn_hw.emulate import Emulator
 from dwn_hw.errors import CheckpointError, Mismatch, Problem
 from dwn_hw.trained import Floats, TrainedDwn
 
@@ -102,6 +103,13 @@ def check_reference(
     """Compare ``network`` with a reference from thermometer bits (samples, bits) to group sums; values compared."""
     values = evaluate.trace(network, codes)
     return _equal("group sum", reference(values[1]), values[-2])
+
+
+def check_scores(network: ir.Network, other: ir.Network, codes: npt.NDArray[np.int64]) -> int:
+    """Compare what the last node of both receives at ``codes``; values compared."""
+    wanted, _ = Emulator(network).run(codes)
+    got, _ = Emulator(other).run(codes)
+    return _equal("optimized group sum", wanted, got)
 
 
 def _equal(what: str, wanted: npt.NDArray[Any], got: npt.NDArray[Any]) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from dwn_hw import __version__, ir, serialize
-from dwn_hw.rtl import Pipeline
-from dwn_hw.rtl.parts import width
+from dwn_hw.design import Design
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -19,8 +18,9 @@ FORMAT = 1
 LEFT_TO_HOST = "LEFT TO THE HOST:"
 
 
-def describe(network: ir.Network, pipeline: Pipeline, shell: str, with_scores: bool) -> dict[str, Any]:
+def describe(design: Design) -> dict[str, Any]:
     """The interface as plain values, ready for JSON."""
+    network, pipeline, shell = design.network, design.pipeline, design.shell
     clocked, stream = pipeline.latency > 0, shell == "stream"
     suffix = "_payload" if stream else ""
     notes = dict(network.notes)
@@ -30,15 +30,17 @@ def describe(network: ir.Network, pipeline: Pipeline, shell: str, with_scores: b
         "digest": serialize.digest(network),
         "top": "dwn_top",
         "shell": shell,
+        "target": design.target,
         "clock": "clk" if clocked else None,
         "reset": "rst" if clocked and stream else None,
         "latency": pipeline.latency,
         "interval": 1,
+        "shared_encoder": design.share,
         "registers_after": [name for name, after in zip(network.names(), pipeline.after, strict=True) if after],
         "input": {
             "port": f"x{suffix}",
             **_handshake("x", stream),
-            "bits": width(network.input.edge),
+            "bits": network.input.edge.bits,
             "chosen": notes.get("input", ""),
             "scaler": notes.get("scaler", "none"),
             "features": _features(network),
@@ -46,7 +48,7 @@ def describe(network: ir.Network, pipeline: Pipeline, shell: str, with_scores: b
         "output": {
             "port": f"y{suffix}",
             **_handshake("y", stream),
-            "fields": _fields(network, with_scores),
+            "fields": _fields(network, design.with_scores),
         },
         "classes": list(network.class_names),
         "ties": "the lowest class index wins",
@@ -87,7 +89,7 @@ def _fields(network: ir.Network, with_scores: bool) -> list[dict[str, Any]]:
     for edge, name in [(edges[-1], "class" if is_class else "scores")] + [(edges[-2], "scores")] * with_scores:
         fmt = edge.flat_formats()[0]
         fields.append({"name": name, "lsb": low, "bits": fmt.bits, "count": edge.size, "signed": fmt.signed})
-        low += width(edge)
+        low += edge.bits
     return fields
 
 

@@ -98,6 +98,11 @@ class Edge:
         return product
 
     @property
+    def bits(self) -> int:
+        """How many bits wide it is as a vector: its entries end to end, the first lowest."""
+        return sum(fmt.bits for fmt in self.flat_formats())
+
+    @property
     def is_bits(self) -> bool:
         """Whether every integer is one bit."""
         return bool(self.formats) and all(fmt == BIT for fmt in self.formats)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from dwn_hw import _assets, cost, toolchain
+from dwn_hw.design import Design, Pipeline
+from dwn_hw.lowering import lower_network
 from dwn_hw.errors import OptionError, Problem, ToolError
-from dwn_hw.rtl import Pipeline
 from dwn_hw.verifier import Exported, read_export
 
 Progress = Callable[[str], None]
@@ -80,6 +81,9 @@ def synth(
     if target not in TARGETS:
         raise OptionError(Problem("--target", f"one of {', '.join(TARGETS)}", repr(target), "Choose one of them."))
     exported = read_export(folder)
+    # Cells of another family than the one asked for are read as what they do.
+    foreign = exported.models if exported.interface["target"] != target else ()
+    sources = (*exported.sources, *foreign)
     names = exported.network.names()
     place = folder / "synth"
     place.mkdir(exist_ok=True)
@@ -88,7 +92,7 @@ def synth(
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
         jobs = {
-            pool.submit(_count, exported.sources, TARGETS[target], top, place, timeout): name
+            pool.submit(_count, sources, TARGETS[target], top, place, timeout): name
             for name, top in tops.items()
         }
         for job in as_completed(jobs):
@@ -102,8 +106,9 @@ def synth(
 def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
     names = exported.network.names()
     registered = exported.interface["registers_after"]
-    pipeline = Pipeline(tuple(name in registered for name in names))
-    estimate = cost.estimate(exported.network, pipeline, TARGETS[target].lut_inputs)
+    netlists = lower_network(exported.network, share=exported.interface["shared_encoder"])
+    design = Design(exported.network, netlists, Pipeline(tuple(name in registered for name in names)))
+    estimate = cost.estimate(design, TARGETS[target].lut_inputs)
     parts = {name: {**counts[name], "ff": estimate[name].ff} for name in names}
     return {
         "target": target,
@@ -124,7 +129,7 @@ def _count(sources: tuple[Path, ...], target: Target, top: str, place: Path, tim
     result = place / f"{top}.stat.json"
     result.unlink(missing_ok=True)
     # yosys from the wheel sees only the folder it runs in, and below.
-    own = " ".join(f"rtl/{path.name}" for path in sources if path.name != "dwn_lut.v")
+    own = " ".join(f"{path.parent.name}/{path.name}" for path in sources if path.name != "dwn_lut.v")
     cell = place / f"{top}.dwn_lut.v"
     cell.write_text(_assets.asset("rtl_templates", "dwn_lut_cell.v").read_text())
     script = [

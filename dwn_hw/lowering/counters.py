@@ -1,0 +1,111 @@
+"""Counting ones without carry chains, in the fewest LUTs that a search over compressor trees finds.
+
+A *compressor* takes a few bits of weights w, w+1, w+2 and gives their sum in binary; each of its outputs is one LUT of at most
+``k`` inputs, so it costs as many LUTs as it has outputs (6 bits of one weight: three). Columns are worked off from
+the lowest weight up; when all bits that are left fit one LUT, every remaining output is one LUT of them directly. The
+cheapest sequence is found by Dijkstra's algorithm over the heights of the columns. An output beyond the width of the
+count never occurs, and costs nothing.
+
+Found: 10 bits 8 LUT6, 16: 13, 20: 17, 64: 61.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from dwn_hw.mapped import FALSE, Builder, table_of
+
+#: Columns higher than this are always reduced by full compressors of one weight, which keeps the search small.
+_SEARCHED_HEIGHT = 2
+
+Heights = tuple[int, ...]
+
+#: The column that is being worked on, and the heights of it and those above.
+State = tuple[int, Heights]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Take ``take[i]`` bits of weight ``weight + i``; give one sum bit of each weight from ``weight`` up, ``outputs`` of them."""
+
+    weight: int
+    take: tuple[int, ...]
+    outputs: int
+
+
+@cache
+def plan(heights: Heights, k: int) -> tuple[Step, ...]:
+    """The cheapest steps from columns of these heights to at most one bit a column. Pure and deterministic."""
+    start = (0, heights)
+    best: dict[State, int] = {start: 0}
+    came: dict[State, tuple[State, Step | None]] = {}
+    serial = itertools.count()
+    queue = [(0, next(serial), start)]
+    while queue:
+        cost, _, state = heapq.heappop(queue)
+        if cost > best[state]:
+            continue
+        if not state[1]:
+            return _trace_back(came, state)
+        for following, step in _moves(state, k):
+            total = cost + (step.outputs if step else 0)
+            if total < best.get(following, 1 << 30):
+                best[following] = total
+                came[following] = (state, step)
+                heapq.heappush(queue, (total, next(serial), following))
+    raise AssertionError("every column can be reduced to one bit")
+
+
+def _trace_back(came: dict[State, tuple[State, Step | None]], state: State) -> tuple[Step, ...]:
+    steps = []
+    while state in came:
+        state, step = came[state]
+        if step is not None:
+            steps.append(step)
+    return tuple(reversed(steps))
+
+
+def _moves(state: State, k: int) -> Iterator[tuple[State, Step | None]]:
+    weight, heights = state
+    if heights[0] <= 1:
+        yield (weight + 1, heights[1:]), None
+        return
+    if sum(heights) <= k:
+        yield (weight + len(heights), ()), Step(weight, heights, len(heights))
+    high = heights[0] >= k + _SEARCHED_HEIGHT
+    for a in range(k if high else 2, min(k, heights[0]) + 1):
+        for b in range(min(k - a, heights[1] if len(heights) > 1 else 0) + 1):
+            for c in range(min(k - a - b, heights[2] if len(heights) > 2 else 0) + 1):
+                outputs = min((a + 2 * b + 4 * c).bit_length(), len(heights))
+                taken = (a, b, c)[: max(1, 3 if c else 2 if b else 1)]
+                after = [h - (taken[i] if i < len(taken) else 0) + (i < outputs) for i, h in enumerate(heights)]
+                yield (weight, tuple(after)), Step(weight, taken, outputs)
+
+
+def count_ones(builder: Builder, name: str, columns: Sequence[Sequence[int]], k: int) -> list[int]:
+    """Nets of the binary sum of ``columns`` (column ``i``: nets of weight 2**i), one a column; the sum must fit them.
+
+    Cells are named ``<name>_w<weight of the output>_<serial>``. Bits are taken in order of age, so the tree stays balanced.
+    """
+    queues = [list(column) for column in columns]
+    for serial, step in enumerate(plan(tuple(len(column) for column in columns), k)):
+        taken: list[int] = []
+        weights: list[int] = []
+        for i, count in enumerate(step.take):
+            column = queues[step.weight + i]
+            taken += column[:count]
+            weights += [1 << i] * count
+            del column[:count]
+        for bit in range(step.outputs):
+            table = table_of(
+                len(taken),
+                lambda a, bit=bit, weights=tuple(weights): (
+                    sum(w for i, w in enumerate(weights) if a >> i & 1) >> bit & 1
+                ),
+            )
+            queues[step.weight + bit].append(builder.lut(f"{name}_w{step.weight + bit}_{serial}", taken, table))
+    return [column[0] if column else FALSE for column in queues]

@@ -1,0 +1,146 @@
+"""One level below the network: a netlist of LUT cells, each with a name and a truth table.
+
+A part of the network (an encoder, a layer, a vote) lowers into a :class:`Netlist` (:mod:`dwn_hw.lowering`). Emission, the cost
+figures and later proof all read it, so that what is counted is what is built.
+
+A *net* is an integer: ``0 … inputs-1`` are the part's input bits, ``inputs + i`` is the output of cell ``i``; :data:`FALSE` and
+:data:`TRUE` are constants. Cells stand in topological order: a cell reads only nets below its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw.errors import IRError, Problem
+from dwn_hw.ir import MAX_LUT_INPUTS, Ints
+
+FALSE, TRUE = -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class Lut:
+    """``out = table >> Σ inputs[l]·2**l & 1``; every input matters, and none is constant."""
+
+    name: str
+    inputs: Ints
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class Netlist:
+    """``cells`` over ``inputs`` input bits; ``outputs[i]`` is the net of output bit ``i``. Checks itself when built."""
+
+    inputs: int
+    cells: tuple[Lut, ...]
+    outputs: Ints
+
+    def __post_init__(self) -> None:
+        for i, cell in enumerate(self.cells):
+            below = self.inputs + i
+            good = 1 <= len(cell.inputs) <= MAX_LUT_INPUTS and 0 <= cell.table < 1 << (1 << len(cell.inputs))
+            if not good or min(cell.inputs) < 0 or max(cell.inputs) >= below:
+                rule = f"1 to {MAX_LUT_INPUTS} nets in 0…{below - 1} and a table of that size"
+                raise IRError(Problem(f"cell {cell.name}", rule, f"{cell.inputs}", "Mend the lowering."))
+        if any(not TRUE <= net < self.inputs + len(self.cells) for net in self.outputs):
+            raise IRError(Problem("netlist", "outputs are nets", f"{self.outputs}", "Mend the lowering."))
+
+    def depth(self) -> int:
+        """Levels of LUTs on the longest way from an input to an output."""
+        level = [0] * self.inputs
+        for cell in self.cells:
+            level.append(1 + max(level[net] for net in cell.inputs))
+        return max((level[net] for net in self.outputs if net >= 0), default=0)
+
+    def read(self) -> set[int]:
+        """The input bits that something reads."""
+        nets = {net for cell in self.cells for net in cell.inputs} | set(self.outputs)
+        return {net for net in nets if 0 <= net < self.inputs}
+
+    def evaluate(self, bits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Outputs (samples, outputs) for input ``bits`` (samples, inputs): what the netlist means."""
+        values = [bits[:, i].astype(np.int64) for i in range(self.inputs)]
+        for cell in self.cells:
+            address = sum(values[net] << slot for slot, net in enumerate(cell.inputs))
+            entries = np.array([cell.table >> a & 1 for a in range(1 << len(cell.inputs))], np.int64)
+            values.append(entries[address])
+        constant = {FALSE: np.zeros(len(bits), np.int64), TRUE: np.ones(len(bits), np.int64)}
+        return np.stack([constant[net] if net < 0 else values[net] for net in self.outputs], axis=1)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.inputs} inputs, {len(self.cells)} cells, {len(self.outputs)} outputs"]
+        lines += [f"{self.inputs + i}: {c.name} {c.inputs} {c.table:#x}" for i, c in enumerate(self.cells)]
+        return "\n".join([*lines, f"out {self.outputs}"])
+
+
+class Builder:
+    """Builds a netlist cell by cell, folding what costs nothing: constants, repeated and idle inputs, equal cells."""
+
+    def __init__(self, inputs: int) -> None:
+        self.inputs = inputs
+        self._cells: list[Lut] = []
+        self._known: dict[tuple[Ints, int], int] = {}
+
+    def lut(self, name: str, inputs: Sequence[int], table: int) -> int:
+        """The net of a LUT: a new cell, or a constant, an input or an earlier cell that is the same function."""
+        nets, table = simplify(tuple(inputs), table)
+        if not nets:
+            return TRUE if table & 1 else FALSE
+        if (nets, table) == ((nets[0],), 0b10):
+            return nets[0]
+        if (nets, table) not in self._known:
+            self._known[nets, table] = self.inputs + len(self._cells)
+            self._cells.append(Lut(name, nets, table))
+        return self._known[nets, table]
+
+    def finish(self, outputs: Sequence[int]) -> Netlist:
+        """The netlist of the cells that the outputs need."""
+        needed, stack = set[int](), [net for net in outputs if net >= self.inputs]
+        while stack:
+            net = stack.pop()
+            if net not in needed:
+                needed.add(net)
+                stack += [n for n in self._cells[net - self.inputs].inputs if n >= self.inputs]
+        number = {net: self.inputs + i for i, net in enumerate(sorted(needed))}
+        cells = tuple(
+            Lut(cell.name, tuple(number.get(n, n) for n in cell.inputs), cell.table)
+            for net, cell in ((net, self._cells[net - self.inputs]) for net in sorted(needed))
+        )
+        return Netlist(self.inputs, cells, tuple(number.get(net, net) for net in outputs))
+
+
+def simplify(nets: Ints, table: int) -> tuple[Ints, int]:
+    """Without constants, repeated and idle inputs, the rest in rising order, so that equal functions look equal."""
+    live = sorted({net for net in nets if net >= 0})
+    value = {FALSE: 0, TRUE: 1}
+    position = {net: i for i, net in enumerate(live)}
+    reduced = 0
+    for address in range(1 << len(live)):
+        full = sum((value[n] if n < 0 else address >> position[n] & 1) << slot for slot, n in enumerate(nets))
+        reduced |= (table >> full & 1) << address
+    for i in reversed(range(len(live))):
+        low, high = cofactors(reduced, len(live), i)
+        if low == high:
+            reduced = low
+            del live[i]
+    return tuple(live), reduced
+
+
+def cofactors(table: int, inputs: int, index: int) -> tuple[int, int]:
+    """The tables of ``inputs - 1`` inputs with input ``index`` at 0 and at 1."""
+    low = high = 0
+    below = (1 << index) - 1
+    for address in range(1 << (inputs - 1)):
+        full = (address & ~below) << 1 | address & below
+        low |= (table >> full & 1) << address
+        high |= (table >> (full | 1 << index) & 1) << address
+    return low, high
+
+
+def table_of(inputs: int, function: Any) -> int:
+    """The truth table of a function of the address."""
+    return sum(1 << address for address in range(1 << inputs) if function(address))

@@ -1,0 +1,33 @@
+// What Xilinx' LUT cells do, for simulation only: synthesis tools for those devices have them built in.
+// I0 is the least significant address bit; O is bit {I5, …, I0} of INIT.
+/* verilator lint_off DECLFILENAME */
+module LUT1 #(parameter [1:0] INIT = 0) (input wire I0, output wire O);
+    assign O = INIT[I0];
+endmodule
+
+module LUT2 #(parameter [3:0] INIT = 0) (input wire I0, input wire I1, output wire O);
+    assign O = INIT[{I1, I0}];
+endmodule
+
+module LUT3 #(parameter [7:0] INIT = 0) (input wire I0, input wire I1, input wire I2, output wire O);
+    assign O = INIT[{I2, I1, I0}];
+endmodule
+
+module LUT4 #(parameter [15:0] INIT = 0) (
+    input wire I0, input wire I1, input wire I2, input wire I3, output wire O
+);
+    assign O = INIT[{I3, I2, I1, I0}];
+endmodule
+
+module LUT5 #(parameter [31:0] INIT = 0) (
+    input wire I0, input wire I1, input wire I2, input wire I3, input wire I4, output wire O
+);
+    assign O = INIT[{I4, I3, I2, I1, I0}];
+endmodule
+
+module LUT6 #(parameter [63:0] INIT = 0) (
+    input wire I0, input wire I1, input wire I2, input wire I3, input wire I4, input wire I5, output wire O
+);
+    assign O = INIT[{I5, I4, I3, I2, I1, I0}];
+endmodule
+/* verilator lint_on DECLFILENAME */
