@@ -34,7 +34,7 @@ def freeze(
     """
     trained = _trained(model, thermometer, scaler)
     samples = None if x is None else data.Samples(np.asarray(x), None, None, "x")
-    return exporter.plan(trained, exporter.Options(input_format=input_format), samples).network
+    return exporter.plan(trained, exporter.Options(input_format=input_format, optimize=False), samples).design.network
 
 
 def export(

@@ -137,9 +137,9 @@ def _matters(wires: list[int], table: int, slot: int, place: list[tuple[int, int
     """Whether some context that occurs with the bit both 0 and 1 changes the output."""
     for address in range(1 << len(wires)):
         other = address | 1 << slot
-        if not address >> slot & 1 and (table >> address ^ table >> other) & 1:
-            if _occurs(wires, address, place) and _occurs(wires, other, place):
-                return True
+        changes = not address >> slot & 1 and (table >> address ^ table >> other) & 1
+        if changes and _occurs(wires, address, place) and _occurs(wires, other, place):
+            return True
     return False
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from dwn_hw import _assets, cost, toolchain
 from dwn_hw.design import Design, Pipeline
-from dwn_hw.lowering import lower_network
 from dwn_hw.errors import OptionError, Problem, ToolError
+from dwn_hw.lowering import lower_network
 from dwn_hw.verifier import Exported, read_export
 
 Progress = Callable[[str], None]
@@ -91,10 +91,7 @@ def synth(
     counts: dict[str, dict[str, int]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
-        jobs = {
-            pool.submit(_count, sources, TARGETS[target], top, place, timeout): name
-            for name, top in tops.items()
-        }
+        jobs = {pool.submit(_count, sources, TARGETS[target], top, place, timeout): name for name, top in tops.items()}
         for job in as_completed(jobs):
             counts[jobs[job]] = job.result()
             progress(f"{jobs[job]}: {counts[jobs[job]]['lut']} LUT ({len(counts)} of {len(jobs)} done)")

@@ -95,7 +95,9 @@ def verify(
     job = _write_job(exported, stimulus, place)
     progress(f"building and running in {simulator}")
     tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
-    simulation = simulate.Simulation(simulator, (*exported.sources, *exported.models), place / "build", "bench_core", job, tests)
+    simulation = simulate.Simulation(
+        simulator, (*exported.sources, *exported.models), place / "build", "bench_core", job, tests
+    )
     passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
     repeat = f"dwn-hw verify {folder} --simulator {simulator} --vectors {random} --seed {seed}"
     repeat += f" --data {samples.name}" if samples is not None else ""

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dwn_hw"
 _ORDER = """
     __init__ errors _assets
     ir trained serialize evaluate emulate contract freezing vectors data
-    toolchain rtl cost interface
+    mapped passes lowering design cost interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
     prediction exporter simulate verifier synthesis doctor demo api cli
@@ -159,12 +159,12 @@ def copy(tmp_path):
         ("data", "import subprocess", "dwn_hw/data.py: subprocess may enter only through ['toolchain'], not data"),
         ("data", "import pickle", "dwn_hw/data.py: pickle may enter only through no module, not data"),
         ("data", "import_module('torch.nn')", "dwn_hw/data.py: torch may enter only through ['checkpoints', 'digits',"),
-        ("rtl/cells", "import cocotb_tools.runner", "dwn_hw/rtl/cells.py: cocotb_tools may enter only through ['sim"),
-        ("rtl/cells", "from dwn_hw import exporter", "dwn_hw/rtl/cells.py: rtl must not import exporter, which is to"),
+        ("rtl/parts", "import cocotb_tools.runner", "dwn_hw/rtl/parts.py: cocotb_tools may enter only through ['sim"),
+        ("rtl/parts", "from dwn_hw import exporter", "dwn_hw/rtl/parts.py: rtl must not import exporter, which is to"),
         (
-            "rtl/cells",
+            "rtl/parts",
             "from dwn_hw import export",
-            "dwn_hw/rtl/cells.py: rtl imports export, which has no place in the or",
+            "dwn_hw/rtl/parts.py: rtl imports export, which has no place in the or",
         ),
         ("errors", "print('x')", "dwn_hw/errors.py: line 78: the library never prints"),
         ("errors", "from . import ir", "dwn_hw/errors.py: line 78: import by the full name, from dwn_hw…"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwn_hw import interface, ir, serialize
-from dwn_hw.rtl import Pipeline
+from dwn_hw.design import Pipeline, make_design
 
 NETWORK = ir.Network(
     ir.Input((3,), (ir.Format(8), ir.Format(4, True), ir.Format(5)), ("1/255", "1", "1/2"), ("0", "0", "-1")),
@@ -22,7 +23,8 @@ NETWORK = ir.Network(
 
 
 def described(network=NETWORK, after=(True, False, True), shell="stream", scores=False):
-    return interface.describe(network, Pipeline(after), shell, scores)
+    design = make_design(network, shell=shell, with_scores=scores)
+    return interface.describe(dataclasses.replace(design, pipeline=Pipeline(after)))
 
 
 def test_features_lie_one_above_the_other_from_bit_0():

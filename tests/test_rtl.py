@@ -13,7 +13,8 @@ import sys
 import numpy as np
 import pytest
 
-from dwn_hw import cost, rtl, toolchain
+from dwn_hw import rtl, toolchain
+from dwn_hw.design import make_design
 from dwn_hw.errors import OptionError
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 
@@ -44,7 +45,8 @@ def random_network(seed, features=6, bits=7, luts=(24, 15), groups=4, signed=Tru
 
 
 def emit(network, shell="stream", latency=None, **options):
-    return rtl.to_verilog(network, rtl.plan_pipeline(network, cost.depths(network), latency), shell, **options)
+    header = options.pop("header", "")
+    return rtl.to_verilog(make_design(network, shell=shell, latency=latency, **options), header)
 
 
 def write(tmp_path, files):
@@ -142,9 +144,9 @@ def test_no_register_has_an_initial_value_and_only_the_valid_bits_are_reset():
 
 def test_a_latency_beyond_the_networks_room_is_refused_by_name():
     with pytest.raises(OptionError, match=r"--latency: 0 \(combinational\) to 4, a register after each of encoder, l0"):
-        rtl.plan_pipeline(SMALL, cost.depths(SMALL), 5)
+        make_design(SMALL, latency=5)
     with pytest.raises(OptionError, match="got -1"):
-        rtl.plan_pipeline(SMALL, cost.depths(SMALL), -1)
+        make_design(SMALL, latency=-1)
 
 
 def test_every_module_can_be_read_as_plain_verilog_by_yosys(tmp_path):

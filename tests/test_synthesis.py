@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dwn_hw import cli, cost, exporter, rtl, synthesis, toolchain
+from dwn_hw import cli, exporter, synthesis, toolchain
+from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, OptionError, ToolError
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 
@@ -32,8 +33,7 @@ def network():
 def export(tmp_path_factory):
     out = tmp_path_factory.mktemp("synth") / "out"
     made = network()
-    pipeline = rtl.plan_pipeline(made, cost.depths(made), None)
-    exporter.write(exporter.Plan(made, pipeline, exporter.Options(), {}, None), out)
+    exporter.write(exporter.Plan(make_design(made), 0, {}, None), out)
     return out
 
 

@@ -11,7 +11,8 @@ import json
 import numpy as np
 import pytest
 
-from dwn_hw import cost, data, exporter, rtl, serialize, simulate, vectors, verifier
+from dwn_hw import data, exporter, serialize, simulate, vectors, verifier
+from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 
@@ -32,10 +33,9 @@ def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=Tru
     )
 
 
-def write(network, out, shell="stream", latency=None, scores=False):
-    options = exporter.Options(shell=shell, latency=latency, scores=scores)
-    pipeline = rtl.plan_pipeline(network, cost.depths(network), latency)
-    exporter.write(exporter.Plan(network, pipeline, options, {}, None), out)
+def write(network, out, shell="stream", latency=None, scores=False, target="generic"):
+    design = make_design(network, latency=latency, shell=shell, with_scores=scores, target=target)
+    exporter.write(exporter.Plan(design, 0, {}, None), out)
     return out
 
 

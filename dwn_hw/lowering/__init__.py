@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw.lowering.absorb import absorb
 from dwn_hw.lowering.encoder import lower_thermometer
 from dwn_hw.lowering.functions import shannon
 from dwn_hw.lowering.vote import lower_argmax, lower_group_sum
@@ -31,13 +32,13 @@ def lower(
     """The netlist of one node, of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart."""
     match node:
         case ir.Thermometer():
-            return lower_thermometer(node, before, k, share)
+            return absorb(lower_thermometer(node, before, k, share), k)
         case ir.LutLayer():
             return _lower_layer(node, name, before, k)
         case ir.GroupSum():
-            return lower_group_sum(node, before, after, k)
+            return absorb(lower_group_sum(node, before, after, k), k)
         case ir.ArgMax():
-            return lower_argmax(before, after, k)
+            return absorb(lower_argmax(before, after, k), k)
         case _:
             assert_never(node)
 

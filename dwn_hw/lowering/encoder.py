@@ -14,11 +14,10 @@ Cost of a plain comparator of w bits: ⌈(w−1)/5⌉ LUT6. Of this form: one LU
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
 
 from dwn_hw import ir
 from dwn_hw.lowering.functions import shannon, shannon_cost
@@ -73,7 +72,7 @@ def _feature(
     real = {t - fmt.low: t for t in sorted(set(row)) if fmt.low < t <= fmt.high}
     if real:
         plan = _plan(tuple(real), fmt.bits, k, share)
-        built = _build(builder, name, bits, plan, {u: _label(t) for u, t in real.items()}, fmt.signed, k)
+        built = _Site(builder, name, bits, plan, fmt.signed, k).build({u: _label(t) for u, t in real.items()})
         nets |= {t: built[u] for u, t in real.items()}
     return nets
 
@@ -92,7 +91,7 @@ class _Plan:
     cost: int
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _plan(thresholds: tuple[int, ...], width: int, k: int, share: bool) -> _Plan:
     """The cheapest plan: every choice of upper signals with a first grouping, then a search for the few best of them."""
     uppers = _uppers(thresholds, width, k) if share else [Upper(0, 0, (0,))]
@@ -139,7 +138,7 @@ def _group(
     def code(u: int) -> int:
         return upper.code[u >> low_bits]
 
-    @cache
+    @functools.cache
     def cost(members: tuple[int, ...]) -> int:
         return len(_slices(members, upper, low_bits, k)) if members else 0
 
@@ -216,75 +215,88 @@ def _separating(codes: list[int], parts: list[int], signals: int, most: int) -> 
     return None
 
 
-def _build(
-    builder: Builder, name: str, bits: range, plan: _Plan, labels: dict[int, str], signed: bool, k: int
-) -> dict[int, int]:
-    """The nets of all thresholds of a plan."""
-    upper, low_bits = plan.upper, plan.width - plan.upper.top
-    flip = signed << (plan.width - 1)  # the code minus the lowest one is the code with its top bit inverted
-    signals = _upper_signals(builder, name, bits[low_bits:], upper, flip >> low_bits, k)
-    # Raw signals are not inverted; the tables that read them are.
-    flip_code = flip >> low_bits if upper.is_raw else 0
-    carry: dict[int, int] = {}
-    for serial, members in enumerate(plan.chains):
-        net = _chain(builder, f"{name}_chain{serial}", bits, members, upper, signals, low_bits, flip, flip_code, k)
-        carry |= dict.fromkeys(members, net)
-    nets = {}
-    for u, label in labels.items():
-        c, own = carry.get(u, TRUE), upper.code[u >> low_bits]
-        table = table_of(
-            upper.signals + 1,
-            lambda a, own=own: (a >> 1 ^ flip_code) > own or ((a >> 1 ^ flip_code) == own and bool(a & 1)),
-        )
-        nets[u] = builder.lut(f"{name}_{label}", [c, *signals], table)
-    return nets
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where the plan of one feature is built: its ``bits`` (nets, LSB first) and its name, ``f03``."""
 
+    builder: Builder
+    name: str
+    bits: range
+    plan: _Plan
+    signed: bool
+    k: int
 
-def _upper_signals(builder: Builder, name: str, top: Sequence[int], upper: Upper, flip: int, k: int) -> list[int]:
-    if upper.is_raw:
-        return list(top)
-    return [
-        shannon(
-            builder,
-            f"{name}_top{signal}",
-            list(top),
-            table_of(upper.top, lambda a, s=signal: upper.code[a ^ flip] >> s & 1),
-            k,
-        )
-        for signal in range(upper.signals)
-    ]
+    @property
+    def low_bits(self) -> int:
+        """Bits below the upper ones."""
+        return self.plan.width - self.plan.upper.top
 
+    @property
+    def flip(self) -> int:
+        """The code minus the lowest one is the code with these bits inverted: the sign, or none."""
+        return self.signed << (self.plan.width - 1)
 
-def _chain(
-    builder: Builder,
-    name: str,
-    bits: range,
-    members: tuple[int, ...],
-    upper: Upper,
-    signals: list[int],
-    low_bits: int,
-    flip: int,
-    flip_code: int,
-    k: int,
-) -> int:
-    """The carry that all ``members`` share."""
-    carry = TRUE
-    for piece in _slices(members, upper, low_bits, k):
-        part_of = {
-            tuple((upper.code[u >> low_bits] ^ flip_code) >> s & 1 for s in piece.select): u >> piece.low
-            & (1 << piece.width) - 1
-            for u in members
-        }
-        # Address, from the low end: the carry below, the low bits, the selecting signals.
-        turned = flip >> piece.low & (1 << piece.width) - 1
+    @property
+    def flip_code(self) -> int:
+        """The same of the upper signals: raw ones are read as they are, coded ones are already turned."""
+        return self.flip >> self.low_bits if self.plan.upper.is_raw else 0
 
-        def holds(
-            a: int, part_of: dict[tuple[int, ...], int] = part_of, piece: _Slice = piece, turned: int = turned
-        ) -> bool:
-            value = (a >> 1 & (1 << piece.width) - 1) ^ turned
-            chosen = tuple(a >> (1 + piece.width + i) & 1 for i in range(len(piece.select)))
-            return value + (a & 1) > part_of.get(chosen, 0)
+    def build(self, labels: dict[int, str]) -> dict[int, int]:
+        """The net of each threshold, whose last cell is named ``<name>_<label>``."""
+        upper, signals = self.plan.upper, self._upper_signals()
+        carry: dict[int, int] = {}
+        for serial, members in enumerate(self.plan.chains):
+            # Without upper signals the chain of a threshold is the whole of it.
+            label = f"chain{serial}" if upper.signals else labels[members[0]]
+            carry |= dict.fromkeys(members, self._chain(f"{self.name}_{label}", members, signals))
+        nets = {}
+        for u, label in labels.items():
+            table = table_of(upper.signals + 1, functools.partial(self._final, upper.code[u >> self.low_bits]))
+            nets[u] = self.builder.lut(f"{self.name}_{label}", [carry.get(u, TRUE), *signals], table)
+        return nets
 
-        inputs = [carry, *bits[piece.low : piece.low + piece.width], *(signals[s] for s in piece.select)]
-        carry = builder.lut(f"{name}_from{piece.low}", inputs, table_of(len(inputs), holds))
-    return carry
+    def _final(self, own: int, address: int) -> bool:
+        """U > U(u), or U == U(u) and the carry, which is address bit 0."""
+        code = (address >> 1) ^ self.flip_code
+        return code > own or (code == own and bool(address & 1))
+
+    def _upper_signals(self) -> list[int]:
+        upper, top = self.plan.upper, list(self.bits[self.low_bits :])
+        if upper.is_raw:
+            return top
+        turned = self.flip >> self.low_bits
+        return [
+            shannon(
+                self.builder,
+                f"{self.name}_top{signal}",
+                top,
+                table_of(upper.top, lambda a, s=signal: upper.code[a ^ turned] >> s & 1),
+                self.k,
+            )
+            for signal in range(upper.signals)
+        ]
+
+    def _chain(self, name: str, members: tuple[int, ...], signals: list[int]) -> int:
+        """The carry that all ``members`` share."""
+        carry = TRUE
+        for piece in _slices(members, self.plan.upper, self.low_bits, self.k):
+            last = piece.low + piece.width == self.low_bits
+            inputs = [carry, *self.bits[piece.low : piece.low + piece.width], *(signals[s] for s in piece.select)]
+            table = table_of(len(inputs), functools.partial(self._passes, piece, self._parts(piece, members)))
+            carry = self.builder.lut(name if last else f"{name}_from{piece.low}", inputs, table)
+        return carry
+
+    def _parts(self, piece: _Slice, members: tuple[int, ...]) -> dict[int, int]:
+        """For each value of the selecting signals, the slice of the constant that is compared with."""
+        parts = {}
+        for u in members:
+            code = self.plan.upper.code[u >> self.low_bits] ^ self.flip_code
+            chosen = sum((code >> s & 1) << i for i, s in enumerate(piece.select))
+            parts[chosen] = u >> piece.low & (1 << piece.width) - 1
+        return parts
+
+    def _passes(self, piece: _Slice, parts: dict[int, int], address: int) -> bool:
+        """Address, from the low end: the carry below, the low bits, the selecting signals."""
+        mask = (1 << piece.width) - 1
+        value = (address >> 1 & mask) ^ (self.flip >> piece.low & mask)
+        return value + (address & 1) > parts.get(address >> (1 + piece.width), 0)

@@ -1,0 +1,53 @@
+"""Cells merged into their only reader where the reader's LUT has room."""
+
+from __future__ import annotations
+
+from dwn_hw.mapped import Builder, Lut, Netlist
+
+
+def absorb(netlist: Netlist, k: int) -> Netlist:
+    """The same outputs from fewer cells: a cell with one reader, and with it at most ``k`` inputs, becomes part of it.
+
+    Readers are looked at from the outputs down, their inputs from the latest up, until nothing changes.
+    """
+    cells = {netlist.inputs + i: cell for i, cell in enumerate(netlist.cells)}
+    readers: dict[int, int] = {}
+    for cell in netlist.cells:
+        for net in cell.inputs:
+            readers[net] = readers.get(net, 0) + 1
+    for net in netlist.outputs:
+        readers[net] = readers.get(net, 0) + 2  # an output must stay a net
+    for net in sorted(cells, reverse=True):
+        if net in cells:
+            _absorb_inputs(net, cells, readers, k)
+    builder = Builder(netlist.inputs)
+    number = {net: net for net in range(netlist.inputs)}
+    for net in sorted(cells):
+        cell = cells[net]
+        number[net] = builder.lut(cell.name, [number[n] for n in cell.inputs], cell.table)
+    return builder.finish([number.get(net, net) for net in netlist.outputs])
+
+
+def _absorb_inputs(net: int, cells: dict[int, Lut], readers: dict[int, int], k: int) -> None:
+    while True:
+        cell = cells[net]
+        for source in sorted(cell.inputs, reverse=True):
+            if source in cells and readers[source] == 1:
+                union = [n for n in cell.inputs if n != source]
+                union += [n for n in cells[source].inputs if n not in union]
+                if len(union) <= k:
+                    for shared in set(cells[source].inputs) & set(cell.inputs):
+                        readers[shared] -= 1
+                    cells[net] = _compose(cell, source, cells.pop(source), tuple(union))
+                    break
+        else:
+            return
+
+
+def _compose(cell: Lut, source: int, inner: Lut, union: tuple[int, ...]) -> Lut:
+    table = 0
+    for address in range(1 << len(union)):
+        value = {net: address >> i & 1 for i, net in enumerate(union)}
+        value[source] = inner.table >> sum(value[n] << i for i, n in enumerate(inner.inputs)) & 1
+        table |= (cell.table >> sum(value[n] << i for i, n in enumerate(cell.inputs)) & 1) << address
+    return Lut(cell.name, union, table)

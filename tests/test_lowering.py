@@ -1,0 +1,143 @@
+"""Lowered parts equal what the nodes mean, exhaustively where that is possible, and take as few LUTs as is claimed."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dwn_hw import evaluate
+from dwn_hw.ir import ArgMax, Edge, Format, GroupSum, Input, LutLayer, Network, Thermometer
+from dwn_hw.lowering import counters, lower, lower_network
+from dwn_hw.mapped import Builder
+
+
+def pack(values, edge):
+    """Bits of an edge's values, written straight from DESIGN's rule: first entry lowest, two's complement."""
+    rows = []
+    for row in np.asarray(values).reshape(len(values), -1).tolist():
+        formats = edge.formats * len(row) if len(edge.formats) == 1 else edge.formats
+        rows.append([value >> i & 1 for value, fmt in zip(row, formats, strict=True) for i in range(fmt.bits)])
+    return np.array(rows)
+
+
+def assert_equal(node, before, values, k=6, share=True):
+    after = node.output(before)
+    netlist = lower(node, "part", before, after, k, share)
+    assert all(len(cell.inputs) <= k for cell in netlist.cells)
+    wanted = evaluate.apply(node, np.asarray(values, np.int64))
+    assert np.array_equal(netlist.evaluate(pack(values, before)), pack(wanted, after))
+    return netlist
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_an_encoder_equals_its_comparisons_for_every_code(draw):
+    fmt = Format(draw.draw(st.integers(1, 11)), draw.draw(st.booleans()))
+    row = tuple(draw.draw(st.lists(st.integers(fmt.low, fmt.high + 1), min_size=1, max_size=14)))
+    k = draw.draw(st.sampled_from([4, 5, 6]))
+    share = draw.draw(st.booleans())
+    codes = np.arange(fmt.low, fmt.high + 1)[:, None]
+    assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k, share)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_wide_encoder_equals_its_comparisons_around_every_threshold(signed):
+    rng = np.random.default_rng(5)
+    fmt = Format(16, signed)
+    rows = tuple(tuple(rng.integers(fmt.low, fmt.high, 12).tolist()) for _ in range(4))
+    codes = rng.integers(fmt.low, fmt.high + 1, (4000, 4))
+    for feature, row in enumerate(rows):
+        near = np.clip([t + d for t in row for d in (-1, 0, 1)], fmt.low, fmt.high)
+        codes[:2000, feature] = rng.choice(near, 2000)
+    assert_equal(Thermometer(rows), Edge((4,), (fmt,)), codes)
+
+
+def test_a_shared_encoder_of_normal_thresholds_costs_less_than_two_luts_a_threshold():
+    rng = np.random.default_rng(1)
+    for per_feature, bits, most in ((4, 14, 1.95), (12, 14, 1.7), (12, 16, 1.9), (3, 8, 1.45)):
+        levels = np.sort(rng.normal(0, 0.25, (16, per_feature)), axis=1) * 2 ** (bits - 1)
+        node = Thermometer(
+            tuple(tuple(row) for row in np.clip(np.rint(levels), -(2 ** (bits - 1)), 0).astype(int).tolist())
+        )
+        del node
+        rows = np.clip(np.rint(levels), -(2 ** (bits - 1)) + 1, 2 ** (bits - 1) - 1).astype(int).tolist()
+        node = Thermometer(tuple(tuple(row) for row in rows))
+        before = Edge((16,), (Format(bits, signed=True),))
+        shared = len(lower(node, "encoder", before, node.output(before)).cells)
+        plain = len(lower(node, "encoder", before, node.output(before), share=False).cells)
+        thresholds = sum(len(set(row)) for row in rows)
+        assert shared <= most * thresholds
+        assert shared < plain
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_a_layer_equals_its_tables(draw):
+    inputs = draw.draw(st.integers(1, 8))
+    sizes = draw.draw(st.lists(st.integers(1, 8), min_size=1, max_size=5))
+    wires = tuple(tuple(draw.draw(st.integers(0, inputs - 1)) for _ in range(n)) for n in sizes)
+    tables = tuple(draw.draw(st.integers(0, 2 ** (2**n) - 1)) for n in sizes)
+    values = list(itertools.product((0, 1), repeat=inputs))
+    assert_equal(LutLayer(wires, tables), Edge((inputs,), (Format(1),)), values, draw.draw(st.sampled_from([4, 6])))
+
+
+@pytest.mark.parametrize("k", [4, 6])
+@pytest.mark.parametrize("bits", [1, 2, 3, 5, 6, 7, 8, 11, 12])
+def test_a_counter_equals_the_number_of_ones_for_all_inputs(bits, k):
+    assert_equal(GroupSum(1), Edge((bits,), (Format(1),)), list(itertools.product((0, 1), repeat=bits)), k)
+
+
+def test_counters_of_all_groups_equal_with_permutation_and_padding():
+    rng = np.random.default_rng(0)
+    node = GroupSum(4, tuple(rng.permutation(30).tolist()))
+    assert_equal(node, Edge((30,), (Format(1),)), rng.integers(0, 2, (500, 30)))
+    assert_equal(GroupSum(7), Edge((8,), (Format(1),)), rng.integers(0, 2, (300, 8)))
+
+
+def test_a_step_of_a_counter_adds_up_to_what_it_takes():
+    """The weights of a compressor's outputs hold the greatest sum of its inputs, unless the count can never be so large."""
+    for bits in (*range(1, 34), 50, 64, 100):
+        heights = (bits, *[0] * (bits.bit_length() - 1))
+        for step in counters.plan(heights, 6):
+            greatest = sum(n << i for i, n in enumerate(step.take))
+            room = bits.bit_length() - step.weight
+            assert step.outputs == min(greatest.bit_length(), room) or sum(step.take) <= 6
+
+
+@pytest.mark.parametrize(
+    ("bits", "most"), [(10, 8), (12, 10), (16, 13), (20, 17), (25, 21), (32, 30), (50, 45), (64, 61), (100, 96)]
+)
+def test_a_counter_takes_at_most_so_many_luts(bits, most):
+    builder = Builder(bits)
+    heights = [list(range(bits)), *[[] for _ in range(bits.bit_length() - 1)]]
+    assert len(builder.finish(counters.count_ones(builder, "g", heights, 6)).cells) <= most
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(("players", "bits"), [(1, 3), (2, 1), (3, 2), (4, 2), (5, 2), (3, 4), (2, 5)])
+def test_the_first_maximum_wins_for_all_scores(players, bits, signed):
+    fmt = Format(bits, signed)
+    scores = list(itertools.product(range(fmt.low, fmt.high + 1), repeat=players))
+    assert_equal(ArgMax(), Edge((players,), (fmt,)), scores)
+
+
+@pytest.mark.parametrize(("players", "bits", "most"), [(5, 4, 21), (5, 5, 25), (10, 7, 88), (10, 5, 63)])
+def test_the_first_maximum_takes_at_most_so_many_luts(players, bits, most):
+    before = Edge((players,), (Format(bits),))
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 1 << bits, (3000, players))
+    scores[1000:] = np.minimum(scores[1000:], rng.integers(0, 3, (2000, 1)))  # many ties
+    assert len(assert_equal(ArgMax(), before, scores).cells) <= most
+
+
+def test_the_same_network_gives_the_same_netlists():
+    rng = np.random.default_rng(3)
+    rows = tuple(tuple(rng.integers(-500, 500, 9).tolist()) for _ in range(3))
+    wires = tuple(tuple(rng.integers(0, 27, 6).tolist()) for _ in range(20))
+    layer = LutLayer(wires, tuple(int(t) for t in rng.integers(0, 2**62, 20)))
+    network = Network(Input((3,), (Format(10, signed=True),)), (Thermometer(rows), layer, GroupSum(4), ArgMax()))
+    assert lower_network(network) == lower_network(network)
