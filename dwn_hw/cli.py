@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
             status = error.exit_code
         except OSError as error:
             screen.stop()
-            if debug:
+            if debug or isinstance(error, BrokenPipeError):  # nobody reads any more: click leaves quietly
                 raise
             where = error.filename if isinstance(error.filename, str) else "a file"
             remedy = "Check the path, its permissions and the room on the disk."
@@ -189,6 +190,10 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
         ),
         click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
+        click.option(
+            "--target", type=click.Choice(["generic", "xc7"]), default="generic", show_default=True, help="LUT cells."
+        ),
+        click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
         click.option("--seed", type=_SEED, default=0, show_default=True, help="For the vectors that are compared."),
     )
     for option in reversed(options):
@@ -199,14 +204,15 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _options(arguments: dict[str, Any]) -> Any:
     from dwn_hw.exporter import Options
 
-    use_scaler = not arguments.pop("no_scaler")
-    return Options(use_scaler=use_scaler, **arguments)
+    use_scaler, optimize = not arguments.pop("no_scaler"), not arguments.pop("no_optimize")
+    return Options(use_scaler=use_scaler, optimize=optimize, **arguments)
 
 
 def _samples(path: Path | None) -> Any:
     from dwn_hw import data
 
-    return None if path is None else data.load(path)
+    # The path as it was given, for a command that repeats what was done.
+    return None if path is None else replace(data.load(path), name=str(path))
 
 
 @main.command(short_help="Freeze a model and write its export directory.")
@@ -222,7 +228,7 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     screen.progress("reading the model")
     report = exporter.export(checkpoints.load(model), out, options, samples, screen.progress)
     _say_plan(screen, report)
-    screen.say(f"wrote {out}", f"next: dwn-hw verify {out}")
+    screen.say(f"wrote {out}", f"next: dwn-hw verify {shlex.quote(str(out))}")
     screen.result(report | {"out": str(out)})
 
 
@@ -251,6 +257,15 @@ def _say_plan(screen: Screen, report: Report) -> None:
         screen.say(
             "data       " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report["data"].items())
         )
+    if report["optimized"]:
+        removed = [
+            f"{count} {what} of {name}"
+            for name, counts in report["optimized"].items()
+            for what, count in counts.items()
+            if count
+        ]
+        equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
+        screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")
     luts = sum(part["lut"] for part in report["estimate"].values())
     screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {luts} LUT6")
 
@@ -287,8 +302,9 @@ def verify(screen: Screen, directory: Path, simulator: str, data_file: Path | No
 def _say_verified(screen: Screen, report: Report) -> None:
     kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
     screen.say(
-        f"EQUAL      {report['vectors']} vectors ({kinds}), {report['node_values']} values of {report['nodes']} nodes",
-        f"           in {report['simulator']}: {', '.join(name.replace('_', ' ') for name in report['phases'])}",
+        f"EQUAL      {report['vectors']} vectors ({kinds})",
+        f"           {report['node_values']} values of {report['nodes']} nodes, in {report['simulator']}",
+        f"           {', '.join(name.replace('_', ' ') for name in report['phases'])}",
     )
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dwn_hw import checkpoints, data, digits, exporter, simulate, synthesis, toolchain, verifier
+from dwn_hw.design import TARGETS
 from dwn_hw.errors import ExportError, Problem
+
+if TYPE_CHECKING:
+    from dwn_hw.training import Epoch
 
 Progress = Callable[[str], None]
 
@@ -28,14 +32,18 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
     toolchain.yosys()
     split = digits.load_digits_split()
     progress("training a DWN on the 8x8 digits")
-    model, thermometer, accuracy = digits.train_digits(seed)
+    model, thermometer, accuracy = digits.train_digits(seed, progress=lambda epoch: _say_epoch(epoch, progress))
     out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out / "digits.npz", x=split.x_test, y=split.y_test)
     names = tuple(str(digit) for digit in range(10))
     checkpoints.save(model, out / "model.pt", thermometer=thermometer, class_names=names)
     samples = data.load(out / "digits.npz")
     exported = exporter.export(
-        checkpoints.load(out / "model.pt"), out / "export", exporter.Options(seed=seed), samples, progress
+        checkpoints.load(out / "model.pt"),
+        out / "export",
+        exporter.Options(target=target if target in TARGETS else "generic", seed=seed),
+        samples,
+        progress,
     )
     verified = verifier.verify(out / "export", samples=samples, seed=seed, progress=progress)
     progress(f"synthesising for {target}")
@@ -47,6 +55,11 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
         "verify": verified,
         "synth": counted,
     }
+
+
+def _say_epoch(epoch: Epoch, progress: Progress) -> None:
+    if epoch.number % 10 == 0:
+        progress(f"epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.3f}")
 
 
 def _check_out(out: Path) -> None:

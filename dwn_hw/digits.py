@@ -7,8 +7,9 @@ importing this module needs neither torch nor scikit-learn.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -68,14 +69,25 @@ def train_digits(
     thermometer = Thermometer(bits).fit(split.x_train)
     x_train, x_test = (thermometer.binarize(x).flatten(1) for x in (split.x_train, split.x_test))
     y_train, y_test = torch.from_numpy(split.y_train), torch.from_numpy(split.y_test)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread(torch):
         torch.manual_seed(seed)
         model = torch.nn.Sequential(
             LUTLayer(x_train.shape[1], luts, n, mapping="learnable"),
             GroupSum(CLASSES, tau=10 / 3),
         )
-    fit(model, x_train, y_train, epochs=epochs, seed=seed, progress=progress)
-    return model, thermometer, accuracy(model, x_test, y_test)
+        fit(model, x_train, y_train, epochs=epochs, seed=seed, progress=progress)
+        return model, thermometer, accuracy(model, x_test, y_test)
+
+
+@contextlib.contextmanager
+def _one_thread(torch: Any) -> Iterator[None]:
+    """No slower for a network this small, ten times faster where other programs run, and the same sums everywhere."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _needed(module: str) -> Any:

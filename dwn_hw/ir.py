@@ -326,11 +326,11 @@ class Network:
 
     def __repr__(self) -> str:
         edges = self.edges()
-        lines = [f"{'input':10} {'':34} {self.input} -> {edges[0]}"]
+        lines = [f"{'input':10} {self.input} -> {edges[0]}"]
         for name, node, edge in zip(self.names(), self.nodes, edges[1:], strict=True):
             digest = hashlib.sha256(repr(node).encode()).hexdigest()[:8]
             lines.append(f"{name:10} {type(node).__name__:12} {digest:>8}  {node} -> {edge}")
-        return "\n".join(line.replace("  " * 17, "") for line in lines)
+        return "\n".join(lines)
 
 
 def _names(nodes: Iterable[Node]) -> Iterator[str]:

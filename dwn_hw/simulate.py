@@ -8,11 +8,16 @@ expected are failures.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import re
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +31,10 @@ _VISIBLE = """`verilator_config
 public_flat_rw -module "dwn_top" -var "*"
 public_flat_rd -module "dwn_*" -var "y"
 """
+
+
+#: Paths that make and the shells below it take as they are.
+_PLAIN = re.compile(r"[A-Za-z0-9_./+@=,-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,22 @@ class Simulation:
 def run(simulation: Simulation, *, build_timeout: float, test_timeout: float) -> bool:
     """Build (unless the same sources were built there) and run; whether every test passed. Raises ToolError."""
     env = environment(simulation.simulator)
+    with _where_make_can_work(simulation) as moved:
+        return _run(moved, env, build_timeout, test_timeout)
+
+
+@contextlib.contextmanager
+def _where_make_can_work(simulation: Simulation) -> Iterator[Simulation]:
+    """The same, or, since make takes no spaces and the like in a path, a copy in a temporary directory."""
+    if _PLAIN.fullmatch(str(simulation.folder.resolve())):
+        yield simulation
+        return
+    with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:
+        sources = tuple(Path(shutil.copy(path, name)) for path in simulation.sources)
+        yield dataclasses.replace(simulation, sources=sources, folder=Path(name) / "build")
+
+
+def _run(simulation: Simulation, env: dict[str, str], build_timeout: float, test_timeout: float) -> bool:
     folder = simulation.folder
     folder.mkdir(parents=True, exist_ok=True)
     stamp, key = folder / "built", _key(simulation)

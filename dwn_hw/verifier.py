@@ -7,6 +7,7 @@ back-pressure and resets in mid-stream. What was checked is counted, and nothing
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, ir, serialize, simulate, vectors
+from dwn_hw import data, evaluate, interface, ir, serialize, simulate, vectors
+from dwn_hw.design import SHELLS, Design, Pipeline
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 
 Progress = Callable[[str], None]
@@ -45,23 +47,32 @@ def read_export(folder: Path) -> Exported:
         got = "a file" if folder.exists() else "nothing there"
         raise ExportError(Problem(str(folder), "an export directory", got, remedy))
     network = serialize.load(folder / "network.safetensors")
-    try:
-        interface = json.loads((folder / "interface.json").read_text())
-        digest = interface["digest"]
-        latency, shell, registers = interface["latency"], interface["shell"], interface["registers_after"]
-        kinds = ((latency, int), (registers, list), (interface["target"], str), (interface["shared_encoder"], bool))
-        wrong = shell not in ("none", "stream") or not all(isinstance(value, kind) for value, kind in kinds)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = Problem(str(folder / "interface.json"), "the interface of an export", f"{error!r}", remedy)
-        raise ExportError(problem) from None
-    if wrong or digest != serialize.digest(network):
-        got = f"digest {digest}, while the network has {serialize.digest(network)}"
-        raise ExportError(Problem(str(folder / "interface.json"), "the interface of this network", got, remedy))
+    described = _read_interface(folder / "interface.json", network, remedy)
     sources = tuple(sorted((folder / "rtl").glob("*.v")))
     if folder / "rtl" / "dwn_top.v" not in sources:
         raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", "no dwn_top.v", remedy))
     models = tuple(sorted((folder / "sim").glob("*.v")))
-    return Exported(folder, network, interface, sources, models)
+    return Exported(folder, network, described, sources, models)
+
+
+def _read_interface(path: Path, network: ir.Network, remedy: str) -> dict[str, Any]:
+    """``interface.json``, which must say what this network, with its registers and its shell, has as interface."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        digest, shell, registers = found["digest"], found["shell"], found["registers_after"]
+        pipeline = Pipeline(tuple(name in registers for name in network.names()))
+        scores = len(found["output"]["fields"]) > 1
+        # An interface says nothing of what is inside, so no netlists are needed.
+        design = Design(network, (), pipeline, shell, scores, found["target"], found["shared_encoder"])
+        wanted = interface.describe(design)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(Problem(str(path), "the interface of an export", f"{error!r}", remedy)) from None
+    other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
+    if other or str(shell) not in SHELLS:
+        got = f"digest {digest}, while the network has {wanted['digest']}" if digest != wanted["digest"] else ""
+        got = got or f"another {', '.join(other) or 'shell'}"
+        raise ExportError(Problem(str(path), "the interface of this network", got, remedy))
+    return found
 
 
 def verify(
@@ -99,8 +110,8 @@ def verify(
         simulator, (*exported.sources, *exported.models), place / "build", "bench_core", job, tests
     )
     passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
-    repeat = f"dwn-hw verify {folder} --simulator {simulator} --vectors {random} --seed {seed}"
-    repeat += f" --data {samples.name}" if samples is not None else ""
+    repeat = f"dwn-hw verify {shlex.quote(str(folder))} --simulator {simulator} --vectors {random} --seed {seed}"
+    repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     mismatch = place / "counts.mismatch.json"
     if mismatch.is_file():
         raise Mismatch(_describe(json.loads(mismatch.read_text()), exported, stimulus, repeat))
@@ -132,22 +143,22 @@ def _summary(
 
 def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Path:
     """The bench's job (JSON) and its arrays (npz), with the results of an earlier run removed."""
-    network, interface = exported.network, exported.interface
+    network, described = exported.network, exported.interface
     for stale in ("counts.json", "counts.mismatch.json"):
         (place / stale).unlink(missing_ok=True)
     edges = network.edges()
-    arrays = _expected(network, stimulus.codes, [f["name"] for f in interface["output"]["fields"]])
+    arrays = _expected(network, stimulus.codes, [f["name"] for f in described["output"]["fields"]])
     np.savez(place / "job.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
-    registers = interface["registers_after"]
+    registers = described["registers_after"]
     job = {
-        "shell": interface["shell"],
-        "clock": interface["clock"],
-        "reset": interface["reset"],
+        "shell": described["shell"],
+        "clock": described["clock"],
+        "reset": described["reset"],
         "nodes": [
             {"name": name, "register": name in registers, "bits": edge.formats[0].bits, "units": edge.size}
             for name, edge in zip(network.names(), edges[1:], strict=True)
         ],
-        "x_bits": interface["input"]["bits"],
+        "x_bits": described["input"]["bits"],
         "y_bits": edges[-1].formats[0].bits,
         "seed": stimulus.seed,
         "slow_vectors": SLOW_VECTORS,

