@@ -6,161 +6,22 @@ Exit status 0 good, 1 mismatch or failed tool, 2 unusable input. Human text and 
 
 from __future__ import annotations
 
-import functools
-import json
 import shlex
-import sys
-import textwrap
-import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from dwn_hw import __version__
-from dwn_hw.errors import DwnHwError, InputError, Problem
-
-Report = dict[str, Any]
+from dwn_hw.screen import Commands, Report, Screen, command
 
 
-class Screen:
-    """Where a command speaks: progress and text on standard error, one JSON document on standard output."""
-
-    def __init__(self, as_json: bool, quiet: bool) -> None:
-        self.as_json, self.quiet = as_json, quiet
-        self.console = Console(stderr=True, highlight=False)
-        self._status: Any = None
-        self._started = time.monotonic()
-
-    def progress(self, text: str) -> None:
-        """What is being done now: a spinner on a terminal, a line elsewhere."""
-        if self.quiet:
-            return
-        if not self.console.is_terminal:
-            line = f"[{time.monotonic() - self._started:5.1f} s] {text}"
-            self.console.print(line, markup=False, soft_wrap=True)
-        elif self._status is None:
-            self._status = self.console.status(escape(text))
-            self._status.start()
-        else:
-            self._status.update(escape(text))
-
-    def stop(self) -> None:
-        """End the spinner."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
-
-    def say(self, *lines: str) -> None:
-        """The result for a person."""
-        self.stop()
-        if not self.quiet:
-            for line in lines:
-                self._print(line, indent=11)
-
-    def fail(self, message: str) -> None:
-        """An error for a person, also under ``--quiet``: a failure is never silent."""
-        first, *rest = message.splitlines()
-        self._print(f"error: {first}", indent=7)
-        for line in rest:
-            self.console.print(f"       {line}", markup=False, soft_wrap=True)
-
-    def _print(self, line: str, indent: int) -> None:
-        """Between words on a terminal, with a hanging indent; elsewhere a line is a line."""
-        if self.console.is_terminal:
-            hang = " " * indent
-            width = self.console.width
-            line = textwrap.fill(line, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
-        self.console.print(line, markup=False, soft_wrap=True)
-
-    def show(self, table: Table) -> None:
-        """A table for a person."""
-        self.stop()
-        if not self.quiet:
-            self.console.print(table)
-
-    def result(self, report: Report) -> None:
-        """The result for a machine."""
-        if self.as_json:
-            click.echo(json.dumps(report, indent=2))
-
-
-def command(function: Callable[..., int | None]) -> Callable[..., None]:
-    """What all commands share: ``--json``, ``--quiet``, ``--debug``, and errors as messages with an exit status."""
-
-    @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-    @click.option("--quiet", is_flag=True, help="No text and no progress on standard error, errors aside.")
-    @click.option("--debug", is_flag=True, help="Show where an error was raised.")
-    @functools.wraps(function)
-    def wrapper(as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
-        screen = Screen(as_json, quiet)
-        try:
-            status = function(screen, **arguments) or 0
-        except DwnHwError as error:
-            screen.stop()
-            if debug:
-                raise
-            _report_error(screen, error)
-            status = error.exit_code
-        except OSError as error:
-            screen.stop()
-            if debug or isinstance(error, BrokenPipeError):  # nobody reads any more: click leaves quietly
-                raise
-            where = error.filename if isinstance(error.filename, str) else "a file"
-            remedy = "Check the path, its permissions and the room on the disk."
-            _report_error(screen, InputError(Problem(where, "readable or writable", f"{error.strerror}", remedy)))
-            status = InputError.exit_code
-        finally:
-            screen.stop()
-        sys.exit(status)
-
-    return wrapper
-
-
-def _report_error(screen: Screen, error: DwnHwError) -> None:
-    problems = error.problems if isinstance(error, InputError) else ()
-    for message in map(str, problems or (error,)):
-        screen.fail(message)
-    screen.result(_error(type(error).__name__, str(error), *problems))
-
-
-def _error(kind: str, message: str, *problems: Problem) -> Report:
-    found: Report = {"kind": kind, "message": message}
-    if problems:
-        found["problems"] = [asdict(problem) for problem in problems]
-    return {"error": found}
-
-
-class _Commands(click.Group):
-    """Under ``--json``, a command line that cannot be read gives a JSON document as well."""
-
-    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Remember whether JSON was asked for: click knows only when it has understood everything."""
-        context.obj = "--json" in args
-        return super().parse_args(context, args)
-
-    def invoke(self, context: click.Context) -> Any:
-        """Run the command; click itself says what is wrong on standard error, with exit status 2."""
-        try:
-            return super().invoke(context)
-        except click.UsageError as error:
-            if context.obj:
-                command = error.ctx.command_path if error.ctx else "dwn-hw"
-                remedy = f"Try '{command} --help'."
-                problem = Problem(
-                    command, "a command line as --help shows it", error.format_message().rstrip("."), remedy
-                )
-                click.echo(json.dumps(_error("OptionError", str(problem), problem), indent=2))
-            raise
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dwn-hw")
 def main() -> None:
     """From a trained multiplication-free network to Verilog that is proven equal to it."""

@@ -22,7 +22,7 @@ _ORDER = """
     mapped passes lowering design cost interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction exporter simulate verifier synthesis doctor demo api cli
+    prediction exporter simulate verifier synthesis doctor demo api screen cli
 """
 ORDER = _ORDER.split()
 
@@ -35,8 +35,8 @@ DOORS = {
     "cocotb_tools": {"simulate"},
     "sklearn": {"digits"},
     "safetensors": {"serialize"},
-    "click": {"cli"},
-    "rich": {"cli"},
+    "click": {"cli", "screen"},
+    "rich": {"cli", "screen"},
     "pickle": set(),
 }
 

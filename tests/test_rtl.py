@@ -64,7 +64,9 @@ def test_model_names_are_in_the_verilog_one_lut_a_line():
     # Neuron 3 has 8 inputs: its parts under constant inputs are cells of their own, named for those.
     assert [name for name in lines if "is" not in name] == [f"l0_n00{j}" for j in range(5)]
     assert {name for name in lines if "is" in name} >= {"l0_n003_7is0", "l0_n003_7is1"}
-    assert re.search(r"dwn_lut #\(\.LUT\(4'h8\), \.WIDTH\(2\)\) lut_l0_n000 \(\.A\(x\[1:0\]\), \.Y\(y\[0\]\)\);", layer)
+    assert re.search(
+        r"dwn_lut #\(\.LUT\(4'h8\), \.WIDTH\(2\)\) lut_l0_n000 \(\.A\(x\[1:0\]\), \.Y\(l0_n000\)\);", layer
+    )
 
 
 def test_constant_thresholds_and_those_that_are_a_bit_of_the_code_cost_no_lut():
