@@ -3,13 +3,14 @@
     python benchmarks/against_dwn2rtl.py CHECKPOINT.pt [--extra=-nocarry]
 
 Needs ``pip install -c constraints.txt -e '.[all]' dwn2rtl==0.3.0``. dwn2rtl's port carries scaled features in words of its own
-choice; dwn-hw is shown with its own port (unscaled features) and with those same words (``--no-scaler``), so that both
-the whole job and the same job can be compared.
+choice; dwn-hw is shown with those same words (``--no-scaler``: the same job) and with its own port (unscaled features: the
+whole job), with Xilinx' LUT cells (``--target xc7``) and in portable Verilog, which yosys maps again.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 import subprocess
@@ -56,19 +57,24 @@ def main() -> None:
             sys.exit(f"dwn2rtl did not say its input format:\n{said}")
         form = f"{words[3][0]}Q{words[1]}.{words[2]}"
         model = checkpoints.load(arguments.checkpoint)
-        ours = {"dwn-hw, unscaled features": exporter.Options(shell="none")}
-        ours[f"dwn-hw, {form} as dwn2rtl"] = exporter.Options(
-            shell="none", input_format=form, use_scaler=not scaling.exists()
-        )
+        same = exporter.Options(shell="none", input_format=form, use_scaler=not scaling.exists())
+        own = exporter.Options(shell="none")
+        ours = {
+            f"dwn-hw, {form} as dwn2rtl, xc7": dataclasses.replace(same, target="xc7"),
+            f"dwn-hw, {form} as dwn2rtl, portable": same,
+            f"dwn-hw, {form}, not optimized": dataclasses.replace(same, optimize=False),
+            "dwn-hw, unscaled features, xc7": dataclasses.replace(own, target="xc7"),
+            "dwn-hw, unscaled features, portable": own,
+        }
         rows = {f"dwn2rtl, {form}": count(theirs, "-I. *.v", "dwn_top", arguments.extra)}
         for i, (name, options) in enumerate(ours.items()):
             exporter.export(model, place / str(i), options)
             rows[name] = count(place / str(i) / "rtl", "*.v", "dwn_top", arguments.extra)
-    print(f"| {'design':32} | " + " | ".join(f"{name:>6}" for name in CELLS) + " | LUT ratio |")
+    print(f"| {'design':36} | " + " | ".join(f"{name:>6}" for name in CELLS) + " | LUT ratio |")
     print("| --- | " + " | ".join("---:" for _ in CELLS) + " | ---: |")
     base = next(iter(rows.values()))["LUT"]
     for name, cells in rows.items():
-        print(f"| {name:32} | " + " | ".join(f"{n:6}" for n in cells.values()) + f" | {cells['LUT'] / base:.3f} |")
+        print(f"| {name:36} | " + " | ".join(f"{n:6}" for n in cells.values()) + f" | {cells['LUT'] / base:.3f} |")
 
 
 if __name__ == "__main__":
