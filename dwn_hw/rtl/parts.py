@@ -64,7 +64,8 @@ class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
             nets.append(output)
         constants = {FALSE: Const(0, 1), TRUE: Const(1, 1)}
         m.d.comb += self.y.eq(Cat(*(constants[n] if n < 0 else nets[n] for n in self.netlist.outputs)))
-        idle = [self.x[i] for i in range(self.netlist.inputs) if i not in self.netlist.read()]
+        read = self.netlist.read()
+        idle = [self.x[i] for i in range(self.netlist.inputs) if i not in read]
         if idle:
             # Linters know a signal of this name to be deliberate; synthesis removes it.
             unused = Signal(name="unused")
