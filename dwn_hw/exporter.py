@@ -151,17 +151,17 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
         serialize.save(network, folder / "network.safetensors")
         (folder / "rtl").mkdir()
         for name, text in sources.items():
-            (folder / "rtl" / name).write_text(text)
+            (folder / "rtl" / name).write_text(text, "utf-8")
         if design.target != "generic":
             (folder / "sim").mkdir()
             for name, text in rtl.models(design.target).items():
-                (folder / "sim" / name).write_text(text)
-        (folder / "interface.json").write_text(_json(described))
-        (folder / "INTERFACE.md").write_text(interface.to_markdown(described))
+                (folder / "sim" / name).write_text(text, "utf-8")
+        (folder / "interface.json").write_text(_json(described), "utf-8")
+        (folder / "INTERFACE.md").write_text(interface.to_markdown(described), "utf-8")
         (folder / "vectors").mkdir()
         scores, y = Emulator(network).run(golden)
         data.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)
-        (folder / "report.json").write_text(_json(decided.report))
+        (folder / "report.json").write_text(_json(decided.report), "utf-8")
 
 
 def check_out(out: Path) -> None:
@@ -323,6 +323,17 @@ def _golden(network: ir.Network, codes: npt.NDArray[np.int64] | None, seed: int)
     return np.concatenate([*blocks, *([] if codes is None else [codes[:GOLDEN_SAMPLES]])])
 
 
+#: What a reader must know of the cells of each target.
+_CELLS = {
+    "generic": "A[0] of a dwn_lut is its address LSB",
+    "xc7": "I0 of a LUT is its address LSB. Simulate with sim/xilinx_luts.v",
+}
+
+
+def _reset(described: dict[str, Any]) -> list[str]:
+    return ["Reset   rst, synchronous, high; needed once. Only the valid bits are reset."] if described["reset"] else []
+
+
 def _header(described: dict[str, Any], network: ir.Network) -> str:
     source, output = described["input"], described["output"]
     fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
@@ -336,8 +347,10 @@ def _header(described: dict[str, Any], network: ir.Network) -> str:
         f"        Scaler: {source['scaler']}.",
         f"Output  {output['port']}: {fields}.",
         f"Timing  latency {described['latency']} clocks, one inference a clock.",
-        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0.",
-        "Bits    the first entry of every vector is lowest; A[0] of a dwn_lut is its address LSB.",
+        *_reset(described),
+        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
+        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
+        f"Bits    the first entry of every vector is lowest; {_CELLS[described['target']]}.",
         f"Ties    {described['ties']}.",
         "The whole contract is in interface.json and INTERFACE.md.",
     ]

@@ -109,7 +109,12 @@ def to_markdown(interface: dict[str, Any]) -> str:
     left = source["scaler"].startswith(LEFT_TO_HOST)
     units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"
     scaler = f"**{source['scaler']}.**" if left else f"{source['scaler']}."
-    lines += [f"A code stands for the real number `code * step + offset`, {units}.", ""]
+    lines += [
+        f"A code stands for the real number `code * step + offset`, {units}.",
+        "A host rounds to the nearest code (the even one of two) and saturates at the ends of the format.",
+        "`u8` is 0 to 255; `s8` is -128 to 127 in two's complement.",
+        "",
+    ]
     lines += [f"Format: {source['chosen']}.", f"The model's scaler: {scaler}", ""]
     lines += ["| feature | name | bits of the port | format | step | offset |", "| --- | --- | --- | --- | --- | --- |"]
     for f in source["features"]:
@@ -131,6 +136,9 @@ def to_markdown(interface: dict[str, Any]) -> str:
         high = f["lsb"] + f["bits"] * f["count"] - 1
         lines.append(f"| {f['name']} | [{high}:{f['lsb']}] | {f['count']} of {f['bits']} bits, first lowest |")
     lines += ["", f"Of equal scores, {interface['ties']}.", ""]
+    lines += ["`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`, and `y`, the class.", ""]
+    if interface["target"] == "xc7":
+        lines += ["`rtl/` instantiates Xilinx' LUT1 to LUT6. A simulator needs `sim/xilinx_luts.v` beside it.", ""]
     if interface["classes"]:
         lines += ["| class | name |", "| --- | --- |"]
         lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
@@ -150,7 +158,7 @@ def _ports(interface: dict[str, Any]) -> list[str]:
             interface["reset"],
             "in",
             1,
-            "synchronous reset, high: forgets everything under way; hold it for one clock at the start",
+            "synchronous reset, high: forgets everything under way, and what is taken in that clock; hold it for one clock at the start",
         ),
         (source["port"], "in", source["bits"], "packed codes"),
         (source.get("valid"), "in", 1, "codes are there"),
@@ -166,7 +174,13 @@ def _ports(interface: dict[str, Any]) -> list[str]:
 def _timing(interface: dict[str, Any]) -> list[str]:
     latency = interface["latency"]
     if latency == 0:
-        return ["Combinational: the result follows the codes within the clock."]
+        wires = " Valid and ready are wires from one side to the other." if interface["shell"] == "stream" else ""
+        return [f"Combinational: the result follows the codes within the clock.{wires}"]
     where = ", ".join(interface["registers_after"])
     stall = " when nothing stalls" if interface["shell"] == "stream" else ""
-    return [f"Latency {latency} clocks{stall}, one inference a clock. Registers after: {where}."]
+    lines = [f"Latency {latency} clocks{stall}, one inference a clock. Registers after: {where}."]
+    if interface["shell"] == "stream":
+        lines += ["`x_ready` depends on `y_ready` within the clock, and never on `x_valid`. Inputs are not registered."]
+    else:
+        lines += ["Nothing is reset and nothing stalls: the first results after power-up are of no input."]
+    return lines

@@ -58,7 +58,7 @@ def read_export(folder: Path) -> Exported:
 def _read_interface(path: Path, network: ir.Network, remedy: str) -> dict[str, Any]:
     """``interface.json``, which must say what this network, with its registers and its shell, has as interface."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
         digest, shell, registers = found["digest"], found["shell"], found["registers_after"]
         pipeline = Pipeline(tuple(name in registers for name in network.names()))
         scores = len(found["output"]["fields"]) > 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dwn_hw import ir
 from dwn_hw.lowering.counters import count_ones
+from dwn_hw.lowering.functions import shannon
 from dwn_hw.mapped import FALSE, Builder, Netlist, table_of
 
 
@@ -22,14 +23,22 @@ def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) 
     return builder.finish(outputs)
 
 
+#: Input 2 chooses: 1 of input 0, input 1.
+_CHOOSE = 0b11001010
+
+
 @dataclass(frozen=True, slots=True)
 class _Player:
-    """Entries ``first … last`` have been compared: nets of the greatest one's value, and of its index."""
+    """Entries ``first … last`` have been compared: nets of the greatest one's value, and of its index.
+
+    ``sides``: the two that met to give it, and the net that says whether the right one won.
+    """
 
     first: int
     last: int
     value: tuple[int, ...]
     index: tuple[int, ...]
+    sides: tuple[_Player, _Player, int] | None = None
 
     @property
     def name(self) -> str:
@@ -39,27 +48,47 @@ class _Player:
 def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
     """A tournament in which the right side must be strictly greater, so the lowest index wins a tie.
 
-    Cells: ``right_wins_0_1``, ``best_0_1_b3``, ``index_0_1_b0``. The champion's value is never computed.
+    Cells: ``right_wins_0_1``, ``best_0_1_b3``, ``index_0_1_b0``. The champion's value is never computed, and the final compares
+    the sides of its players with each other and chooses among the verdicts where that is cheaper than choosing values first.
     """
     fmt = before.formats[0]
     builder = Builder(before.size * fmt.bits)
     players = [_Player(i, i, tuple(range(i * fmt.bits, (i + 1) * fmt.bits)), ()) for i in range(before.size)]
     while len(players) > 1:
-        paired = [
-            _match(builder, left, right, fmt.signed, k)
-            for left, right in zip(players[::2], players[1::2], strict=False)
-        ]
-        players = paired + players[len(paired) * 2 :]
+        pairs = list(zip(players[::2], players[1::2], strict=False))
+        if len(players) == 2:
+            left, right = players
+            paired = [_meet(builder, left, right, _final(builder, left, right, fmt.signed, k))]
+        else:
+            paired = [_meet(builder, a, b, _compare(builder, b, a, fmt.signed, k)) for a, b in pairs]
+        players = paired + players[len(pairs) * 2 :]
     bits = after.formats[0].bits
     return builder.finish([*players[0].index, *[FALSE] * bits][:bits])
 
 
-def _match(builder: Builder, left: _Player, right: _Player, signed: bool, k: int) -> _Player:
+def _compare(builder: Builder, right: _Player, left: _Player, signed: bool, k: int) -> int:
+    return greater(builder, f"right_wins_{left.name}_{right.name}", right.value, left.value, signed, k)
+
+
+def _final(builder: Builder, left: _Player, right: _Player, signed: bool, k: int) -> int:
+    """The net that says whether ``right`` wins, when nobody asks for the winner's value."""
+    sides: list[tuple[_Player, ...]] = [p.sides[:2] if p.sides else (p,) for p in (left, right)]
+    chosen = [player.sides[2] for player in (left, right) if player.sides]
+    width = len(left.value)
+    slices = max(1, -(-(2 * width - 1) // (k - 1)))
+    if len(sides[0]) * len(sides[1]) * slices + 1 >= slices + width * len(chosen):
+        return _compare(builder, right, left, signed, k)
+    verdicts = [_compare(builder, b, a, signed, k) for b in sides[1] for a in sides[0]]
+    # Address, from the low end: the verdicts, then which of the left's sides won, then which of the right's.
+    count = len(verdicts)
+    table = table_of(count + len(chosen), lambda a: a >> (a >> count) & 1)
+    return shannon(builder, f"right_wins_{left.name}_{right.name}", [*verdicts, *chosen], table, k)
+
+
+def _meet(builder: Builder, left: _Player, right: _Player, wins: int) -> _Player:
     name = f"{left.name}_{right.name}"
-    wins = greater(builder, f"right_wins_{name}", right.value, left.value, signed, k)
-    choose = 0b11001010  # input 2 chooses: 1 of input 0, input 1
     value = tuple(
-        builder.lut(f"best_{name}_b{i}", [a, b, wins], choose)
+        builder.lut(f"best_{name}_b{i}", [a, b, wins], _CHOOSE)
         for i, (a, b) in enumerate(zip(left.value, right.value, strict=True))
     )
     # Players meet in order and sides are of equal size but for the last, so the winner's side is the next index bit.
@@ -67,9 +96,9 @@ def _match(builder: Builder, left: _Player, right: _Player, signed: bool, k: int
     wide = (size - 1).bit_length()
     sides = [tuple([*side.index, *[FALSE] * wide][:wide]) for side in (left, right)]
     index = tuple(
-        builder.lut(f"index_{name}_b{i}", [a, b, wins], choose) for i, (a, b) in enumerate(zip(*sides, strict=True))
+        builder.lut(f"index_{name}_b{i}", [a, b, wins], _CHOOSE) for i, (a, b) in enumerate(zip(*sides, strict=True))
     )
-    return _Player(left.first, right.last, value, (*index, wins))
+    return _Player(left.first, right.last, value, (*index, wins), (left, right, wins))
 
 
 def greater(builder: Builder, name: str, a: Sequence[int], b: Sequence[int], signed: bool, k: int) -> int:

@@ -78,7 +78,9 @@ class StreamShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no 
             m.d.comb += [self.y.valid.eq(self.x.valid), self.x.ready.eq(self.y.ready)]
             return m
         working = Signal(latency)  # bit i: stage i holds real work
-        m.d.comb += [enable.eq(self.y.ready | ~working[-1]), self.x.ready.eq(enable), self.y.valid.eq(working[-1])]
+        vacant = Signal()  # no result waits
+        m.d.comb += [vacant.eq(~working[-1]), self.y.valid.eq(working[-1])]
+        m.d.comb += [enable.eq(self.y.ready | vacant), self.x.ready.eq(enable)]
         with m.If(enable):
             m.d.sync += working.eq(Cat(self.x.valid, working)[:latency])
         return m

@@ -38,7 +38,10 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     ]
     parts = [_part_rtlil(part) for part in make_parts(design)]
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
-    about |= {f"dwn_{name}": str(node) for name, node in zip(network.names(), network.nodes, strict=True)}
+    about |= {
+        f"dwn_{name}": f"{type(node).__name__}: {node}"
+        for name, node in zip(network.names(), network.nodes, strict=True)
+    }
     files = {
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in _print(clocked, parts).items()
@@ -49,7 +52,7 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
 def models(target: str) -> dict[str, str]:
     """File name → text of the modules that LUT cells are instances of, for simulation."""
     name = TARGETS[target].models
-    return {name: _assets.asset("rtl_templates", name).read_text()}
+    return {name: _assets.asset("rtl_templates", name).read_text("utf-8")}
 
 
 def part_to_verilog(part: Part) -> dict[str, str]:
@@ -58,7 +61,8 @@ def part_to_verilog(part: Part) -> dict[str, str]:
 
 
 def _comment(text: str) -> str:
-    return "".join(f"// {line}".rstrip() + "\n" for line in text.splitlines()) + "\n"
+    plain = text.replace("×", "x")  # Verilog is ASCII, and so are some tools
+    return "".join(f"// {line}".rstrip() + "\n" for line in plain.splitlines()) + "\n"
 
 
 def _part_rtlil(part: Part) -> str:
@@ -121,7 +125,13 @@ def _port_order(port: tuple[str, ...]) -> tuple[int, str, str]:
     """Clock, reset and enable first, then what belongs together."""
     name = port[2]
     first = ("clk", "rst", "enable", "x")
-    return (first.index(name) if name in first else len(first), name.split("_")[0], name)
+    side, _, member = name.partition("_")
+    stream = ("payload", "valid", "ready")
+    return (
+        first.index(name) if name in first else len(first),
+        side,
+        f"{stream.index(member)}" if member in stream else name,
+    )
 
 
 def _one_line(instance: str) -> str:
