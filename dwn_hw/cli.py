@@ -38,21 +38,32 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.argument("model", type=click.Path(path_type=Path)),
         click.option(
-            "--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz): set the input grid, and are measured."
+            "--data",
+            "data_file",
+            type=click.Path(path_type=Path),
+            help="Samples (.npz): set the input grid, and are measured.",
         ),
         click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
         click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
         click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
         click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
         click.option(
-            "--shell", type=click.Choice(["stream", "none"]), default="stream", show_default=True, help="Valid/ready, or bare ports."
+            "--shell",
+            type=click.Choice(["stream", "none"]),
+            default="stream",
+            show_default=True,
+            help="Valid/ready, or bare ports.",
         ),
         click.option(
             "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
         ),
         click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
         click.option(
-            "--target", type=click.Choice(["generic", "xc7"]), default="generic", show_default=True, help="dwn_lut in plain Verilog, or Xilinx LUT1-6."
+            "--target",
+            type=click.Choice(["generic", "xc7"]),
+            default="generic",
+            show_default=True,
+            help="dwn_lut in plain Verilog, or Xilinx LUT1-6.",
         ),
         click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
         click.option("--seed", type=_SEED, default=0, show_default=True, help="For the vectors that are compared."),

@@ -5,7 +5,7 @@ user's own, unscaled units, and why it was chosen. :func:`encode` is the one cod
 host side, the testbench and ``predict`` all use it.
 
 The grid is, in this order (:func:`choose`): as stated (``u8/255``); the one that given data already lies on; the one
-that the thresholds lie on; else a default, reported as not measured.
+that the thresholds lie on; else a default, said to be one.
 """
 
 from __future__ import annotations
@@ -142,8 +142,10 @@ def _default(thresholds: Floats, measured: bool) -> Port:
         math.frexp(near * (1 + 2**-13))[1] if value > 0 else 0 for value, near in zip(largest, bounded, strict=True)
     ]
     steps = tuple(Fraction(2) ** (exponent + 1 - DEFAULT_BITS) for exponent in exponents)
-    why = "the data lies on no grid of 16 bits or fewer" if measured else "no format and no data was given"
-    reason = f"DEFAULT, not measured: {DEFAULT_BITS} bits a feature, signed, binary point by the feature's thresholds ({why})"
+    name, why = "DEFAULT, not measured", "no format and no data was given"
+    if measured:
+        name, why = "DEFAULT", "the data lies on no grid of 16 bits or fewer; the report says what rounding changes"
+    reason = f"{name}: {DEFAULT_BITS} bits a feature, signed, binary point by the feature's thresholds ({why})"
     return Port((ir.Format(DEFAULT_BITS, signed=True),), steps, (Fraction(0),), "default", reason)
 
 

@@ -259,8 +259,9 @@ def _normalizer(text: str, shape: str | None, features: int) -> Scaler:
     good = good and min(extents) > 0 and np.prod(extents) == features
     if not good or not np.isfinite(numbers).all() or (numbers[channels:] <= 0).any():
         rule = f"a mean and a positive deviation, one for all or one for each channel, for {features} features"
-        remedy = "State --input-shape C,H,W for several channels."
-        raise OptionError(Problem("--normalize", rule, f"{text!r} with shape {shape!r}", remedy))
+        got = repr(text) if shape is None else f"{text!r} with --input-shape {shape!r}"
+        remedy = "Say MEAN,STD; for several channels all means, all deviations, and --input-shape C,H,W."
+        raise OptionError(Problem("--normalize", rule, got, remedy))
     mean, std = (np.repeat(part, features // channels) for part in (numbers[:channels], numbers[channels:]))
     return Scaler("standard", mean, std)
 

@@ -136,7 +136,8 @@ def to_markdown(interface: dict[str, Any]) -> str:
         high = f["lsb"] + f["bits"] * f["count"] - 1
         lines.append(f"| {f['name']} | [{high}:{f['lsb']}] | {f['count']} of {f['bits']} bits, first lowest |")
     lines += ["", f"Of equal scores, {interface['ties']}.", ""]
-    lines += ["`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`, and `y`, the class.", ""]
+    y = ", and `y`, the class" * (output["fields"][0]["name"] == "class")
+    lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}.", ""]
     if interface["target"] == "xc7":
         lines += ["`rtl/` instantiates Xilinx' LUT1 to LUT6. A simulator needs `sim/xilinx_luts.v` beside it.", ""]
     if interface["classes"]:
@@ -158,7 +159,7 @@ def _ports(interface: dict[str, Any]) -> list[str]:
             interface["reset"],
             "in",
             1,
-            "synchronous reset, high: forgets everything under way, and what is taken in that clock; hold it for one clock at the start",
+            "synchronous reset, high, for one clock at the start: forgets what is under way or taken in that clock",
         ),
         (source["port"], "in", source["bits"], "packed codes"),
         (source.get("valid"), "in", 1, "codes are there"),

@@ -102,6 +102,7 @@ def verify(
         raise OptionError(Problem("verify", "at least one vector", "none", remedy))
     place = folder / "verify" / simulator
     place.mkdir(parents=True, exist_ok=True)
+    golden = _check_golden(exported)
     progress(f"computing what {len(stimulus.codes)} vectors must give")
     job = _write_job(exported, stimulus, place)
     progress(f"building and running in {simulator}")
@@ -118,7 +119,25 @@ def verify(
     if not passed:
         raise ToolError(f"the bench failed without a mismatch; see {place / 'build' / 'results.xml'}")
     counts = json.loads((place / "counts.json").read_text())
-    return _summary(counts, stimulus, simulator, len(network.nodes), exported)
+    return {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+
+
+def _check_golden(exported: Exported) -> int:
+    """How many vectors recorded in the export give what the network gives; none where the file is gone.
+
+    Raises Mismatch with the first that does not, and DataError for a damaged file.
+    """
+    path, network = exported.folder / "vectors" / "golden.npz", exported.network
+    if not path.is_file():
+        return 0
+    codes = data.to_codes(data.load(path), network).codes
+    *_, before, last = evaluate.trace(network, codes)
+    given = {"scores": before, "y": last} if isinstance(network.nodes[-1], ir.ArgMax) else {"scores": last}
+    with np.load(path) as file:
+        for name, wanted in given.items():
+            if name not in file or not np.array_equal(file[name], wanted):
+                raise Mismatch(f"{path}: its {name} are not what the network gives for its codes; export again")
+    return len(codes)
 
 
 def _summary(

@@ -129,11 +129,12 @@ def test_data_on_a_binary_grid_is_found_with_the_coarsest_step(data, fmt, step):
     assert (port.formats, port.steps, port.origin) == ((fmt,), (Fraction(step),), "data")
 
 
-def test_data_on_no_grid_gives_16_bits_that_are_reported_as_not_measured():
+def test_data_on_no_grid_gives_16_bits_and_no_data_makes_them_unmeasured():
     port = contract.choose(LOOSE, data=np.sqrt(np.arange(60.0)).reshape(20, 3))
     assert port.formats == (ir.Format(16, True),)
-    assert port.reason.startswith("DEFAULT, not measured: 16 bits a feature, signed, binary point by the feature's")
-    assert port.reason.endswith("(the data lies on no grid of 16 bits or fewer)")
+    assert port.reason.startswith("DEFAULT: 16 bits a feature, signed, binary point by the feature's thresholds (")
+    assert port.reason.endswith("(the data lies on no grid of 16 bits or fewer; the report says what rounding changes)")
+    assert contract.choose(np.sqrt([[2.0], [3.0]])).reason.startswith("DEFAULT, not measured: 16 bits a feature, ")
     assert contract.choose(LOOSE).reason.endswith("(no format and no data was given)")
 
 

@@ -378,6 +378,14 @@ def test_the_real_jsc_network_exported_in_every_form_gives_the_recorded_bits_and
         codes = np.clip(np.rint(unscaled.astype(np.float64) / steps), -(1 << 15), (1 << 15) - 1)
         bits = (codes[:, :, None] >= thresholds).reshape(1000, 64)
         assert np.array_equal(bits, recorded["x_binarized"]), name
+    # The same hardware from every form: what tests/test_verifier.py simulates of one holds for all.
+    verilog = {name: hardware(tmp_path / name) for name in ("dict", "whole", "own")}
+    assert verilog["dict"] == verilog["whole"] == verilog["own"]
+
+
+def hardware(out):
+    """The Verilog without its comments: the header names the file that the model came from, by the digest."""
+    return {path.name: re.sub(r"//.*", "", path.read_text()) for path in sorted((out / "rtl").glob("*.v"))}
 
 
 # --------------------------------------------------------------------------------- what the Python API refuses

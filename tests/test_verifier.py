@@ -181,6 +181,30 @@ def test_a_core_that_ignores_stalls_turns_it_red(tmp_path):
         verifier.verify(out, simulator="icarus", random=100)
 
 
+@pytest.mark.parametrize("shell", ["stream", "none"])
+@pytest.mark.parametrize("latency", [1, None])
+@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+def test_registers_on_the_falling_edge_turn_it_red(tmp_path, simulator, shell, latency):
+    out = write(SENSITIVE, tmp_path / "out", shell, latency)
+    for path in (out / "rtl" / "dwn_core.v", out / "rtl" / "dwn_top.v"):
+        path.write_text(path.read_text().replace("posedge", "negedge"))
+    with pytest.raises(Mismatch):
+        verifier.verify(out, simulator=simulator, random=100)
+
+
+@pytest.mark.parametrize("name", ["scores", "y"])
+def test_golden_vectors_of_another_network_turn_it_red(tmp_path, name):
+    out = write(SENSITIVE, tmp_path / "out")
+    path = out / "vectors" / "golden.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    assert verifier.verify(out, simulator="icarus", random=20)["golden"] == len(arrays["codes"])
+    arrays[name].flat[-1] ^= 1
+    np.savez(path, **arrays)
+    with pytest.raises(Mismatch, match=f"its {name} are not what the network gives"):
+        verifier.verify(out, simulator="icarus", random=20)
+
+
 def test_nothing_to_check_is_a_failure(tmp_path):
     out = write(SENSITIVE, tmp_path / "out")
     with pytest.raises(OptionError, match="at least one vector"):

@@ -2,7 +2,8 @@
 
 Every component is converted by itself and the modules are wired by name, because Amaranth, left to a whole hierarchy,
 cuts vectors that cross it into single bits with invented names. yosys (Amaranth's own wheel) then turns enables and
-resets into the usual ``if``s. What :func:`_tidy` does afterwards changes white space and the radix of constants only.
+resets into the usual ``if``s. What :func:`_tidy` and :func:`_in_order` do afterwards changes white space, the radix of
+constants and the order of ports and statements only.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
         f"dwn_{name}": f"{type(node).__name__}: {node}"
         for name, node in zip(network.names(), network.nodes, strict=True)
     }
+    modules = _print(clocked, parts)
+    modules["dwn_core"] = _in_order(modules["dwn_core"], network.names())
     files = {
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
-        for name, text in _print(clocked, parts).items()
+        for name, text in modules.items()
     }
     return files | (models(design.target) if TARGETS[design.target].portable else {})
 
@@ -110,6 +113,23 @@ def _tidy(module: str) -> str:
     body = re.sub(r"(^  wire \w+;\n)+", _declare_together, module.split(";\n", 1)[1], flags=re.M)
     body = re.sub(r"^  assign .{118,};$", lambda match: _wrap(match[0].strip()), body, flags=re.M)
     return "\n".join(line.rstrip() for line in f"{header}\n{body}".splitlines()) + "\n"
+
+
+def _in_order(core: str, names: tuple[str, ...]) -> str:
+    """The statements of the core as the data goes: each part, and behind it the register that holds its result."""
+    statement = re.compile(r"^  (?:always|assign|dwn_\w+) .*?;\n", re.S | re.M)
+
+    def place(text: str) -> tuple[int, bool]:
+        found = re.match(r"  dwn_\w+ (\w+) \(", text) or re.search(r"= (\w+)_y;", text)
+        known = found is not None and found[1] in names
+        return (names.index(found[1]) if found and known else len(names), text.startswith("  always"))
+
+    return re.sub(
+        rf"(?:{statement.pattern})+",
+        lambda match: "".join(sorted(statement.findall(match[0]), key=place)),
+        core,
+        flags=re.S | re.M,
+    )
 
 
 def _declare_together(match: re.Match[str]) -> str:
