@@ -121,6 +121,8 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
 def _say_plan(screen: Screen, report: Report) -> None:
     screen.say(*report["network"], "")
     screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
+    if constant := report["input"]["constant_thresholds"]:
+        screen.say(f"           {constant} thresholds lie at or beyond the ends of the port: their bits are constant")
     checked = report["checked"]
     screen.say(f"checked    {checked['encoder_bits']} encoder bits equal to the model's own comparisons")
     reference = f"{checked['group_sums']} group sums equal to {checked['reference']}"

@@ -93,7 +93,12 @@ def plan(
         "network": repr(design.network).splitlines(),
         "optimized": _removed(network, design.network) if options.optimize else None,
         "source": model.source,
-        "input": {"origin": port.origin, "reason": port.reason, "scaler": dict(network.notes)["scaler"]},
+        "input": {
+            "origin": port.origin,
+            "reason": port.reason,
+            "scaler": dict(network.notes)["scaler"],
+            "constant_thresholds": _constant_thresholds(network),
+        },
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
         "latency": design.pipeline.latency,
@@ -110,6 +115,17 @@ def _design(network: ir.Network, options: Options) -> Design:
         with_scores=options.scores,
         target=options.target,
         share=options.optimize,
+    )
+
+
+def _constant_thresholds(network: ir.Network) -> int:
+    """Comparisons that no code of the port ever changes: a port that is too narrow makes many."""
+    return sum(
+        not fmt.low < threshold <= fmt.high
+        for node in network.nodes[:1]
+        if isinstance(node, ir.Thermometer)
+        for row, fmt in zip(node.thresholds, network.input.edge.flat_formats(), strict=True)
+        for threshold in row
     )
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -334,14 +335,23 @@ class Network:
 
 
 def _names(nodes: Iterable[Node]) -> Iterator[str]:
-    layers = 0
+    """Layers are numbered from 0; of other kinds the second is ``encoder2``."""
+    met = Counter[str]()
+    for name in _kinds(nodes):
+        met[name] += 1
+        if name == "l":
+            yield f"l{met[name] - 1}"
+        else:
+            yield name if met[name] == 1 else f"{name}{met[name]}"
+
+
+def _kinds(nodes: Iterable[Node]) -> Iterator[str]:
     for node in nodes:
         match node:
             case Thermometer():
                 yield "encoder"
             case LutLayer():
-                yield f"l{layers}"
-                layers += 1
+                yield "l"
             case GroupSum():
                 yield "popcount"
             case ArgMax():

@@ -3,6 +3,7 @@
 Kinds, in order
     ``zero``, ``one``: every code at its lowest, at its highest (all thermometer bits 0, 1), and all codes 0;
     ``boundary``: every different threshold −1, 0, +1 code, one feature at a time, on a random background;
+    ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them);
     ``tie``: codes for which the two best classes score the same, as far as a bounded search finds some;
     ``data``: the user's own samples, where given;
     ``random``: uniform over what the port can carry.
@@ -10,17 +11,21 @@ Kinds, in order
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import ir
+from dwn_hw import evaluate, ir
 from dwn_hw.emulate import Emulator
 
 #: Random codes among which ties are looked for, and how many ties are kept.
 TIE_POOL, TIES = 16384, 256
+
+#: Vectors kept for the addresses of LUTs.
+ADDRESSES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,24 @@ def directed(network: ir.Network, seed: int) -> Vectors:
 
 
 def make(
-    network: ir.Network, *, random: int, seed: int, data: npt.NDArray[np.int64] | None = None, corners: bool = True
+    network: ir.Network,
+    *,
+    random: int,
+    seed: int,
+    data: npt.NDArray[np.int64] | None = None,
+    corners: bool = True,
+    addresses: bool = False,
 ) -> Vectors:
-    """Directed vectors (unless ``corners`` is off), the codes of ``data``, and ``random`` random ones."""
+    """Directed vectors (unless ``corners`` is off), the codes of ``data``, and ``random`` random ones.
+
+    ``addresses`` adds the kind ``address``, which takes seconds to find for a large network.
+    """
     base = directed(network, seed)
     parts = {"directed": base.codes} if corners else {}
     kinds = base.kinds if corners else ()
+    if corners and addresses:
+        parts["address"] = _addresses(network, np.random.default_rng(seed + 2))
+        kinds = (*kinds, ("address", len(parts["address"])))
     if data is not None and len(data):
         parts["data"], kinds = data, (*kinds, ("data", len(data)))
     if random:
@@ -127,3 +144,45 @@ def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64
     scores, _ = Emulator(network).run(pool)
     best = np.sort(scores, axis=1)
     return np.asarray(pool[best[:, -1] == best[:, -2]][:TIES], np.int64)
+
+
+def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Codes of a pool, each of which brings some LUT to an address that none before it did: a fault in a table shows."""
+    pool = _random(network, rng, TIE_POOL)
+    reached = _reached(network, pool)
+    seen = [np.zeros((layer.shape[1], 1 << ir.MAX_LUT_INPUTS), bool) for layer in reached]
+    kept: list[int] = []
+    for sample in range(len(pool)):
+        fresh = False
+        for layer, known in zip(reached, seen, strict=True):
+            luts = np.arange(layer.shape[1])
+            fresh |= not known[luts, layer[sample]].all()
+            known[luts, layer[sample]] = True
+        if fresh:
+            kept.append(sample)
+            if len(kept) == ADDRESSES:
+                break
+    return pool[kept]
+
+
+def _reached(network: ir.Network, codes: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
+    """For each layer of LUTs that only layers and a thermometer precede: the address (samples, luts) of each LUT."""
+    values, found = codes, list[npt.NDArray[np.uint8]]()
+    for node in network.nodes:
+        if isinstance(node, ir.Thermometer):
+            values = evaluate.apply(node, values)
+        elif isinstance(node, ir.LutLayer):
+            # Short rows read a last column of zeros in the slots that they lack.
+            bits = np.pad(values.reshape(len(values), -1).astype(np.uint8), ((0, 0), (0, 1)))
+            slots = itertools.zip_longest(*node.wires, fillvalue=bits.shape[1] - 1)
+            address = np.zeros((len(bits), len(node.tables)), np.uint8)
+            for slot, wires in enumerate(slots):
+                address |= bits[:, wires] << slot
+            tables = np.zeros((len(node.tables), 1 << ir.MAX_LUT_INPUTS), np.uint8)
+            for j, (row, table) in enumerate(zip(node.wires, node.tables, strict=True)):
+                tables[j, : 1 << len(row)] = evaluate.table_bits(table, len(row))
+            found.append(address)
+            values = tables[np.arange(len(tables)), address].astype(np.int64)
+        else:
+            break
+    return found

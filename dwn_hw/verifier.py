@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, interface, ir, serialize, simulate, vectors
+from dwn_hw import data, evaluate, interface, ir, rtl, serialize, simulate, vectors
 from dwn_hw.design import SHELLS, Design, Pipeline
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 
@@ -96,7 +96,7 @@ def verify(
     exported = read_export(folder)
     network = exported.network
     codes = None if samples is None else data.to_codes(samples, network).codes
-    stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners)
+    stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners, addresses=True)
     if not len(stimulus.codes):
         remedy = "Ask for --vectors, or give --data."
         raise OptionError(Problem("verify", "at least one vector", "none", remedy))
@@ -108,7 +108,13 @@ def verify(
     progress(f"building and running in {simulator}")
     tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
     simulation = simulate.Simulation(
-        simulator, (*exported.sources, *exported.models), place / "build", "bench_core", job, tests
+        # The models of a target's cells are the shipped ones: an export is not asked what its own cells do.
+        simulator,
+        (*exported.sources, *rtl.model_files(exported.interface["target"])),
+        place / "build",
+        "bench_core",
+        job,
+        tests,
     )
     passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
     repeat = f"dwn-hw verify {shlex.quote(str(folder))} --simulator {simulator} --vectors {random} --seed {seed}"

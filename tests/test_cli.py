@@ -728,3 +728,11 @@ def test_standard_output_that_takes_no_unicode_is_no_obstacle(home):
     done = program("check", "model.pt", "--json", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["network"][1].startswith("encoder")
+
+
+def test_a_port_too_narrow_for_the_thresholds_is_said(home):
+    said = run("check", "model.pt", "--input-format", "u1").stderr
+    report = json.loads(run("check", "model.pt", "--input-format", "u1", "--json").stdout)
+    constant = report["input"]["constant_thresholds"]
+    assert constant > 0
+    assert f"{constant} thresholds lie at or beyond the ends of the port: their bits are constant" in said

@@ -304,3 +304,18 @@ def test_a_name_that_could_break_out_of_a_comment_is_refused(text):
 def test_a_name_that_is_no_text_is_refused():
     with pytest.raises(IRError, match=r"names and notes are text; got \(1, 'b'"):
         ir.Network(small().input, small().nodes, (1, "b"))
+
+
+def test_a_kind_of_node_that_comes_twice_has_two_names():
+    layer = ir.LutLayer(((0,), (1,)), (2, 1))
+    nodes = (
+        ir.Thermometer(((1, 2),)),
+        layer,
+        ir.GroupSum(1),
+        ir.Thermometer(((1, 2),)),
+        layer,
+        ir.GroupSum(2),
+        ir.ArgMax(),
+    )
+    network = ir.Network(ir.Input((1,), (ir.Format(2),)), nodes)
+    assert network.names() == ("encoder", "l0", "popcount", "encoder2", "l1", "popcount2", "argmax")

@@ -126,3 +126,34 @@ def test_a_network_without_a_thermometer_still_gets_vectors():
     made = vectors.make(network, random=10, seed=0)
     assert dict(made.kinds)["boundary"] == 0
     evaluate.check_codes(network, made.codes)
+
+
+def test_address_vectors_bring_every_lut_to_every_address_that_the_pool_does():
+    rng = np.random.default_rng(4)
+    rows = tuple(tuple(sorted(rng.integers(-30, 30, 4).tolist())) for _ in range(4))
+    layers, size = [], 16
+    for count in (12, 9):
+        sizes = rng.integers(1, 9, count).tolist()
+        wires = tuple(tuple(rng.integers(0, size, n).tolist()) for n in sizes)
+        layers.append(ir.LutLayer(wires, tuple(int.from_bytes(rng.bytes(32), "little") % 2 ** (2**n) for n in sizes)))
+        size = count
+    port = ir.Input((4,), (ir.Format(6, signed=True),))
+    network = ir.Network(port, (ir.Thermometer(rows), *layers, ir.GroupSum(3), ir.ArgMax()))
+
+    def addresses(codes):
+        found = set()
+        for code in codes.tolist():
+            bits = [int(c >= t) for c, row in zip(code, rows, strict=True) for t in row]
+            for depth, layer in enumerate(layers):
+                at = [sum(bits[w] << i for i, w in enumerate(row)) for row in layer.wires]
+                found |= {(depth, j, address) for j, address in enumerate(at)}
+                bits = [table >> address & 1 for table, address in zip(layer.tables, at, strict=True)]
+        return found
+
+    plain = vectors.make(network, random=0, seed=1)
+    asked = vectors.make(network, random=0, seed=1, addresses=True)
+    count = dict(asked.kinds)["address"]
+    assert len(asked.codes) == len(plain.codes) + count
+    reached = addresses(asked.codes[-count:])
+    assert addresses(vectors._random(network, np.random.default_rng(1 + 2), vectors.TIE_POOL)) == reached
+    assert count < len(reached)

@@ -44,7 +44,7 @@ def write(network, out, shell="stream", latency=None, scores=False, target="gene
 def test_the_verilog_equals_the_network_at_every_node(tmp_path, simulator, shell):
     network = random_network(1)
     report = verifier.verify(write(network, tmp_path / "out", shell), simulator=simulator, random=200)
-    stimulus = vectors.make(network, random=200, seed=0)
+    stimulus = vectors.make(network, random=200, seed=0, addresses=True)
     units = sum(edge.size for edge in network.edges()[1:])
     assert report["equal"]
     assert report["vectors"] == len(stimulus.codes)

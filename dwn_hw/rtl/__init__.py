@@ -5,7 +5,7 @@ from __future__ import annotations
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS, FreeShell, StreamShell
-from dwn_hw.rtl.verilog import models, part_to_verilog, to_verilog
+from dwn_hw.rtl.verilog import model_files, models, part_to_verilog, to_verilog
 
 __all__ = [
     "SHELLS",
@@ -14,6 +14,7 @@ __all__ = [
     "Part",
     "StreamShell",
     "make_parts",
+    "model_files",
     "models",
     "part_to_verilog",
     "to_verilog",

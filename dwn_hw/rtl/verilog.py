@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
@@ -53,9 +54,15 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
 
 
 def models(target: str) -> dict[str, str]:
-    """File name → text of the modules that LUT cells are instances of, for simulation."""
-    name = TARGETS[target].models
-    return {name: _assets.asset("rtl_templates", name).read_text("utf-8")}
+    """File name → text of the modules that LUT cells are instances of."""
+    path = _assets.asset("rtl_templates", TARGETS[target].models)
+    return {path.name: path.read_text(encoding="utf-8")}
+
+
+def model_files(target: str) -> tuple[Path, ...]:
+    """What a simulator needs beside the Verilog of a design for ``target``: nothing, if it is portable."""
+    cells = TARGETS[target]
+    return () if cells.portable else (_assets.asset("rtl_templates", cells.models),)
 
 
 def part_to_verilog(part: Part) -> dict[str, str]:
