@@ -1,7 +1,7 @@
 """From a model to an export directory: freeze, check against torch, emit, describe.
 
 An export directory stands on its own: ``network.safetensors``, ``rtl/*.v``, ``interface.json`` and ``INTERFACE.md``,
-``vectors/golden.npz``, ``report.json``. It is written beside its place and moved there when it is whole.
+``vectors/``, ``report.json``. It is written beside its place and moved there when it is whole.
 """
 
 from __future__ import annotations
@@ -177,6 +177,13 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
         (folder / "vectors").mkdir()
         scores, y = Emulator(network).run(golden)
         data.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)
+        edges = network.edges()
+        ports = {"x": [interface.pack(golden, edges[0])], "y": [interface.pack(y, edges[-1])]}
+        if design.with_scores:
+            ports["y"].append(interface.pack(scores, edges[-2]))
+        for name, fields in ports.items():
+            text = interface.to_hex(np.concatenate(fields, axis=1))
+            (folder / "vectors" / f"{name}.hex").write_text(text, encoding="utf-8")
         (folder / "report.json").write_text(_json(decided.report), "utf-8")
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from dwn_hw import __version__, ir, serialize
 from dwn_hw.design import Design
 
@@ -93,6 +96,23 @@ def _fields(network: ir.Network, with_scores: bool) -> list[dict[str, Any]]:
     return fields
 
 
+def pack(values: npt.NDArray[np.int64], edge: ir.Edge) -> npt.NDArray[np.uint8]:
+    """Values (samples, *edge.shape) as (samples, bits of the edge): each in two's complement, the first entry lowest."""
+    flat = values.reshape(len(values), -1)
+    formats = edge.flat_formats()
+    widths = np.array([fmt.bits for fmt in formats])
+    entry = np.repeat(np.arange(len(formats)), widths)
+    shift = np.arange(len(entry)) - np.repeat(np.cumsum(widths) - widths, widths)
+    return np.asarray(flat[:, entry] >> shift & 1, np.uint8)
+
+
+def to_hex(bits: npt.NDArray[np.uint8]) -> str:
+    """Packed rows as text for ``$readmemh``: one row a line, its highest bit first."""
+    rows = np.packbits(bits, axis=1, bitorder="little")[:, ::-1]
+    digits = -(-bits.shape[1] // 4)
+    return "".join(row.tobytes().hex()[-digits:] + "\n" for row in rows)
+
+
 def to_markdown(interface: dict[str, Any]) -> str:
     """``INTERFACE.md``: the same facts for a person."""
     source, output = interface["input"], interface["output"]
@@ -137,7 +157,11 @@ def to_markdown(interface: dict[str, Any]) -> str:
         lines.append(f"| {f['name']} | [{high}:{f['lsb']}] | {f['count']} of {f['bits']} bits, first lowest |")
     lines += ["", f"Of equal scores, {interface['ties']}.", ""]
     y = ", and `y`, the class" * (output["fields"][0]["name"] == "class")
-    lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}.", ""]
+    lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}."]
+    lines += [
+        f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`, for `$readmemh`.",
+        "",
+    ]
     if interface["target"] == "xc7":
         lines += ["`rtl/` instantiates Xilinx' LUT1 to LUT6. A simulator needs `sim/xilinx_luts.v` beside it.", ""]
     if interface["classes"]:

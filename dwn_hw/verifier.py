@@ -43,6 +43,8 @@ class Exported:
 def read_export(folder: Path) -> Exported:
     """Read an export directory, or raise ExportError."""
     remedy = "Give a directory that `dwn-hw export` wrote."
+    if (folder / "export" / "interface.json").is_file():  # where the demo puts it
+        remedy = f"Give {folder / 'export'}."
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"
         raise ExportError(Problem(str(folder), "an export directory", got, remedy))
@@ -200,22 +202,12 @@ def _expected(network: ir.Network, codes: npt.NDArray[np.int64], fields: list[st
     blocks: dict[str, list[npt.NDArray[np.uint8]]] = {}
     for start in range(0, len(codes), _BLOCK):
         values = evaluate.trace(network, codes[start : start + _BLOCK])
-        bits = [_bits(value, edge) for value, edge in zip(values, edges, strict=True)]
+        bits = [interface.pack(value, edge) for value, edge in zip(values, edges, strict=True)]
         rows = {"x": bits[0], **{f"node{i}": row for i, row in enumerate(bits[1:])}}
         rows["y"] = np.concatenate([bits[-1], *([bits[-2]] if len(fields) > 1 else [])], axis=1)
         for name, row in rows.items():
             blocks.setdefault(name, []).append(np.packbits(row, axis=1, bitorder="little"))
     return {name: np.concatenate(parts) for name, parts in blocks.items()}
-
-
-def _bits(values: evaluate.Codes, edge: ir.Edge) -> npt.NDArray[np.uint8]:
-    """(samples, bits of the edge): each entry in two's complement, lowest bit first, the first entry lowest."""
-    flat = values.reshape(len(values), -1)
-    formats = edge.flat_formats()
-    widths = np.array([fmt.bits for fmt in formats])
-    entry = np.repeat(np.arange(len(formats)), widths)
-    shift = np.arange(len(entry)) - np.repeat(np.cumsum(widths) - widths, widths)
-    return np.asarray(flat[:, entry] >> shift & 1, np.uint8)
 
 
 def _describe(found: dict[str, Any], exported: Exported, stimulus: vectors.Vectors, repeat: str) -> str:

@@ -11,7 +11,7 @@ import json
 import numpy as np
 import pytest
 
-from dwn_hw import data, exporter, serialize, simulate, vectors, verifier
+from dwn_hw import data, exporter, serialize, simulate, toolchain, vectors, verifier
 from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
@@ -261,3 +261,41 @@ def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, 
     encoder = np.unpackbits(expected["node0"], axis=1, bitorder="little")[:, :64]
     assert np.array_equal(encoder, recorded["x_binarized"])
     assert np.array_equal(expected["y"][:, 0], recorded["pred"])
+
+
+@pytest.mark.parametrize("scores", [False, True])
+def test_the_hex_vectors_drive_a_plain_verilog_testbench(tmp_path, scores):
+    """No Python in the loop: ``$readmemh`` of x.hex and y.hex, every line compared by Icarus itself."""
+    network = random_network(4, features=3, bits=5)
+    out = write(network, tmp_path / "out", "none", 0, scores)
+    lines = [(out / "vectors" / f"{name}.hex").read_text().split() for name in "xy"]
+    assert len(lines[0]) == len(lines[1]) > 20
+    described = json.loads((out / "interface.json").read_text())
+    wide = sum(field["bits"] * field["count"] for field in described["output"]["fields"])
+    bench = tmp_path / "bench.v"
+    bench.write_text(f"""
+module bench;
+  reg [{described["input"]["bits"] - 1}:0] x [0:{len(lines[0]) - 1}], now;
+  reg [{wide - 1}:0] y [0:{len(lines[0]) - 1}];
+  wire [{wide - 1}:0] got;
+  integer i, wrong;
+  dwn_top top (.x(now), .y(got));
+  initial begin
+    $readmemh("{out}/vectors/x.hex", x);
+    $readmemh("{out}/vectors/y.hex", y);
+    wrong = 0;
+    for (i = 0; i < {len(lines[0])}; i = i + 1) begin
+      now = x[i];
+      #1 if (got !== y[i]) wrong = wrong + 1;
+    end
+    $display("compared %0d wrong %0d", i, wrong);
+  end
+endmodule
+""")
+    toolchain.require_programs("iverilog", "vvp")
+    sources = [*sorted((out / "rtl").glob("*.v")), bench]
+    toolchain.run(["iverilog", "-g2005", "-s", "bench", "-o", tmp_path / "sim", *sources], timeout=60)
+    assert f"compared {len(lines[0])} wrong 0" in toolchain.run(["vvp", tmp_path / "sim"], timeout=60)
+    # And the comparison can fail.
+    (out / "vectors" / "y.hex").write_text("\n".join(reversed(lines[1])) + "\n")
+    assert "wrong 0" not in toolchain.run(["vvp", tmp_path / "sim"], timeout=60)
