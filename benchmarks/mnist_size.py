@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dwn_hw import checkpoints, data, nn, serialize
+from dwn_hw import checkpoints, data, nn, reference, serialize
 from dwn_hw.emulate import Emulator
 
 LAYERS = (2000, 1000)
@@ -60,15 +60,8 @@ def predict_rate(folder: Path, model: Path, x: np.ndarray) -> tuple[float, float
     emulator, codes = Emulator(network), np.tile(x, (6, 1))
     trained = checkpoints.load(model)
     thermometer = torch.from_numpy(trained.thresholds.copy())
-    layers: list[torch.nn.Module] = []
-    size = trained.thresholds.size
-    for layer in trained.layers:
-        module = nn.LUTLayer(size, len(layer.tables), 6, mapping=torch.from_numpy(layer.mapping.astype(np.int32)))
-        with torch.no_grad():
-            module.luts.copy_(torch.from_numpy(layer.tables.astype(np.float32) * 2 - 1))
-        layers.append(module)
-        size = len(layer.tables)
-    forward = torch.nn.Sequential(*layers, nn.GroupSum(10)).eval()
+    forward = reference.torch_reference(trained)
+    assert forward is not None
 
     def ours() -> None:
         emulator.run(codes)
@@ -76,7 +69,7 @@ def predict_rate(folder: Path, model: Path, x: np.ndarray) -> tuple[float, float
     def theirs() -> None:
         with torch.no_grad():
             for part in torch.from_numpy(x.copy()).split(1000):
-                forward((part.float()[:, :, None] > thermometer).float().flatten(1)).argmax(1)
+                forward((part.float()[:, :, None] > thermometer).float().flatten(1).numpy()).argmax(1)
 
     best = {"ours": 1e9, "theirs": 1e9}
     for _ in range(5):

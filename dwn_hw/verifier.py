@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import data, evaluate, interface, ir, rtl, serialize, simulate, vectors
-from dwn_hw.design import SHELLS, Design, Pipeline
+from dwn_hw.design import SHELLS, TARGETS, Design, Pipeline
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 
 Progress = Callable[[str], None]
@@ -70,9 +70,10 @@ def _read_interface(path: Path, network: ir.Network, remedy: str) -> dict[str, A
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(Problem(str(path), "the interface of an export", f"{error!r}", remedy)) from None
     other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
-    if other or str(shell) not in SHELLS:
+    known = str(shell) in SHELLS and str(found["target"]) in TARGETS and isinstance(found["shared_encoder"], bool)
+    if other or not known:
         got = f"digest {digest}, while the network has {wanted['digest']}" if digest != wanted["digest"] else ""
-        got = got or f"another {', '.join(other) or 'shell'}"
+        got = got or f"another {', '.join(other) or 'shell, target or shared_encoder'}"
         raise ExportError(Problem(str(path), "the interface of this network", got, remedy))
     return found
 

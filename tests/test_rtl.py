@@ -84,9 +84,11 @@ def test_the_header_says_the_interface_and_every_line_is_a_comment():
 @pytest.mark.parametrize("shell", ["stream", "none"])
 @pytest.mark.parametrize("latency", [None, 0, 2])
 @pytest.mark.parametrize("scores", [False, True])
-def test_lint_clean_in_verilator_with_all_warnings(tmp_path, shell, latency, scores):
+@pytest.mark.parametrize("target", ["generic", "xc7"])
+def test_lint_clean_in_verilator_with_all_warnings(tmp_path, shell, latency, scores, target):
     tool = toolchain.verilator()
-    paths = write(tmp_path, emit(SMALL, shell, latency, with_scores=scores))
+    files = emit(SMALL, shell, latency, with_scores=scores, target=target)
+    paths = write(tmp_path, {**files, **rtl.models(target)})
     done = subprocess.run(
         [tool.path, "--lint-only", "-Wall", "--top-module", "dwn_top", *paths],
         env={**os.environ, **tool.env},

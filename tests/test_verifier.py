@@ -299,3 +299,36 @@ endmodule
     # And the comparison can fail.
     (out / "vectors" / "y.hex").write_text("\n".join(reversed(lines[1])) + "\n")
     assert "wrong 0" not in toolchain.run(["vvp", tmp_path / "sim"], timeout=60)
+
+
+@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+def test_the_cells_of_a_target_are_simulated_and_a_fault_in_one_shows(tmp_path, simulator):
+    out = write(SENSITIVE, tmp_path / "out", target="xc7")
+    layer = (out / "rtl" / "dwn_l0.v").read_text()
+    assert "LUT3 #(.INIT(8'h" in layer
+    assert not any("dwn_lut" in path.read_text() for path in (out / "rtl").glob("dwn_[!t]*.v"))
+    assert verifier.verify(out, simulator=simulator, random=50)["equal"]
+    faulty = write(mutate_table(SENSITIVE), tmp_path / "faulty", target="xc7")
+    (out / "rtl" / "dwn_l0.v").write_text((faulty / "rtl" / "dwn_l0.v").read_text())
+    with pytest.raises(Mismatch, match="l0, unit 0: expected"):
+        verifier.verify(out, simulator=simulator, random=50)
+
+
+def test_an_export_is_not_asked_what_its_own_cells_do(tmp_path):
+    """Pins exchanged in the Verilog, and in the export's own model of the cell as well, so that they would cancel."""
+    out = write(SENSITIVE, tmp_path / "out", target="xc7")
+    for path in (out / "rtl" / "dwn_l0.v", out / "sim" / "xilinx_luts.v"):
+        text = path.read_text()
+        path.write_text(text.replace("I0", "I_").replace("I1", "I0").replace("I_", "I1"))
+        assert path.read_text() != text
+    with pytest.raises(Mismatch, match="l0, unit 0: expected"):
+        verifier.verify(out, simulator="icarus", random=50)
+
+
+@pytest.mark.parametrize(("key", "value"), [("target", "asic"), ("target", ["xc7"]), ("shared_encoder", 1)])
+def test_an_edited_target_is_refused(tmp_path, key, value):
+    out = write(SENSITIVE, tmp_path / "out")
+    described = json.loads((out / "interface.json").read_text())
+    (out / "interface.json").write_text(json.dumps({**described, key: value}))
+    with pytest.raises(ExportError, match="the interface of this network; got another"):
+        verifier.verify(out, simulator="icarus", random=10)
