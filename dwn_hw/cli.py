@@ -57,6 +57,9 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
         ),
+        click.option(
+            "--clock-mhz", type=float, metavar="MHZ", help="As few registers as meet this clock, by estimate."
+        ),
         click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
         click.option(
             "--target",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dwn_hw import cuts
 from dwn_hw.design import Design
 from dwn_hw.lowering.functions import shannon_cost
 from dwn_hw.mapped import Netlist
@@ -24,11 +25,14 @@ class Cost:
 
 
 def estimate(design: Design, lut_inputs: int = 6) -> dict[str, Cost]:
-    """The cost of each part by name. Flip-flops are those that follow the part."""
-    return {
-        name: Cost(_luts(netlist, lut_inputs), len(netlist.outputs) if register else 0, netlist.depth())
-        for name, netlist, register in zip(design.network.names(), design.netlists, design.pipeline.after, strict=True)
-    }
+    """The cost of each part by name. Flip-flops are those inside the part and those that follow it."""
+    costs = {}
+    for stage, netlist in zip(design.pipeline.stages, design.netlists, strict=True):
+        widths = cuts.widths(netlist)
+        inside = sum(widths[level - 1] for level in stage.registers.inside)
+        ff = inside + len(netlist.outputs) * stage.registers.after
+        costs[stage.name] = Cost(_luts(netlist, lut_inputs), ff, netlist.depth())
+    return costs
 
 
 def _luts(netlist: Netlist, lut_inputs: int) -> int:

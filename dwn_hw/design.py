@@ -1,4 +1,4 @@
-"""What is to be built of a network: its netlists, where the registers go, the shell and the target.
+"""What is to be built of a network: its parts in LUTs, where the registers go, the shell and the target.
 
 Decided once, then read by everything that follows: Verilog, cost, interface.
 """
@@ -7,33 +7,64 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dwn_hw import cuts
 from dwn_hw.errors import OptionError, Problem
+from dwn_hw.families import FAMILIES
 from dwn_hw.ir import Network
 from dwn_hw.lowering import lower_network
 from dwn_hw.mapped import Netlist
+from dwn_hw.pipeline import Placer, Registers
 
 #: How codes come in and results go out; :mod:`dwn_hw.rtl.shell` has their rules.
 SHELLS = ("stream", "none")
 
-#: ``generic``: portable Verilog for every tool. ``xc7``: Xilinx' own LUT cells, which synthesis keeps as they are.
+#: ``generic``: portable Verilog for every tool. The others: LUT cells of a family, which synthesis keeps as they are.
 TARGETS = ("generic", "xc7")
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
-    """``after[i]``: whether a register follows node ``i``."""
+class Stage:
+    """One part: its name, the index of the node whose output it gives, and the registers in and behind it."""
 
-    after: tuple[bool, ...]
+    name: str
+    node: int
+    registers: Registers
+
+    def sections(self) -> tuple[str, ...]:
+        """Names of the pieces between registers: ``popcount_s1``, ``popcount_s2``, then ``popcount``."""
+        pieces = range(1, len(self.registers.inside) + 1)
+        return (*(f"{self.name}_s{piece}" for piece in pieces), self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts in a row."""
+
+    stages: tuple[Stage, ...]
 
     @property
     def latency(self) -> int:
         """Clocks from a code accepted to its result."""
-        return sum(self.after)
+        return sum(stage.registers.count for stage in self.stages)
+
+    def before(self, index: int) -> int:
+        """Clocks from a code accepted to the output of part ``index``, before the register that may follow it."""
+        return sum(stage.registers.count for stage in self.stages[:index]) + len(self.stages[index].registers.inside)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What stands between two places of registers: combinational, and whether a register follows."""
+
+    name: str
+    part: str
+    netlist: Netlist
+    register: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """``netlists[i]`` is node ``i`` in LUTs; with ``with_scores`` the port also gives the edge before the last node.
+    """``netlists[i]`` is part ``i`` in LUTs; with ``with_scores`` the port also gives the edge before the last node.
 
     ``share``: whether thermometer comparisons share logic.
     """
@@ -46,11 +77,20 @@ class Design:
     target: str = "generic"
     share: bool = True
 
+    def sections(self) -> tuple[Section, ...]:
+        """The parts, cut where registers stand inside them."""
+        return tuple(
+            Section(name, stage.name, piece, name != stage.name or stage.registers.after)
+            for stage, netlist in zip(self.pipeline.stages, self.netlists, strict=True)
+            for name, piece in zip(stage.sections(), cuts.split(netlist, stage.registers.inside), strict=True)
+        )
+
 
 def make_design(
     network: Network,
     *,
     latency: int | None = None,
+    clock_mhz: float | None = None,
     shell: str = "stream",
     with_scores: bool = False,
     target: str = "generic",
@@ -58,39 +98,47 @@ def make_design(
 ) -> Design:
     """Lower ``network`` and place its registers. Raises OptionError with everything that cannot be had.
 
-    ``latency``: clocks, or None for a register after each node. ``share`` off keeps one comparator a threshold.
+    ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
+    ``share`` off keeps one comparator a threshold.
     """
     problems = [
         Problem(option, f"one of {', '.join(known)}", repr(asked), "Choose one of them.")
         for option, asked, known in (("--shell", shell, SHELLS), ("--target", target, TARGETS))
         if asked not in known
     ]
-    nodes = len(network.nodes)
-    if latency is not None and not 0 <= latency <= nodes:
-        rule = f"0 (combinational) to {nodes}, a register after each of {', '.join(network.names())}"
-        problems.append(Problem("--latency", rule, f"{latency}", "Choose a latency in that range."))
+    if latency is not None and clock_mhz is not None:
+        problems.append(Problem("--latency", "not with --clock-mhz", "both", "Leave one of them out."))
+    if clock_mhz is not None and not clock_mhz > 0:
+        problems.append(Problem("--clock-mhz", "a number above 0", f"{clock_mhz:g}", "State a clock in MHz."))
     if problems:
         raise OptionError(*problems)
     netlists = lower_network(network, share=share)
-    depths = tuple(netlist.depth() for netlist in netlists)
-    pipeline = Pipeline((True,) * nodes if latency is None else place_registers(depths, latency))
+    registers = _place(netlists, target, latency, clock_mhz)
+    names = network.names()
+    pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
     return Design(network, netlists, pipeline, shell, with_scores, target, share)
 
 
-def place_registers(depths: tuple[int, ...], registers: int) -> tuple[bool, ...]:
-    """The placement with the least depth between registers; of equal ones, the latest registers.
+def clock_estimate(design: Design) -> float:
+    """MHz that the longest path allows, by the delay model of the target's family."""
+    placer = Placer(design.netlists, FAMILIES[design.target].delay)
+    return 1000 / placer.period([stage.registers for stage in design.pipeline.stages])
 
-    The last register always follows the last node, so that outputs come from flip-flops.
-    """
-    if registers == 0:
-        return (False,) * len(depths)
-    for limit in sorted({sum(depths[i:j]) for i in range(len(depths)) for j in range(i + 1, len(depths) + 1)}):
-        cuts, run = [False] * len(depths), 0
-        for i in reversed(range(len(depths))):
-            run += depths[i]
-            if run > limit or i == len(depths) - 1:
-                cuts[i], run = True, depths[i]
-        if sum(cuts) <= registers and max(depths) <= limit:
-            spare = [i for i in reversed(range(len(depths))) if not cuts[i]][: registers - sum(cuts)]
-            return tuple(cut or i in spare for i, cut in enumerate(cuts))
-    raise AssertionError("the sum of all depths is a limit that one register meets")
+
+def _place(
+    netlists: tuple[Netlist, ...], target: str, latency: int | None, clock_mhz: float | None
+) -> tuple[Registers, ...]:
+    placer = Placer(netlists, FAMILIES[target].delay)
+    if clock_mhz is not None:
+        placed = placer.meeting(1000 / clock_mhz)
+        if placed is None:
+            most = 1000 / placer.shortest_period()
+            rule = f"at most {most:.0f} MHz for {target}, with a register after every LUT ({len(placer.places)} clocks)"
+            raise OptionError(Problem("--clock-mhz", rule, f"{clock_mhz:g}", "Ask for a slower clock."))
+        return placed
+    if latency is None:
+        return placer.after_each_part()
+    if not 0 <= latency <= len(placer.places):
+        rule = f"0 (combinational) to {len(placer.places)}, a register after every level of LUTs"
+        raise OptionError(Problem("--latency", rule, f"{latency}", "Choose a latency in that range."))
+    return placer.best(latency)

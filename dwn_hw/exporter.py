@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import contract, cost, data, evaluate, freezing, interface, ir, passes, reference, rtl, serialize, vectors
-from dwn_hw.design import Design, make_design
+from dwn_hw.design import Design, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import DataError, ExportError, OptionError, Problem
 from dwn_hw.trained import Scaler, TrainedDwn
@@ -54,6 +54,7 @@ class Options:
     use_scaler: bool = True
     shell: str = "stream"
     latency: int | None = None
+    clock_mhz: float | None = None
     scores: bool = False
     target: str = "generic"
     optimize: bool = True
@@ -102,6 +103,7 @@ def plan(
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
         "latency": design.pipeline.latency,
+        "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
     return Plan(design, options.seed, report, None if encoded is None else encoded.codes)
@@ -111,6 +113,7 @@ def _design(network: ir.Network, options: Options) -> Design:
     return make_design(
         passes.optimize(network) if options.optimize else network,
         latency=options.latency,
+        clock_mhz=options.clock_mhz,
         shell=options.shell,
         with_scores=options.scores,
         target=options.target,

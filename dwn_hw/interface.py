@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import __version__, ir, serialize
-from dwn_hw.design import Design
+from dwn_hw.design import Design, Pipeline, Stage
+from dwn_hw.pipeline import Registers
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -39,7 +40,15 @@ def describe(design: Design) -> dict[str, Any]:
         "latency": pipeline.latency,
         "interval": 1,
         "shared_encoder": design.share,
-        "registers_after": [name for name, after in zip(network.names(), pipeline.after, strict=True) if after],
+        "parts": [
+            {
+                "name": stage.name,
+                "node": network.names()[stage.node],
+                "registers_inside": list(stage.registers.inside),
+                "register_after": stage.registers.after,
+            }
+            for stage in pipeline.stages
+        ],
         "input": {
             "port": f"x{suffix}",
             **_handshake("x", stream),
@@ -104,6 +113,21 @@ def pack(values: npt.NDArray[np.int64], edge: ir.Edge) -> npt.NDArray[np.uint8]:
     entry = np.repeat(np.arange(len(formats)), widths)
     shift = np.arange(len(entry)) - np.repeat(np.cumsum(widths) - widths, widths)
     return np.asarray(flat[:, entry] >> shift & 1, np.uint8)
+
+
+def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
+    """The pipeline that an interface says. Raises KeyError, TypeError or ValueError where it says none."""
+    names = network.names()
+    return Pipeline(
+        tuple(
+            Stage(
+                part["name"],
+                names.index(part["node"]),
+                Registers(tuple(part["registers_inside"]), part["register_after"]),
+            )
+            for part in interface["parts"]
+        )
+    )
 
 
 def to_hex(bits: npt.NDArray[np.uint8]) -> str:
@@ -196,14 +220,23 @@ def _ports(interface: dict[str, Any]) -> list[str]:
     return table + [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in rows if name]
 
 
+def _registers(part: dict[str, Any]) -> str:
+    inside = len(part["registers_inside"])
+    return " and ".join(
+        [f"{inside} in {part['name']}"] * (inside > 0) + [f"after {part['name']}"] * part["register_after"]
+    )
+
+
 def _timing(interface: dict[str, Any]) -> list[str]:
     latency = interface["latency"]
     if latency == 0:
         wires = " Valid and ready are wires from one side to the other." if interface["shell"] == "stream" else ""
         return [f"Combinational: the result follows the codes within the clock.{wires}"]
-    where = ", ".join(interface["registers_after"])
+    where = ", ".join(
+        _registers(part) for part in interface["parts"] if part["registers_inside"] or part["register_after"]
+    )
     stall = " when nothing stalls" if interface["shell"] == "stream" else ""
-    lines = [f"Latency {latency} clocks{stall}, one inference a clock. Registers after: {where}."]
+    lines = [f"Latency {latency} clocks{stall}, one inference a clock. Registers: {where}."]
     if interface["shell"] == "stream":
         lines += ["`x_ready` depends on `y_ready` within the clock, and never on `x_valid`. Inputs are not registered."]
     else:

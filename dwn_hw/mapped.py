@@ -51,10 +51,25 @@ class Netlist:
 
     def depth(self) -> int:
         """Levels of LUTs on the longest way from an input to an output."""
+        level = self.earliest()
+        return max((level[net] for net in self.outputs if net >= 0), default=0)
+
+    def earliest(self) -> list[int]:
+        """The level of each net when every cell stands as near to the inputs, which are level 0, as it can."""
         level = [0] * self.inputs
         for cell in self.cells:
             level.append(1 + max(level[net] for net in cell.inputs))
-        return max((level[net] for net in self.outputs if net >= 0), default=0)
+        return level
+
+    def latest(self) -> list[int]:
+        """The level of each net when every cell stands as near to the outputs as it can."""
+        depth = self.depth()
+        level = [0] * self.inputs + [depth] * len(self.cells)
+        for i in reversed(range(len(self.cells))):
+            for net in self.cells[i].inputs:
+                if net >= self.inputs:
+                    level[net] = min(level[net], level[self.inputs + i] - 1)
+        return level
 
     def read(self) -> set[int]:
         """The input bits that something reads."""

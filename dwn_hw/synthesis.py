@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import _assets, cost, toolchain
-from dwn_hw.design import Design, Pipeline
+from dwn_hw import _assets, cost, interface, toolchain
+from dwn_hw.design import Design
 from dwn_hw.errors import OptionError, Problem, ToolError
 from dwn_hw.lowering import lower_network
 from dwn_hw.verifier import Exported, read_export
@@ -84,10 +84,10 @@ def synth(
     # Cells of another family than the one asked for are read as what they do.
     foreign = exported.models if exported.interface["target"] != target else ()
     sources = (*exported.sources, *foreign)
-    names = exported.network.names()
+    stages = interface.read_pipeline(exported.interface, exported.network).stages
     place = folder / "synth"
     place.mkdir(exist_ok=True)
-    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for name in names}}
+    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for stage in stages for name in stage.sections()}}
     counts: dict[str, dict[str, int]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
@@ -101,12 +101,15 @@ def synth(
 
 
 def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
-    names = exported.network.names()
-    registered = exported.interface["registers_after"]
     netlists = lower_network(exported.network, share=exported.interface["shared_encoder"])
-    design = Design(exported.network, netlists, Pipeline(tuple(name in registered for name in names)))
+    pipeline = interface.read_pipeline(exported.interface, exported.network)
+    design = Design(exported.network, netlists, pipeline)
     estimate = cost.estimate(design, TARGETS[target].lut_inputs)
-    parts = {name: {**counts[name], "ff": estimate[name].ff} for name in names}
+    parts = {}
+    for stage in pipeline.stages:
+        pieces = [counts[name] for name in stage.sections()]
+        cells = {kind: sum(piece[kind] for piece in pieces) for kind in pieces[0]}
+        parts[stage.name] = {**cells, "ff": estimate[stage.name].ff}
     return {
         "target": target,
         "tool": yosys_version(),

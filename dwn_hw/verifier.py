@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import data, evaluate, interface, ir, rtl, serialize, simulate, vectors
-from dwn_hw.design import SHELLS, TARGETS, Design, Pipeline
+from dwn_hw.design import SHELLS, TARGETS, Design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 
 Progress = Callable[[str], None]
@@ -61,8 +61,8 @@ def _read_interface(path: Path, network: ir.Network, remedy: str) -> dict[str, A
     """``interface.json``, which must say what this network, with its registers and its shell, has as interface."""
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        digest, shell, registers = found["digest"], found["shell"], found["registers_after"]
-        pipeline = Pipeline(tuple(name in registers for name in network.names()))
+        digest, shell = found["digest"], found["shell"]
+        pipeline = interface.read_pipeline(found, network)
         scores = len(found["output"]["fields"]) > 1
         # An interface says nothing of what is inside, so no netlists are needed.
         design = Design(network, (), pipeline, shell, scores, found["target"], found["shared_encoder"])
@@ -177,14 +177,21 @@ def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Pa
     edges = network.edges()
     arrays = _expected(network, stimulus.codes, [f["name"] for f in described["output"]["fields"]])
     np.savez(place / "job.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
-    registers = described["registers_after"]
+    pipeline = interface.read_pipeline(described, network)
     job = {
         "shell": described["shell"],
         "clock": described["clock"],
         "reset": described["reset"],
-        "nodes": [
-            {"name": name, "register": name in registers, "bits": edge.formats[0].bits, "units": edge.size}
-            for name, edge in zip(network.names(), edges[1:], strict=True)
+        "latency": pipeline.latency,
+        "parts": [
+            {
+                "name": stage.name,
+                "clocks": pipeline.before(i),
+                "node": stage.node,
+                "bits": edges[stage.node + 1].formats[0].bits,
+                "units": edges[stage.node + 1].size,
+            }
+            for i, stage in enumerate(pipeline.stages)
         ],
         "x_bits": described["input"]["bits"],
         "y_bits": edges[-1].formats[0].bits,

@@ -30,7 +30,8 @@ def integers(name):
 
 X = integers("x")
 Y = integers("y")
-NODES = [integers(f"node{i}") for i in range(len(JOB["nodes"]))]
+PARTS = JOB["parts"]
+NODES = [integers(f"node{part['node']}") for part in PARTS]
 
 # One clock in so many, inputs change while the clock is still high, or a single register on the wrong edge would not show.
 LATE_FALL = 8
@@ -44,10 +45,8 @@ class Bench:
         self.stream = JOB["shell"] == "stream"
         suffix = "_payload" if self.stream else ""
         self.x, self.y = getattr(dut, f"x{suffix}"), getattr(dut, f"y{suffix}")
-        self.wires = [getattr(dut.core, node["name"]).y for node in JOB["nodes"]]
-        registers = [node["register"] for node in JOB["nodes"]]
-        self.stage = [sum(registers[:i]) for i in range(len(registers))]  # registers before node i
-        self.held = [None] * sum(registers)  # the vector in each stage
+        self.wires = [getattr(dut.core, part["name"]).y for part in PARTS]
+        self.held = [None] * JOB["latency"]  # the vector in each stage
         self.count = {"clocks": 0, "results": 0, "node_values": 0, "stalled": 0, "idle": 0, "resets": 0}
 
     def fail(self, what, vector, unit, expected, got):
@@ -102,11 +101,11 @@ class Bench:
         advance = not self.stream or ready or last is None
         if self.stream:
             self.check_handshake(vector, ready, last, advance)
-        for node, (wire, stage) in enumerate(zip(self.wires, self.stage, strict=True)):
-            now = vector if stage == 0 else self.held[stage - 1]
+        for part, wire, values in zip(PARTS, self.wires, NODES, strict=True):
+            now = self.held[part["clocks"] - 1] if part["clocks"] else vector
             if now is not None:
-                self.compare(JOB["nodes"][node]["name"], now, wire, NODES[node][now], JOB["nodes"][node]["bits"])
-                self.count["node_values"] += JOB["nodes"][node]["units"]
+                self.compare(part["name"], now, wire, values[now], part["bits"])
+                self.count["node_values"] += part["units"]
         result = last if last is not None and (ready or not self.stream) else None
         if last is not None:
             self.compare("result", last, self.y, Y[last], JOB["y_bits"])

@@ -15,7 +15,6 @@ import pytest
 
 from dwn_hw import rtl, toolchain
 from dwn_hw.design import make_design
-from dwn_hw.errors import OptionError
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 
 SMALL = Network(
@@ -148,13 +147,6 @@ def test_no_register_has_an_initial_value_and_only_the_valid_bits_are_reset():
     files = emit(SMALL)
     assert not any(re.search(r"^\s*(output\s+)?reg\b.*=", text, re.M) for text in files.values())
     assert "rst" not in files["dwn_core.v"]
-
-
-def test_a_latency_beyond_the_networks_room_is_refused_by_name():
-    with pytest.raises(OptionError, match=r"--latency: 0 \(combinational\) to 4, a register after each of encoder, l0"):
-        make_design(SMALL, latency=5)
-    with pytest.raises(OptionError, match="got -1"):
-        make_design(SMALL, latency=-1)
 
 
 def test_every_module_can_be_read_as_plain_verilog_by_yosys(tmp_path):

@@ -15,6 +15,7 @@ from dwn_hw import data, exporter, serialize, simulate, toolchain, vectors, veri
 from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
+from dwn_hw.lowering import lower_network
 
 
 def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=True, inputs=(1, 8)):
@@ -72,6 +73,15 @@ def test_random_networks_latencies_and_outputs_are_equal(tmp_path, seed):
     latency = int(rng.integers(0, len(network.nodes) + 1))
     out = write(network, tmp_path / "out", ["stream", "none"][seed % 3 == 0], latency, scores=seed in (1, 2))
     assert verifier.verify(out, simulator="icarus", random=100, seed=seed)["equal"]
+
+
+@pytest.mark.parametrize("shell", ["stream", "none"])
+def test_registers_inside_the_parts_are_equal_at_every_node_scores_included(tmp_path, shell):
+    network = random_network(4, features=6, bits=12, luts=(24, 60), groups=4)
+    places = sum(max(netlist.depth(), 1) for netlist in lower_network(network))
+    out = write(network, tmp_path / "out", shell, places, scores=True)
+    assert len(list((out / "rtl").glob("dwn_*_s*.v"))) == places - len(network.nodes)
+    assert verifier.verify(out, simulator="icarus", random=100)["equal"]
 
 
 def test_a_whole_network_ending_in_each_node_is_equal(tmp_path):

@@ -44,13 +44,17 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         """Parts and registers."""
         m = Module()
         value: Any = self.x
-        names = self.design.network.names()
-        for name, netlist, register in zip(names, self.design.netlists, self.pipeline.after, strict=True):
-            if self.with_scores and name == names[-1]:
-                m.d.comb += self.scores.eq(self._stage(m, "scores_q", value, register))
-            y = Signal(len(netlist.outputs), name=f"{name}_y")
-            self._place(m, name, netlist, value, y)
-            value = self._stage(m, f"{name}_q", y, register)
+        last = self.pipeline.stages[-1]
+        scores = None
+        for section in self.design.sections():
+            if self.with_scores and scores is None and section.part == last.name:
+                scores = value
+                for clock in range(last.registers.count):
+                    scores = self._stage(m, f"scores_q{clock + 1}", scores)
+                m.d.comb += self.scores.eq(scores)
+            y = Signal(len(section.netlist.outputs), name=f"{section.name}_y")
+            self._place(m, section.name, section.netlist, value, y)
+            value = self._stage(m, f"{section.name}_q", y) if section.register else y
         m.d.comb += self.y.eq(value)
         return m
 
@@ -61,9 +65,7 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         m.submodules[name] = part = Part(name, netlist, self.design.target)
         m.d.comb += [part.x.eq(x), y.eq(part.y)]
 
-    def _stage(self, m: Module, name: str, value: Any, register: bool) -> Any:
-        if not register:
-            return value
+    def _stage(self, m: Module, name: str, value: Any) -> Any:
         held = Signal(len(value), name=name, reset_less=True)
         with m.If(self.enable):
             m.d.sync += held.eq(value)

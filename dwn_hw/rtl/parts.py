@@ -1,4 +1,4 @@
-"""One combinational component a node of the network: its netlist of LUT cells, as instances.
+"""One combinational component a section of the design: its netlist of LUT cells, as instances.
 
 Every part has one input port ``x`` and one output port ``y``, both plain bit vectors: entry ``i`` of an edge lies at
 bits ``[Σ widths below i +: width]``, the first entry lowest. Latency 0; the core puts the registers.
@@ -74,8 +74,5 @@ class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
 
 
 def make_parts(design: Design) -> tuple[Part, ...]:
-    """The components of all nodes, in order."""
-    return tuple(
-        Part(name, netlist, design.target)
-        for name, netlist in zip(design.network.names(), design.netlists, strict=True)
-    )
+    """The components of all sections, in order."""
+    return tuple(Part(section.name, section.netlist, design.target) for section in design.sections())

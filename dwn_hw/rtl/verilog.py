@@ -40,12 +40,14 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     ]
     parts = [_part_rtlil(part) for part in make_parts(design)]
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
-    about |= {
-        f"dwn_{name}": f"{type(node).__name__}: {node}"
-        for name, node in zip(network.names(), network.nodes, strict=True)
-    }
+    sections = design.sections()
+    nodes = {stage.name: network.nodes[stage.node] for stage in design.pipeline.stages}
+    for section in sections:
+        node = nodes[section.part]
+        piece = "" if section.name == section.part else f", a piece of dwn_{section.part}: what goes into its registers"
+        about[f"dwn_{section.name}"] = f"{type(node).__name__}: {node}{piece}"
     modules = _print(clocked, parts)
-    modules["dwn_core"] = _in_order(modules["dwn_core"], network.names())
+    modules["dwn_core"] = _in_order(modules["dwn_core"], tuple(section.name for section in sections))
     files = {
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in modules.items()
