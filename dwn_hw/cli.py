@@ -139,7 +139,7 @@ def _say_plan(screen: Screen, report: Report) -> None:
             f"{count} {what} of {name}"
             for name, counts in report["optimized"].items()
             for what, count in counts.items()
-            if count
+            if count > 0
         ]
         equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
         screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")

@@ -9,6 +9,7 @@ A *net* is an integer: ``0 … inputs-1`` are the part's input bits, ``inputs + 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from dwn_hw.errors import IRError, Problem
 from dwn_hw.ir import MAX_LUT_INPUTS, Ints
 
 FALSE, TRUE = -1, -2
+
+#: Inputs of a LUT of most of today's larger FPGAs.
+LUT_INPUTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Netlist:
 
 
 class Builder:
-    """Builds a netlist cell by cell, folding what costs nothing: constants, repeated and idle inputs, equal cells."""
+    """Builds a netlist cell by cell, folding what costs nothing: constants, inverters, repeated and idle inputs, equal cells."""
 
     def __init__(self, inputs: int) -> None:
         self.inputs = inputs
@@ -102,7 +106,13 @@ class Builder:
 
     def lut(self, name: str, inputs: Sequence[int], table: int) -> int:
         """The net of a LUT: a new cell, or a constant, an input or an earlier cell that is the same function."""
-        nets, table = simplify(tuple(inputs), table)
+        sources = list(inputs)
+        for slot, net in enumerate(inputs):
+            cell = self._cells[net - self.inputs] if net >= self.inputs else None
+            if cell is not None and len(cell.inputs) == 1:  # an inverter: a wire would have no cell
+                sources[slot] = cell.inputs[0]
+                table = invert_input(table, len(inputs), slot)
+        nets, table = simplify(tuple(sources), table)
         if not nets:
             return TRUE if table & 1 else FALSE
         if (nets, table) == ((nets[0],), 0b10):
@@ -131,18 +141,33 @@ class Builder:
 def simplify(nets: Ints, table: int) -> tuple[Ints, int]:
     """Without constants, repeated and idle inputs, the rest in rising order, so that equal functions look equal."""
     live = sorted({net for net in nets if net >= 0})
-    value = {FALSE: 0, TRUE: 1}
-    position = {net: i for i, net in enumerate(live)}
-    reduced = 0
-    for address in range(1 << len(live)):
-        full = sum((value[n] if n < 0 else address >> position[n] & 1) << slot for slot, n in enumerate(nets))
-        reduced |= (table >> full & 1) << address
-    for i in reversed(range(len(live))):
-        low, high = cofactors(reduced, len(live), i)
-        if low == high:
-            reduced = low
-            del live[i]
-    return tuple(live), reduced
+    if live != list(nets):
+        value = {FALSE: 0, TRUE: 1}
+        position = {net: i for i, net in enumerate(live)}
+        reduced = 0
+        for address in range(1 << len(live)):
+            full = sum((value[n] if n < 0 else address >> position[n] & 1) << slot for slot, n in enumerate(nets))
+            reduced |= (table >> full & 1) << address
+        table = reduced
+    while (idle := idle_input(table, len(live))) is not None:
+        table, _ = cofactors(table, len(live), idle)
+        del live[idle]
+    return tuple(live), table
+
+
+def idle_input(table: int, inputs: int, occur: int = -1) -> int | None:
+    """The first input that nowhere changes the output between two addresses that ``occur`` (a table; -1: all do)."""
+    for index in range(inputs):
+        step = 1 << index
+        if not (table ^ table >> step) & occur & occur >> step & ~variable(index, inputs) & (1 << (1 << inputs)) - 1:
+            return index
+    return None
+
+
+@functools.cache
+def variable(index: int, inputs: int) -> int:
+    """The table of input ``index`` itself."""
+    return sum(1 << address for address in range(1 << inputs) if address >> index & 1)
 
 
 def cofactors(table: int, inputs: int, index: int) -> tuple[int, int]:
@@ -154,6 +179,22 @@ def cofactors(table: int, inputs: int, index: int) -> tuple[int, int]:
         low |= (table >> full & 1) << address
         high |= (table >> (full | 1 << index) & 1) << address
     return low, high
+
+
+def compose(nets: Ints, table: int, source: int, inner: Ints, inner_table: int) -> tuple[Ints, int]:
+    """``table`` of ``nets``, with ``inner_table`` of ``inner`` in place of the net ``source``."""
+    union = tuple(dict.fromkeys((*(net for net in nets if net != source), *inner)))
+    composed = 0
+    for address in range(1 << len(union)):
+        value = {net: address >> i & 1 for i, net in enumerate(union)}
+        value[source] = inner_table >> sum(value[net] << i for i, net in enumerate(inner)) & 1
+        composed |= (table >> sum(value[net] << i for i, net in enumerate(nets)) & 1) << address
+    return union, composed
+
+
+def invert_input(table: int, inputs: int, index: int) -> int:
+    """The table that gives the same when input ``index`` comes inverted."""
+    return sum((table >> (address ^ 1 << index) & 1) << address for address in range(1 << inputs))
 
 
 def table_of(inputs: int, function: Any) -> int:

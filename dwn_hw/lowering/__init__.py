@@ -9,12 +9,9 @@ from dwn_hw.lowering.absorb import absorb
 from dwn_hw.lowering.encoder import lower_thermometer
 from dwn_hw.lowering.functions import shannon
 from dwn_hw.lowering.vote import lower_argmax, lower_group_sum
-from dwn_hw.mapped import Builder, Netlist
+from dwn_hw.mapped import LUT_INPUTS, Builder, Netlist
 
 __all__ = ["LUT_INPUTS", "lower", "lower_network"]
-
-#: Inputs of a LUT of most of today's larger FPGAs.
-LUT_INPUTS = 6
 
 
 def lower_network(network: ir.Network, k: int = LUT_INPUTS, share: bool = True) -> tuple[Netlist, ...]:

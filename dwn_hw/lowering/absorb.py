@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dwn_hw.mapped import Builder, Lut, Netlist
+from dwn_hw.mapped import Builder, Lut, Netlist, compose
 
 
 def absorb(netlist: Netlist, k: int) -> Netlist:
@@ -33,21 +33,12 @@ def _absorb_inputs(net: int, cells: dict[int, Lut], readers: dict[int, int], k: 
         cell = cells[net]
         for source in sorted(cell.inputs, reverse=True):
             if source in cells and readers[source] == 1:
-                union = [n for n in cell.inputs if n != source]
-                union += [n for n in cells[source].inputs if n not in union]
-                if len(union) <= k:
-                    for shared in set(cells[source].inputs) & set(cell.inputs):
+                inner = cells[source]
+                if len({*cell.inputs, *inner.inputs} - {source}) <= k:
+                    for shared in set(inner.inputs) & set(cell.inputs):
                         readers[shared] -= 1
-                    cells[net] = _compose(cell, source, cells.pop(source), tuple(union))
+                    cells[net] = Lut(cell.name, *compose(cell.inputs, cell.table, source, inner.inputs, inner.table))
+                    del cells[source]
                     break
         else:
             return
-
-
-def _compose(cell: Lut, source: int, inner: Lut, union: tuple[int, ...]) -> Lut:
-    table = 0
-    for address in range(1 << len(union)):
-        value = {net: address >> i & 1 for i, net in enumerate(union)}
-        value[source] = inner.table >> sum(value[n] << i for i, n in enumerate(inner.inputs)) & 1
-        table |= (cell.table >> sum(value[n] << i for i, n in enumerate(cell.inputs)) & 1) << address
-    return Lut(cell.name, union, table)

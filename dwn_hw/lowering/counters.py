@@ -4,7 +4,7 @@ A *compressor* takes a few bits of weights w, w+1, w+2 and gives their sum in bi
 ``k`` inputs, so it costs as many LUTs as it has outputs (6 bits of one weight: three). Columns are worked off from
 the lowest weight up; when all bits that are left fit one LUT, every remaining output is one LUT of them directly. The
 cheapest sequence is found by Dijkstra's algorithm over the heights of the columns. An output beyond the width of the
-count never occurs, and costs nothing.
+count never occurs, and costs nothing. A constant to be added takes no input: any compressor of a column may add its bit.
 
 Found: 10 bits 8 LUT6, 16: 13, 20: 17, 64: 61.
 """
@@ -17,30 +17,37 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from dwn_hw.mapped import FALSE, Builder, table_of
+from dwn_hw.mapped import FALSE, TRUE, Builder, table_of
 
 #: Columns higher than this are always reduced by full compressors of one weight, which keeps the search small.
 _SEARCHED_HEIGHT = 2
 
 Heights = tuple[int, ...]
 
-#: The column that is being worked on, and the heights of it and those above.
-State = tuple[int, Heights]
+#: The column that is being worked on, the heights of it and those above, and what is still to be added, in its units.
+State = tuple[int, Heights, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Take ``take[i]`` bits of weight ``weight + i``; give one sum bit of each weight from ``weight`` up, ``outputs`` of them."""
+    """Take ``take[i]`` bits of weight ``weight + i``; give one sum bit of each weight from ``weight`` up, ``outputs`` of them.
+
+    ``add``, in units of ``weight``, is added to the sum.
+    """
 
     weight: int
     take: tuple[int, ...]
     outputs: int
+    add: int = 0
 
 
 @cache
-def plan(heights: Heights, k: int) -> tuple[Step, ...]:
-    """The cheapest steps from columns of these heights to at most one bit a column. Pure and deterministic."""
-    start = (0, heights)
+def plan(heights: Heights, k: int, constant: int = 0) -> tuple[Step, ...]:
+    """The cheapest steps from columns of these heights, and a constant, to one bit or the constant's own in each column.
+
+    Pure and deterministic.
+    """
+    start = (0, heights, constant)
     best: dict[State, int] = {start: 0}
     came: dict[State, tuple[State, Step | None]] = {}
     serial = itertools.count()
@@ -70,29 +77,33 @@ def _trace_back(came: dict[State, tuple[State, Step | None]], state: State) -> t
 
 
 def _moves(state: State, k: int) -> Iterator[tuple[State, Step | None]]:
-    weight, heights = state
-    if heights[0] <= 1:
-        yield (weight + 1, heights[1:]), None
+    weight, heights, constant = state
+    odd = constant & 1
+    if heights[0] + odd <= 1:
+        yield (weight + 1, heights[1:], constant >> 1), None
         return
     if sum(heights) <= k:
-        yield (weight + len(heights), ()), Step(weight, heights, len(heights))
+        yield (weight + len(heights), (), 0), Step(weight, heights, len(heights), constant)
     high = heights[0] >= k + _SEARCHED_HEIGHT
-    for a in range(k if high else 2, min(k, heights[0]) + 1):
+    for a in range(k if high else 2 - odd, min(k, heights[0]) + 1):
         for b in range(min(k - a, heights[1] if len(heights) > 1 else 0) + 1):
             for c in range(min(k - a - b, heights[2] if len(heights) > 2 else 0) + 1):
-                outputs = min((a + 2 * b + 4 * c).bit_length(), len(heights))
                 taken = (a, b, c)[: max(1, 3 if c else 2 if b else 1)]
-                after = [h - (taken[i] if i < len(taken) else 0) + (i < outputs) for i, h in enumerate(heights)]
-                yield (weight, tuple(after)), Step(weight, taken, outputs)
+                for add in {0, odd} if a > 1 else {odd}:
+                    outputs = min((a + 2 * b + 4 * c + add).bit_length(), len(heights))
+                    after = [h - (taken[i] if i < len(taken) else 0) + (i < outputs) for i, h in enumerate(heights)]
+                    yield (weight, tuple(after), constant - add), Step(weight, taken, outputs, add)
 
 
-def count_ones(builder: Builder, name: str, columns: Sequence[Sequence[int]], k: int) -> list[int]:
-    """Nets of the binary sum of ``columns`` (column ``i``: nets of weight 2**i), one a column; the sum must fit them.
+def count_ones(builder: Builder, name: str, columns: Sequence[Sequence[int]], k: int, constant: int = 0) -> list[int]:
+    """Nets of the sum of ``columns`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns, one a column.
 
     Cells are named ``<name>_w<weight of the output>_<serial>``. Bits are taken in order of age, so the tree stays balanced.
     """
     queues = [list(column) for column in columns]
-    for serial, step in enumerate(plan(tuple(len(column) for column in columns), k)):
+    constant %= 1 << len(columns)
+    steps = plan(tuple(len(column) for column in columns), k, constant)
+    for serial, step in enumerate(steps):
         taken: list[int] = []
         weights: list[int] = []
         for i, count in enumerate(step.take):
@@ -103,9 +114,10 @@ def count_ones(builder: Builder, name: str, columns: Sequence[Sequence[int]], k:
         for bit in range(step.outputs):
             table = table_of(
                 len(taken),
-                lambda a, bit=bit, weights=tuple(weights): (
-                    sum(w for i, w in enumerate(weights) if a >> i & 1) >> bit & 1
+                lambda a, bit=bit, weights=tuple(weights), add=step.add: (
+                    add + sum(w for i, w in enumerate(weights) if a >> i & 1) >> bit & 1
                 ),
             )
             queues[step.weight + bit].append(builder.lut(f"{name}_w{step.weight + bit}_{serial}", taken, table))
-    return [column[0] if column else FALSE for column in queues]
+        constant -= step.add << step.weight
+    return [column[0] if column else TRUE if constant >> i & 1 else FALSE for i, column in enumerate(queues)]

@@ -12,14 +12,23 @@ from dwn_hw.mapped import FALSE, Builder, Netlist, table_of
 
 
 def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
-    """A counter of each group's ones, cells named ``g0_…``."""
+    """A counter of each group's ones, cells named ``g0_…``.
+
+    A member of negative weight counts as its inverse, which a compressor's table takes in: −w·x is w·(1 − x) − w.
+    """
     builder = Builder(before.size)
-    each = after.formats[0].bits
+    fmt = after.formats[0]
     outputs: list[int] = []
-    for group, members in enumerate(node.slices(before.size)):
-        wide = max(1, len(members).bit_length())
-        ones = count_ones(builder, f"g{group}", [list(members), *[[] for _ in range(wide - 1)]], k)
-        outputs += [*ones, *[FALSE] * (each - len(ones))][:each]
+    for serial, group in enumerate(node.split(before.size)):
+        # In two's complement a sum has the whole width; counts from 0 up have what they need.
+        wide = fmt.bits if fmt.signed else max(1, group.high.bit_length())
+        columns: list[list[int]] = [[] for _ in range(wide)]
+        for net, weight in zip(group.members, group.weights, strict=True):
+            literal = net if weight > 0 else builder.lut(f"g{serial}_not{net}", [net], 0b01)
+            for bit in range(min(wide, abs(weight).bit_length())):
+                columns[bit] += [literal] * (abs(weight) >> bit & 1)
+        ones = count_ones(builder, f"g{serial}", columns, k, group.low)
+        outputs += [*ones, *[FALSE] * (fmt.bits - wide)]
     return builder.finish(outputs)
 
 
