@@ -63,10 +63,10 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
         click.option(
             "--target",
-            type=click.Choice(["generic", "xc7"]),
+            type=click.Choice(["generic", "xc7", "ecp5", "ice40", "gowin"]),
             default="generic",
             show_default=True,
-            help="dwn_lut in plain Verilog, or Xilinx LUT1-6.",
+            help="Plain Verilog, or a family's own cells.",
         ),
         click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
         click.option("--seed", type=_SEED, default=0, show_default=True, help="For the vectors that are compared."),
@@ -209,7 +209,7 @@ def predict(screen: Screen, directory: Path, samples: Path, out: Path | None) ->
 @main.command(short_help="Count LUTs, flip-flops and carries by part.")
 @_directory
 @click.option(
-    "--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True, help="The FPGA."
+    "--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), default="xc7", show_default=True, help="The FPGA."
 )
 @command
 def synth(screen: Screen, directory: Path, target: str) -> None:
@@ -261,7 +261,7 @@ def doctor(screen: Screen) -> int:
     help="The directory to write.",
 )
 @click.option(
-    "--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True, help="The FPGA."
+    "--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), default="xc7", show_default=True, help="The FPGA."
 )
 @click.option("--seed", type=_SEED, default=0, show_default=True, help="Of everything random.")
 @command

@@ -179,7 +179,7 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
     design, network = decided.design, decided.design.network
     described = interface.describe(design)
     progress("writing Verilog")
-    sources = rtl.to_verilog(design, header=_header(described, network))
+    sources = rtl.to_verilog(design, header=interface.to_header(described, network))
     progress("computing golden vectors")
     golden = _golden(network, decided.codes, decided.seed)
     with _written_whole(out) as folder:
@@ -364,40 +364,6 @@ def _golden(network: ir.Network, codes: npt.NDArray[np.int64] | None, seed: int)
     start = dict(base.kinds)["zero"]
     blocks = [base.codes[:start], base.codes[start : start + boundary : step], base.codes[start + boundary :]]
     return np.concatenate([*blocks, *([] if codes is None else [codes[:GOLDEN_SAMPLES]])])
-
-
-#: What a reader must know of the cells of each target.
-_CELLS = {
-    "generic": "A[0] of a dwn_lut is its address LSB",
-    "xc7": "I0 of a LUT is its address LSB. Simulate with sim/xilinx_luts.v",
-}
-
-
-def _reset(described: dict[str, Any]) -> list[str]:
-    return ["Reset   rst, synchronous, high; needed once. Only the valid bits are reset."] if described["reset"] else []
-
-
-def _header(described: dict[str, Any], network: ir.Network) -> str:
-    source, output = described["input"], described["output"]
-    fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
-    lines = [
-        f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
-        "",
-        *repr(network).splitlines(),
-        "",
-        f"Input   {source['port']}: {len(source['features'])} codes in {source['bits']} bits, feature 0 lowest.",
-        f"        {source['chosen']}",
-        f"        Scaler: {source['scaler']}.",
-        f"Output  {output['port']}: {fields}.",
-        f"Timing  latency {described['latency']} clocks, one inference a clock.",
-        *_reset(described),
-        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
-        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
-        f"Bits    the first entry of every vector is lowest; {_CELLS[described['target']]}.",
-        f"Ties    {described['ties']}.",
-        "The whole contract is in interface.json and INTERFACE.md.",
-    ]
-    return "\n".join(lines)
 
 
 def _json(value: object) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from dwn_hw import _assets, cost, interface, toolchain
 from dwn_hw.design import Design
 from dwn_hw.errors import OptionError, Problem, ToolError
+from dwn_hw.families import FAMILIES
 from dwn_hw.lowering import lower_network
 from dwn_hw.verifier import Exported, read_export
 
@@ -26,10 +27,9 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A family: its yosys command, the inputs of its LUT, and which cells count as what (regular expressions)."""
+    """A family: its yosys command, and which cells count as what (regular expressions)."""
 
     command: str
-    lut_inputs: int
     cells: dict[str, str]
 
 
@@ -37,7 +37,6 @@ class Target:
 TARGETS = {
     "xc7": Target(
         "synth_xilinx -family xc7 -flatten -noiopad",
-        6,
         {
             "lut": r"LUT[1-6]|INV",
             "ff": r"FD[RSCP]E",
@@ -49,7 +48,6 @@ TARGETS = {
     ),
     "ecp5": Target(
         "synth_ecp5",
-        4,
         {
             "lut": r"LUT4",
             "ff": r"TRELLIS_FF",
@@ -61,7 +59,6 @@ TARGETS = {
     ),
     "ice40": Target(
         "synth_ice40",
-        4,
         {
             "lut": r"SB_LUT4",
             "ff": r"SB_DFF\w*",
@@ -69,6 +66,17 @@ TARGETS = {
             "mux": r"(?!)",
             "bram": r"SB_RAM40_4K\w*",
             "dsp": r"SB_MAC16",
+        },
+    ),
+    "gowin": Target(
+        "synth_gowin -noiopads",
+        {
+            "lut": r"LUT[1-4]|INV",
+            "ff": r"DFF\w*",
+            "carry": r"ALU",
+            "mux": r"MUX2_LUT\d",
+            "bram": r"\w*(SP|SDPB?|DPB?|ROM)X?9?",
+            "dsp": r"MULT\w+|PADD\w+",
         },
     ),
 }
@@ -101,10 +109,11 @@ def synth(
 
 
 def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
-    netlists = lower_network(exported.network, share=exported.interface["shared_encoder"])
+    own = exported.interface["target"]
+    netlists = lower_network(exported.network, FAMILIES[own], exported.interface["shared_encoder"])
     pipeline = interface.read_pipeline(exported.interface, exported.network)
-    design = Design(exported.network, netlists, pipeline)
-    estimate = cost.estimate(design, TARGETS[target].lut_inputs)
+    design = Design(exported.network, netlists, pipeline, target=own)
+    estimate = cost.estimate(design, FAMILIES[target])
     parts = {}
     for stage in pipeline.stages:
         pieces = [counts[name] for name in stage.sections()]

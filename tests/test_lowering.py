@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwn_hw import evaluate
+from dwn_hw.families import FAMILIES
 from dwn_hw.ir import ArgMax, Edge, Format, GroupSum, Input, LutLayer, Network, Thermometer
-from dwn_hw.lowering import counters, lower, lower_network
+from dwn_hw.lowering import carries, counters, lower, lower_network
 from dwn_hw.mapped import Builder
 
 
@@ -114,7 +115,7 @@ def test_a_step_of_a_counter_adds_up_to_what_it_takes():
 def test_a_counter_takes_at_most_so_many_luts(bits, most):
     builder = Builder(bits)
     heights = [list(range(bits)), *[[] for _ in range(bits.bit_length() - 1)]]
-    assert len(builder.finish(counters.count_ones(builder, "g", heights, 6)).cells) <= most
+    assert len(builder.finish(carries.count_ones(builder, "g", heights, 6)).cells) <= most
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -141,3 +142,75 @@ def test_the_same_network_gives_the_same_netlists():
     layer = LutLayer(wires, tuple(int(t) for t in rng.integers(0, 2**62, 20)))
     network = Network(Input((3,), (Format(10, signed=True),)), (Thermometer(rows), layer, GroupSum(4), ArgMax()))
     assert lower_network(network) == lower_network(network)
+
+
+# ---- carry chains --------------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_count_with_carry_chains_is_the_sum_of_its_columns_and_constant(draw):
+    """Columns of any heights, a constant, and LUTs of any size in front of the chain."""
+    heights = draw.draw(st.lists(st.integers(0, 30), min_size=1, max_size=4))
+    columns, size = [], 0
+    for height in heights:
+        columns.append(list(range(size, size + height)))
+        size += height
+    columns += [[] for _ in range(5)]
+    constant = draw.draw(st.integers(0, 20))
+    builder = Builder(max(size, 1))
+    nets = carries.count_ones(builder, "g", columns, 6, constant, draw.draw(st.integers(2, 6)))
+    bits = np.random.default_rng(size).integers(0, 2, (200, max(size, 1)))
+    bits[0], bits[1] = 0, 1
+    wanted = constant + sum((bits[:, column].sum(axis=1) << i for i, column in enumerate(columns) if column), 0)
+    got = builder.finish(nets).evaluate(bits) @ (1 << np.arange(len(columns)))
+    assert np.array_equal(got, np.broadcast_to(wanted, len(bits)) % (1 << len(columns)))
+
+
+def test_a_chain_s_sum_is_right_in_every_pattern_of_its_bits():
+    """Two groups, a site without a bit of its own, and the carry that leaves."""
+    chain = carries.Chain(0, ((3, 1), (1,)), (True, True, False))
+    queues = [list(range(5)), [5, 6], [7], []]
+    builder = Builder(8)
+    carries._add_chain(builder, "c", queues, chain)
+    netlist = builder.finish([column[-1] for column in queues])
+    assert {cell.kind for cell in netlist.cells} == {"lut", "sum", "carry"}
+    patterns = np.array(list(itertools.product((0, 1), repeat=8)))
+    wanted = patterns[:, :5].sum(axis=1) + 2 * patterns[:, 5:7].sum(axis=1) + 4 * patterns[:, 7]
+    assert np.array_equal(netlist.evaluate(patterns) @ (1 << np.arange(4)), wanted)
+
+
+@pytest.mark.parametrize(("bits", "most"), [(64, 55), (100, 83), (128, 107), (256, 204)])
+def test_a_counter_with_carries_takes_at_most_so_many_sites(bits, most):
+    """0.86 a bit, the LUTs that carries pass on their way out counted as well."""
+    node = GroupSum(1)
+    before = Edge((bits,), (Format(1),))
+    netlist = lower(node, "popcount", before, node.output(before), 6, chain_inputs=6)
+    assert FAMILIES["xc7"].sites(netlist) <= most <= 0.86 * bits
+
+
+def test_chains_are_used_only_where_they_pay():
+    for bits in (10, 16, 20):
+        node = GroupSum(1)
+        before = Edge((bits,), (Format(1),))
+        plain, chained = (lower(node, "popcount", before, node.output(before), 6, True, n) for n in (0, 6))
+        assert chained == plain
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gets_the_size_of_cell_that_takes_the_fewest_luts(family):
+    own = FAMILIES[family]
+    rng = np.random.default_rng(2)
+    rows = tuple(tuple(sorted(rng.integers(0, 4096, 6).tolist())) for _ in range(3))
+    wires = tuple(tuple(rng.integers(0, 18, 6).tolist()) for _ in range(30))
+    layer = LutLayer(wires, tuple(int.from_bytes(rng.bytes(8), "little") for _ in wires))
+    network = Network(Input((3,), (Format(12),)), (Thermometer(rows), layer, GroupSum(3), ArgMax()))
+    edges = network.edges()
+    for node, name, before, after, netlist in zip(
+        network.nodes, network.names(), edges, edges[1:], lower_network(network, own), strict=False
+    ):
+        sizes = {k: lower(node, name, before, after, k, True, own.chain_inputs) for k in (4, 5, 6)}
+        assert max((len(cell.inputs) for cell in netlist.cells), default=0) <= own.cell_inputs
+        assert own.sites(netlist) == min(
+            own.sites(built) for k, built in sizes.items() if own.lut_inputs <= k <= own.cell_inputs
+        )

@@ -327,7 +327,7 @@ def test_the_cells_of_a_target_are_simulated_and_a_fault_in_one_shows(tmp_path, 
 def test_an_export_is_not_asked_what_its_own_cells_do(tmp_path):
     """Pins exchanged in the Verilog, and in the export's own model of the cell as well, so that they would cancel."""
     out = write(SENSITIVE, tmp_path / "out", target="xc7")
-    for path in (out / "rtl" / "dwn_l0.v", out / "sim" / "xilinx_luts.v"):
+    for path in (out / "rtl" / "dwn_l0.v", out / "sim" / "xc7_cells.v"):
         text = path.read_text()
         path.write_text(text.replace("I0", "I_").replace("I1", "I0").replace("I_", "I1"))
         assert path.read_text() != text

@@ -95,22 +95,14 @@ def _moves(state: State, k: int) -> Iterator[tuple[State, Step | None]]:
                     yield (weight, tuple(after), constant - add), Step(weight, taken, outputs, add)
 
 
-def count_ones(builder: Builder, name: str, columns: Sequence[Sequence[int]], k: int, constant: int = 0) -> list[int]:
-    """Nets of the sum of ``columns`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns, one a column.
+def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequence[Step], constant: int) -> list[int]:
+    """Nets of the sum of the columns ``queues`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns.
 
-    Cells are named ``<name>_w<weight of the output>_<serial>``. Bits are taken in order of age, so the tree stays balanced.
+    ``steps``: the :func:`plan` of their heights. Cells are named ``<name>_w<weight of the output>_<serial>``. Bits are taken
+    in order of age, so the tree stays balanced.
     """
-    queues = [list(column) for column in columns]
-    constant %= 1 << len(columns)
-    steps = plan(tuple(len(column) for column in columns), k, constant)
     for serial, step in enumerate(steps):
-        taken: list[int] = []
-        weights: list[int] = []
-        for i, count in enumerate(step.take):
-            column = queues[step.weight + i]
-            taken += column[:count]
-            weights += [1 << i] * count
-            del column[:count]
+        taken, weights = take(queues, step.weight, step.take)
         for bit in range(step.outputs):
             table = table_of(
                 len(taken),
@@ -121,3 +113,15 @@ def count_ones(builder: Builder, name: str, columns: Sequence[Sequence[int]], k:
             queues[step.weight + bit].append(builder.lut(f"{name}_w{step.weight + bit}_{serial}", taken, table))
         constant -= step.add << step.weight
     return [column[0] if column else TRUE if constant >> i & 1 else FALSE for i, column in enumerate(queues)]
+
+
+def take(queues: list[list[int]], weight: int, counts: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The oldest ``counts[i]`` bits of column ``weight + i``, taken away, and what each weighs in units of ``weight``."""
+    taken: list[int] = []
+    weights: list[int] = []
+    for i, count in enumerate(counts):
+        column = queues[weight + i]
+        taken += column[:count]
+        weights += [1 << i] * count
+        del column[:count]
+    return taken, weights
