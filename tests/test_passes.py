@@ -96,6 +96,14 @@ def test_a_pass_keeps_scores_and_classes_for_every_code_and_adds_nothing(one, ne
     assert max(map(len, luts(changed)), default=0) <= max(6, *map(len, luts(network)), 0)
 
 
+@given(network=small_networks(), k=st.integers(2, 5))
+@settings(max_examples=100)
+def test_no_lut_is_made_larger_than_the_target_has(network, k):
+    optimized = passes.optimize(network, k)
+    assert_same(network, optimized, all_codes(network))
+    assert max(map(len, luts(optimized)), default=0) <= max(k, *map(len, luts(network)), 0)
+
+
 @given(network=small_networks())
 @settings(max_examples=150)
 def test_a_second_time_nothing_is_left_to_do(network):

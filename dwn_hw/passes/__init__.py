@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dwn_hw import ir
+from dwn_hw.mapped import LUT_INPUTS
 from dwn_hw.passes.fold import fold_bits
 from dwn_hw.passes.idle import drop_idle_inputs
 from dwn_hw.passes.merge import merge_into_readers
@@ -36,12 +37,12 @@ PASSES: tuple[Pass, ...] = (fold_bits, drop_idle_inputs, drop_unread, merge_into
 MAX_ROUNDS = 10
 
 
-def optimize(network: ir.Network) -> ir.Network:
-    """All passes in order, until nothing changes."""
+def optimize(network: ir.Network, k: int = LUT_INPUTS) -> ir.Network:
+    """All passes in order, until nothing changes, for LUTs of ``k`` inputs: larger ones are not made of smaller ones."""
     for _ in range(MAX_ROUNDS):
         before = network
         for one in PASSES:
-            network = one(network)
+            network = one(network, k) if one is merge_into_readers else one(network)
         if network == before:
             break
     return network
