@@ -92,7 +92,7 @@ def plan(
         "tool": interface.describe(design)["tool"],
         "digest": serialize.digest(design.network),
         "network": repr(design.network).splitlines(),
-        "optimized": _removed(network, design.network) if options.optimize else None,
+        "optimized": passes.removed(network, design.network) if options.optimize else None,
         "source": model.source,
         "input": {
             "origin": port.origin,
@@ -130,34 +130,6 @@ def _constant_thresholds(network: ir.Network) -> int:
         for row, fmt in zip(node.thresholds, network.input.edge.flat_formats(), strict=True)
         for threshold in row
     )
-
-
-def _removed(before: ir.Network, after: ir.Network) -> dict[str, dict[str, int]]:
-    """What the passes took out, by node: thresholds, LUTs and their inputs, and members of groups.
-
-    A layer that took in LUTs of the layer before has more inputs than it had. A duplicate member counts with the weight of
-    another instead, a constant one in the bias.
-    """
-    removed = {}
-    edges = zip(before.edges(), after.edges(), strict=True)
-    for name, old, new, sizes in zip(before.names(), before.nodes, after.nodes, edges, strict=False):
-        if isinstance(old, ir.Thermometer) and isinstance(new, ir.Thermometer):
-            removed[name] = {"thresholds": old.bits - new.bits}
-        elif isinstance(old, ir.LutLayer) and isinstance(new, ir.LutLayer):
-            (luts, inputs), (now, now_inputs) = _size(old), _size(new)
-            removed[name] = {"luts": luts - now, "inputs": inputs - now_inputs}
-        elif isinstance(old, ir.GroupSum) and isinstance(new, ir.GroupSum):
-            was, groups = old.split(sizes[0].size), new.split(sizes[1].size)
-            members, now = (sum(len(group.members) for group in one) for one in (was, groups))
-            counted = sum(abs(weight) for group in groups for weight in group.weights)
-            removed[name] = {"constant members": members - counted, "duplicate members": counted - now}
-    return removed
-
-
-def _size(layer: ir.LutLayer) -> tuple[int, int]:
-    """LUTs, and the inputs of all of them; wires are neither."""
-    luts = [row for j, row in enumerate(layer.wires) if not layer.is_wire(j)]
-    return len(luts), sum(map(len, luts))
 
 
 def export(

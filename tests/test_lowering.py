@@ -99,6 +99,35 @@ def test_counters_of_all_groups_equal_with_permutation_and_padding():
     assert_equal(GroupSum(7), Edge((8,), (Format(1),)), rng.integers(0, 2, (300, 8)))
 
 
+@given(st.data())
+@settings(max_examples=150)
+def test_weighted_groups_equal_for_all_inputs(draw):
+    """Empty groups, one member, negative weights, a bit that counts twice in a group: sums below zero too."""
+    bits, groups = draw.draw(st.integers(1, 7)), draw.draw(st.integers(1, 3))
+    sizes = tuple(draw.draw(st.integers(0, 6)) for _ in range(groups))
+    members = tuple(draw.draw(st.integers(0, bits - 1)) for _ in range(sum(sizes)))
+    weight = st.sampled_from([1, 1, 2, 3, 5, -1, -2] if draw.draw(st.booleans()) else [1, 2])
+    weights = tuple(draw.draw(weight) for _ in members)
+    biases = tuple(draw.draw(st.integers(draw.draw(st.sampled_from([-5, 0])), 9)) for _ in range(groups))
+    node = GroupSum(groups, members, "1", sizes, weights, biases)
+    values = list(itertools.product((0, 1), repeat=bits))
+    assert_equal(node, Edge((bits,), (Format(1),)), values, draw.draw(st.sampled_from([4, 6])))
+
+
+def test_biases_and_inverse_members_cost_nothing_and_duplicates_less():
+    before = Edge((10,), (Format(1),))
+
+    def luts(weights, bias=0):
+        node = GroupSum(1, tuple(range(len(weights))), "1", (len(weights),), tuple(weights), (bias,))
+        return len(lower(node, "part", before, node.output(before)).cells)
+
+    assert luts([1] * 10) == luts([-1] * 10, 10) == luts([1, -1] * 5, 5) == 8
+    assert luts([1] * 9, 1) == luts([1] * 9) == 7
+    assert luts([2, *[1] * 8]) < luts([1] * 10)
+    assert luts([1]) == luts([]) == luts([], 5) == luts([1], 2) == 0
+    assert luts([-1], 1) == 1
+
+
 def test_a_step_of_a_counter_adds_up_to_what_it_takes():
     """The weights of a compressor's outputs hold the greatest sum of its inputs, unless the count can never be so large."""
     for bits in (*range(1, 34), 50, 64, 100):

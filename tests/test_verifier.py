@@ -11,7 +11,7 @@ import json
 import numpy as np
 import pytest
 
-from dwn_hw import data, exporter, serialize, simulate, toolchain, vectors, verifier
+from dwn_hw import data, evaluate, exporter, passes, serialize, simulate, toolchain, vectors, verifier
 from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
@@ -89,6 +89,66 @@ def test_a_whole_network_ending_in_each_node_is_equal(tmp_path):
     for count in range(1, len(network.nodes)):
         out = write(network.upto(count), tmp_path / str(count))
         assert verifier.verify(out, simulator="icarus", random=50)["equal"]
+
+
+#: Weights and biases of every kind: an empty group, one of a bias alone, one member, an inverse, a bit in two groups.
+WEIGHTED = GroupSum(
+    6, (0, 3, 1, 2, 3, 0, 5, 1, 4), "1", (0, 0, 1, 1, 3, 4), (1, -1, 2, -3, 1, 1, 1, -1, 5), (0, 2, 0, 1, 3, 2)
+)
+
+
+@pytest.mark.parametrize("target", ["generic", "xc7"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_weighted_groups_and_biases_are_equal_at_every_node(tmp_path, signed, target):
+    """With the sums on the port; ``signed``: sums below zero as well."""
+    network = random_network(11, luts=(12, 6))
+    vote = dataclasses.replace(WEIGHTED, biases=(0, 2, -3, 1, 3, 2)) if signed else WEIGHTED
+    network = replace_node(network, 3, vote)
+    assert network.edges()[4].formats[0] == Format(5 if signed else 4, signed)
+    out = write(network, tmp_path / "out", scores=True, target=target)
+    report = verifier.verify(out, simulator="icarus", random=300)
+    assert report["equal"]
+    scores = np.load(out / "vectors" / "golden.npz")["scores"]
+    assert (scores[:, :2] == [0, 2]).all()
+    assert len(np.unique(scores[:, 2:], axis=0)) > 10
+
+
+def test_a_wrong_weight_turns_it_red(tmp_path):
+    network = replace_node(random_network(11, luts=(12, 6)), 3, WEIGHTED)
+    out = write(network, tmp_path / "out")
+    faulty = dataclasses.replace(WEIGHTED, weights=(*WEIGHTED.weights[:4], 2, *WEIGHTED.weights[5:]))
+    wrong = write(replace_node(network, 3, faulty), tmp_path / "faulty")
+    (out / "rtl" / "dwn_popcount.v").write_text((wrong / "rtl" / "dwn_popcount.v").read_text())
+    with pytest.raises(Mismatch, match="popcount, unit 4: expected"):
+        verifier.verify(out, simulator="icarus", random=300)
+
+
+@pytest.mark.parametrize(("seed", "inputs", "groups"), [(9, (1, 2), 4), (17, (1, 3), 3)])
+def test_a_network_whose_passes_find_much_equals_the_model_s_own(tmp_path, seed, inputs, groups):
+    """The Verilog of the optimised network, against vectors and sums of the network as it was."""
+    network = random_network(seed, features=3, bits=3, luts=(24, 20, 16), groups=groups, inputs=inputs)
+    optimized = passes.optimize(network)
+    vote = optimized.nodes[-2]
+    assert vote.sizes
+    assert min(vote.weights) < 0 < 1 < max(vote.weights)
+    assert any(vote.biases)
+    out = write(optimized, tmp_path / "out", scores=True)
+    assert verifier.verify(out, simulator="icarus", random=300)["equal"]
+    golden = np.load(out / "vectors" / "golden.npz")
+    *_, sums, classes = evaluate.trace(network, golden["codes"].astype(np.int64))
+    assert np.array_equal(sums, golden["scores"])
+    assert np.array_equal(classes, golden["y"])
+
+
+def test_a_network_of_constants_alone_is_equal(tmp_path):
+    """Nothing is left but biases: no LUT anywhere, and the class is always the same."""
+    layer = LutLayer(((0,), (1,), (0, 1)), (0, 0b11, 0b1111))
+    network = Network(Input((2,), (Format(3),)), (Thermometer(((1,), (4,))), layer, GroupSum(3), ArgMax()))
+    out = write(passes.optimize(network), tmp_path / "out", scores=True)
+    assert verifier.verify(out, simulator="icarus", random=20)["equal"]
+    golden = np.load(out / "vectors" / "golden.npz")
+    assert (golden["scores"] == [0, 1, 1]).all()
+    assert (golden["y"] == 1).all()
 
 
 def test_the_users_samples_are_among_the_vectors(tmp_path):
