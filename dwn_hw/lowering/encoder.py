@@ -24,7 +24,7 @@ from dwn_hw.lowering.functions import shannon, shannon_cost
 from dwn_hw.mapped import FALSE, TRUE, Builder, Netlist, table_of
 
 #: Steps of the search for one feature: for each of its thresholds, and at most.
-STEPS, MAX_STEPS = 60, 1500
+STEPS, MAX_STEPS = 240, 5000
 
 #: Choices of upper signals for which groupings are searched: those whose first grouping is cheapest.
 SEARCHED = 3
