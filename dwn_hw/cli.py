@@ -143,8 +143,17 @@ def _say_plan(screen: Screen, report: Report) -> None:
         ]
         equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
         screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")
-    luts = sum(part["lut"] for part in report["estimate"].values())
-    screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {luts} LUT6")
+    screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {_estimate(report)}")
+
+
+def _estimate(report: Report) -> str:
+    from dwn_hw.families import FAMILIES
+
+    lut, carry, ff = (sum(part[kind] for part in report["estimate"].values()) for kind in ("lut", "carry", "ff"))
+    family = FAMILIES[report["target"]]
+    carries = f", {carry} sites of carry chains" * (carry > 0)
+    clock = "" if family.portable else f"; about {report['clock_mhz']['estimate']:.0f} MHz on {family.name}"
+    return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{clock}"
 
 
 @main.command(short_help="Simulate an export and compare every node.")

@@ -103,6 +103,7 @@ def plan(
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
         "latency": design.pipeline.latency,
+        "target": design.target,
         "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
