@@ -99,7 +99,10 @@ def synth(
     counts: dict[str, dict[str, int]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
-        jobs = {pool.submit(_count, sources, TARGETS[target], top, place, timeout): name for name, top in tops.items()}
+        jobs = {
+            pool.submit(_count, sources, TARGETS[target], top, place, timeout, bool(foreign)): name
+            for name, top in tops.items()
+        }
         for job in as_completed(jobs):
             counts[jobs[job]] = job.result()
             progress(f"{jobs[job]}: {counts[jobs[job]]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
@@ -133,7 +136,9 @@ def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) 
     }
 
 
-def _count(sources: tuple[Path, ...], target: Target, top: str, place: Path, timeout: float) -> dict[str, int]:
+def _count(
+    sources: tuple[Path, ...], target: Target, top: str, place: Path, timeout: float, foreign: bool
+) -> dict[str, int]:
     """Cells of one module and all below it."""
     result = place / f"{top}.stat.json"
     result.unlink(missing_ok=True)
@@ -147,6 +152,8 @@ def _count(sources: tuple[Path, ...], target: Target, top: str, place: Path, tim
         f"hierarchy -top {top}",
         # Elaborating each LUT as a module of its own takes yosys several times longer.
         "chtype -set $lut t:dwn_lut",
+        # A cell of another family may have the name of one of this family's.
+        *(["proc", "flatten", f"hierarchy -top {top}"] if foreign else []),
         f"{target.command} -top {top}",
         # Under yowasp, what is printed after ABC has run can be lost; a file is not.
         f"tee -q -o synth/{result.name} stat -json",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from dwn_hw import data, evaluate, exporter, passes, serialize, simulate, toolchain, vectors, verifier
 from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
+from dwn_hw.families import FAMILIES
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 from dwn_hw.lowering import lower_network
 
@@ -382,6 +384,26 @@ def test_the_cells_of_a_target_are_simulated_and_a_fault_in_one_shows(tmp_path, 
     (out / "rtl" / "dwn_l0.v").write_text((faulty / "rtl" / "dwn_l0.v").read_text())
     with pytest.raises(Mismatch, match="l0, unit 0: expected"):
         verifier.verify(out, simulator=simulator, random=50)
+
+
+@pytest.mark.parametrize("target", [name for name, family in FAMILIES.items() if not family.portable])
+def test_every_family_s_cells_are_equal_at_every_node_carry_chains_included(tmp_path, target):
+    network = random_network(6, features=5, bits=9, luts=(30, 90), groups=2, inputs=(3, 6))
+    out = write(network, tmp_path / "out", latency=7, target=target)
+    assert verifier.verify(out, simulator="icarus", random=100)["equal"]
+    vote = "".join(path.read_text() for path in (out / "rtl").glob("dwn_popcount*.v"))
+    assert ("CARRY4" in vote) == (target == "xc7")
+
+
+def test_a_fault_in_a_carry_chain_shows(tmp_path):
+    """One bit of a chain tied low."""
+    out = write(random_network(6, luts=(90,), groups=2, inputs=(3, 6)), tmp_path / "out", target="xc7")
+    path = out / "rtl" / "dwn_popcount.v"
+    text = path.read_text()
+    path.write_text(re.sub(r"\.DI\(\{(.*?), (\w+(\[\d+\])?) \}\)", r".DI({\1, 1'b0})", text))
+    assert path.read_text() != text
+    with pytest.raises(Mismatch, match="popcount, unit"):
+        verifier.verify(out, simulator="icarus", random=300)
 
 
 def test_an_export_is_not_asked_what_its_own_cells_do(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from amaranth.hdl import Cat, Const, Instance, Signal
 
-from dwn_hw.mapped import CARRY, SUM, Netlist, cofactors
+from dwn_hw.mapped import CARRY, LUT, SUM, Netlist, cofactors
 
 Placed: TypeAlias = Iterator[tuple[str, Instance]]
 
@@ -97,53 +97,81 @@ CELLS = {
 }
 
 
-def carry4(netlist: Netlist, nets: Sequence[Any]) -> Placed:
-    """The carry chains of a netlist in Xilinx' CARRY4, four sites each.
+#: (net of the LUT's output, net of the sum, net of the carry above); None for one that nothing reads.
+Site: TypeAlias = tuple[int, int | None, int | None]
 
-    ``nets``: the signal of every net, the outputs of chain cells among them. A site is known by its LUT's output: the sum and
-    the carry that read it belong together, and a chain goes on where a carry reads the carry below.
+
+@dataclass(frozen=True, slots=True)
+class CarryBlock:
+    """Up to four sites of a chain, in one CARRY4. ``entering``: the net of the carry below; ``first``: of its chain."""
+
+    name: str
+    sites: tuple[Site, ...]
+    entering: int
+    first: bool
+    o: Any
+    co: Any
+
+    def nets(self) -> dict[int, Any]:
+        """The bit that each net which it drives is."""
+        bits = (
+            (site[which], pin[i]) for i, site in enumerate(self.sites) for which, pin in ((1, self.o), (2, self.co))
+        )
+        return {net: bit for net, bit in bits if net is not None}
+
+    def unread(self, read: set[int]) -> list[Any]:
+        """Bits of its outputs that are not among the nets ``read`` outside of it."""
+        used = {(which, i) for i, site in enumerate(self.sites) for which in (1, 2) if site[which] in read}
+        return [pin[i] for which, pin in ((1, self.o), (2, self.co)) for i in range(4) if (which, i) not in used]
+
+    def instance(self, netlist: Netlist, nets: Sequence[Any]) -> Instance:
+        """``nets``: the bit of every net."""
+        zero = Const(0, 1)
+        none = [zero] * (4 - len(self.sites))
+        own = [-1 if carry is None else netlist.cells[carry - netlist.inputs].inputs[1] for *_, carry in self.sites]
+        return Instance(
+            "CARRY4",
+            i_CYINIT=nets[self.entering] if self.first else zero,
+            i_CI=zero if self.first else nets[self.entering],
+            i_S=Cat(*(nets[lut] for lut, *_ in self.sites), *none),
+            i_DI=Cat(*(nets[net] if net >= 0 else zero for net in own), *none),
+            o_O=self.o,
+            o_CO=self.co,
+        )
+
+
+def read_outside(netlist: Netlist, blocks: Sequence[CarryBlock]) -> set[int]:
+    """Nets that something reads other than as the carry within a block."""
+    read = {net for cell in netlist.cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
+    read |= {net for cell in netlist.cells if cell.kind != LUT for net in cell.inputs[:-1]}
+    return read | {block.entering for block in blocks}
+
+
+def carry_blocks(netlist: Netlist) -> Iterator[CarryBlock]:
+    """The carry chains of a netlist, four sites each.
+
+    A site is known by its LUT's output: the sum and the carry that read it belong together, and a chain goes on where a
+    carry is read by another site.
     """
-    sums, carries = ({cell.inputs[0]: i for i, cell in _of(netlist, kind)} for kind in (SUM, CARRY))
-    above = {netlist.cells[i].inputs[-1]: lut for found in (sums, carries) for lut, i in found.items()}
-    heads = [net for net in above if net < netlist.inputs or netlist.cells[net - netlist.inputs].kind != CARRY]
-    for serial, head in enumerate(sorted(heads)):
-        entering, carry = nets[head], head
-        block = 0
-        while carry in above:
-            pins: list[list[Any]] = [[], [], [], []]  # S, DI, O, CO
-            while carry in above and len(pins[0]) < 4:
-                lut = above[carry]
-                through = netlist.cells[carries[lut]] if lut in carries else None
-                bit = through.inputs[1] if through is not None else -1
-                pins[0].append(nets[lut])
-                pins[1].append(nets[bit] if bit >= 0 else Const(0, 1))
-                pins[2].append(nets[netlist.inputs + sums[lut]] if lut in sums else None)
-                pins[3].append(nets[netlist.inputs + carries[lut]] if lut in carries else None)
-                carry = netlist.inputs + carries[lut] if lut in carries else -1
-            name = f"chain{serial}_{block}"
-            yield f"carry_{name}", _carry4(name, entering, first=block == 0, pins=pins)
-            entering, block = pins[3][-1], block + 1
-
-
-def _of(netlist: Netlist, kind: str) -> Iterator[tuple[int, Any]]:
-    return ((i, cell) for i, cell in enumerate(netlist.cells) if cell.kind == kind)
-
-
-def _carry4(name: str, entering: Any, *, first: bool, pins: list[list[Any]]) -> Instance:
-    lut, bit, sums, carries = pins
-    none = [Const(0, 1)] * (4 - len(lut))
-    unread = [[Signal(name=f"unused_{name}_{pin}{i}") for i in range(4)] for pin in ("o", "co")]
-    outputs = [
-        Cat(*(own[i] if i < len(own) and own[i] is not None else spare[i] for i in range(4)))
-        for own, spare in zip((sums, carries), unread, strict=True)
-    ]
-    zero = Const(0, 1)
-    return Instance(
-        "CARRY4",
-        i_CYINIT=entering if first else zero,
-        i_CI=zero if first else entering,
-        i_S=Cat(*lut, *none),
-        i_DI=Cat(*bit, *none),
-        o_O=outputs[0],
-        o_CO=outputs[1],
+    sums, carries = (
+        {cell.inputs[0]: netlist.inputs + i for i, cell in enumerate(netlist.cells) if cell.kind == kind}
+        for kind in (SUM, CARRY)
     )
+    found = [*sums.items(), *carries.items()]
+    above = {netlist.cells[net - netlist.inputs].inputs[-1]: lut for lut, net in found}
+    for head in sorted(net for net in above if net not in carries.values()):
+        sites: list[Site] = []
+        carry: int | None = head
+        while carry is not None and carry in above:
+            lut = above[carry]
+            carry = carries.get(lut)
+            sites.append((lut, sums.get(lut), carry))
+        cell = netlist.cells[next(net for net in sites[0][1:] if net is not None) - netlist.inputs]
+        chain = cell.name.rpartition("_")[0]
+        entering = head
+        for start in range(0, len(sites), 4):
+            name = f"{chain}_{start // 4}"
+            own = tuple(sites[start : start + 4])
+            pins = (Signal(4, name=f"{name}_{pin}") for pin in ("o", "co"))
+            yield CarryBlock(name, own, entering, start == 0, *pins)
+            entering = own[-1][2] if own[-1][2] is not None else -1

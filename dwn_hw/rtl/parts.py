@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from dwn_hw.design import Design
 from dwn_hw.mapped import FALSE, LUT, TRUE, Netlist
-from dwn_hw.rtl.cells import CELLS, carry4
+from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
 
 
 class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
@@ -27,24 +27,40 @@ class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     def elaborate(self, platform: object) -> Module:
         """One instance a LUT, and the blocks of the carry chains."""
         m = Module()
-        nets: list[Any] = [self.x[i] for i in range(self.netlist.inputs)]
-        for cell in self.netlist.cells:
-            output = Signal(name=cell.name)
-            if cell.kind == LUT:
-                for name, instance in self.cells.lut(cell.name, [nets[net] for net in cell.inputs], cell.table, output):
-                    m.submodules[name] = instance
+        netlist = self.netlist
+        alone = self._alone()
+        blocks = tuple(carry_blocks(netlist))
+        driven = {net: bit for block in blocks for net, bit in block.nets().items()}
+        nets: list[Any] = [self.x[i] for i in range(netlist.inputs)]
+        for net, cell in enumerate(netlist.cells, netlist.inputs):
+            if cell.kind != LUT:
+                nets.append(driven[net])
+                continue
+            output = self.y if net == alone else Signal(name=cell.name)
+            for name, instance in self.cells.lut(cell.name, [nets[n] for n in cell.inputs], cell.table, output):
+                m.submodules[name] = instance
             nets.append(output)
-        for name, instance in carry4(self.netlist, nets):
-            m.submodules[name] = instance
-        constants = {FALSE: Const(0, 1), TRUE: Const(1, 1)}
-        m.d.comb += self.y.eq(Cat(*(constants[n] if n < 0 else nets[n] for n in self.netlist.outputs)))
-        read = self.netlist.read()
-        idle = [self.x[i] for i in range(self.netlist.inputs) if i not in read]
+        for block in blocks:
+            m.submodules[f"carry_{block.name}"] = block.instance(netlist, nets)
+        if alone is None:
+            constants = {FALSE: Const(0, 1), TRUE: Const(1, 1)}
+            m.d.comb += self.y.eq(Cat(*(constants[n] if n < 0 else nets[n] for n in netlist.outputs)))
+        read = netlist.read()
+        idle = [self.x[i] for i in range(netlist.inputs) if i not in read]
+        outside = read_outside(netlist, blocks)
+        idle += [bit for block in blocks for bit in block.unread(outside)]
         if idle:
             # Linters know a signal of this name to be deliberate; synthesis removes it.
             unused = Signal(name="unused")
             m.d.comb += unused.eq(Cat(*idle).any())
         return m
+
+    def _alone(self) -> int | None:
+        """The LUT that drives the whole port and nothing else: its own wire would be a second name that nobody reads."""
+        first, *others = (*self.netlist.outputs, -1)
+        cell = self.netlist.cells[first - self.netlist.inputs] if first >= self.netlist.inputs else None
+        read = any(first in other.reads for other in self.netlist.cells)
+        return first if others == [-1] and cell is not None and cell.kind == LUT and not read else None
 
 
 def make_parts(design: Design) -> tuple[Part, ...]:
