@@ -2,7 +2,7 @@
 
 They run in the order of :data:`PASSES`, again and again until nothing changes. None adds a LUT, or a bit to the edge between two
 nodes (a register, by default). What a pass may change is the inside: the port, the groups, their sums and the result stay as
-they are, so interface and predictions do too.
+they are, so predictions do too, and the interface, except that sums which cannot become as large as before are narrower.
 """
 
 from __future__ import annotations
