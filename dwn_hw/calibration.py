@@ -128,9 +128,9 @@ def calibrate(
         progress(f"calibrating: LUTs of features of u{bits}")
         curve.append(measured(widths.shared(choices, bits)))
     rows = {kind: measured(sequences[kind][at]) for kind, at in taken.items() if at is not None}
-    # Nothing is good enough: the widest is the best there is, and it is said.
+    # Where nothing is good enough the widest port is the best there is, and that is said.
     best = min(rows, key=lambda kind: (rows[kind]["lut"], rows[kind]["port_bits"])) if rows else "shared"
-    chosen = rows[best] if rows else measured(sequences[best][0])
+    grids = sequences[best][taken[best] or 0]
     report: dict[str, Any] = {
         "asked": "every prediction" if max_drop is None else f"accuracy within {max_drop:g}",
         "max_drop": max_drop,
@@ -143,11 +143,9 @@ def calibrate(
         "curve": curve,
         "shared": rows.get("shared"),
         "per_feature": rows.get("per_feature"),
-        "chosen": best,
-        "found": chosen,
+        "taken": rows[best] if rows else measured(grids),
     }
-    reason = _reason(report)
-    return widths.port(sequences[best][taken[best] or 0], trial.finest, reason), report
+    return widths.port(grids, trial.finest, _reason(report)), report
 
 
 def _curve_widths(most: int, cuts: Sequence[ir.Ints]) -> list[int]:
@@ -195,7 +193,7 @@ def _rates(evidence: Evidence, got: Predictions) -> dict[str, Any]:
 
 def _reason(found: dict[str, Any]) -> str:
     """Which port and why, in a sentence for the interface."""
-    row, model = found["found"], found["model"]
+    row, model = found["taken"], found["model"]
     count = found["validation_samples"]
     if not found["met"]:
         parts = [f"calibrated, NOT MET ({found['asked']}): {width_text(row)}, the finest tried"]

@@ -24,8 +24,9 @@ from dwn_hw import contract, ir
 from dwn_hw.lowering import LUT_INPUTS
 from dwn_hw.lowering.encoder import rough_cost
 
-#: The widest port tried where the data lies on no grid: float32 has no more significant bits.
-WIDEST = 24
+#: The widest port tried where the data lies on no grid. float32 has 24 significant bits; up to two more are lost to a step that is a
+#: power of two and to codes that lie outside the thresholds.
+WIDEST = 26
 
 #: A grid is at most this many powers of two finer than the feature's greatest threshold.
 _DEPTH = 40
@@ -33,7 +34,7 @@ _DEPTH = 40
 #: A bit of the port, in LUTs: of equal LUTs the narrower port is better.
 _BIT_COST = 1 / 64
 
-#: From one point of the path to the next the risk grows at least so much: more points would differ by less than chance.
+#: A point of the path is left out if the next has no more than so many times the risk of the last: it would differ by chance.
 _RISK_STEP = 2**0.5
 
 Levels = npt.NDArray[np.int64]
