@@ -271,8 +271,7 @@ def test_pixels_near_black_need_one_bit(tmp_path):
 # ---- a drop in accuracy allowed ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("drop", [0.02, 0.1])
+@pytest.mark.parametrize(("seed", "drop"), [(0, 0.02), (1, 0.05), (2, 0.1)])
 def test_the_drop_is_within_what_was_asked_in_both_parts_and_with_confidence_in_one(tmp_path, seed, drop):
     model = made_up(seed=seed)
     x, y = measurements(model, seed=seed)
@@ -282,13 +281,13 @@ def test_the_drop_is_within_what_was_asked_in_both_parts_and_with_confidence_in_
     for part in (first, rest):
         assert before[part].mean() - after[part].mean() <= drop
     lost, gained = int((before & ~after)[rest].sum()), int((after & ~before)[rest].sum())
-    assert found["taken"]["most_dropped"] == round(support.most_dropped(lost, gained, len(rest)), 6) <= drop
-    exact, _ = export(model, tmp_path / "exact", x, y)
-    assert found["taken"]["lut"] < exact["taken"]["lut"]
-    assert (
-        f"accuracy falls by at most {math.ceil(found['taken']['most_dropped'] * 1e4) / 1e4:.2%}, with 95%"
-        in (report["input"]["reason"])
-    )
+    limit = found["taken"]["most_dropped"]
+    assert limit == round(support.most_dropped(lost, gained, len(rest)), 6) <= drop
+    said = f"accuracy falls by at most {math.ceil(limit * 1e4) / 1e4:.2%}, with 95% confidence"
+    assert said in report["input"]["reason"]
+    exact = exporter.plan(model, exporter.Options(calibrate=data.Samples(x, None, y, "x.npz"))).report["calibration"]
+    assert found["taken"]["lut"] <= exact["taken"]["lut"]
+    assert found["taken"]["port_bits"] < exact["taken"]["port_bits"]
 
 
 def answers(wanted, changes):
