@@ -24,8 +24,8 @@ from dwn_hw import contract, ir
 from dwn_hw.lowering import LUT_INPUTS
 from dwn_hw.lowering.encoder import rough_cost
 
-#: The widest port tried where the data lies on no grid. float32 has 24 significant bits; up to two more are lost to a step that is a
-#: power of two and to codes that lie outside the thresholds.
+#: The widest port tried where the data lies on no grid. float32 has 24 significant bits; up to two more are lost to a step that
+#: is a power of two and to codes that lie outside the thresholds.
 WIDEST = 26
 
 #: A grid is at most this many powers of two finer than the feature's greatest threshold.

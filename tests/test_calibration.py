@@ -271,7 +271,7 @@ def test_pixels_near_black_need_one_bit(tmp_path):
 # ---- a drop in accuracy allowed ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seed", "drop"), [(0, 0.02), (1, 0.05), (2, 0.1)])
+@pytest.mark.parametrize(("seed", "drop"), [(0, 0.05), (1, 0.03), (2, 0.1)])
 def test_the_drop_is_within_what_was_asked_in_both_parts_and_with_confidence_in_one(tmp_path, seed, drop):
     model = made_up(seed=seed)
     x, y = measurements(model, seed=seed)
