@@ -174,18 +174,19 @@ def _show_calibration(screen: Screen, found: Report) -> None:
     )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     known = "accuracy" in found["model"]
+
+    def accuracy(row: Report) -> list[str]:
+        return [calibration.accuracy_text(row)] if known else []
+
     for heading in ("bits a feature", "port", "encoder lut", "lut", f"kept of {count}", *["accuracy"] * known, "holds"):
         table.add_column(heading, justify="right")
     rows = [*found["curve"], *(found[kind] for kind in ("shared", "per_feature") if found[kind]), found["taken"]]
     for row in {repr(row): row for row in rows}.values():
-        bits = (
-            f"{row['least_bits']}…{row['most_bits']}" if row["least_bits"] < row["most_bits"] else str(row["most_bits"])
-        )
+        bits = "…".join(str(bits) for bits in sorted({row["least_bits"], row["most_bits"]}))
         figures = (str(row[name]) for name in ("port_bits", "encoder_lut", "lut"))
-        accuracy = [calibration.accuracy_text(row)] * known
         holds = "taken" if row == found["taken"] else "yes" if row["holds"] else "no"
-        table.add_row(bits, *figures, str(count - row["changed"]), *accuracy, holds)
-    table.add_row("model", *[""] * 3, str(count), *[calibration.accuracy_text(found["model"])] * known)
+        table.add_row(bits, *figures, str(count - row["changed"]), *accuracy(row), holds)
+    table.add_row("model", *[""] * 3, str(count), *accuracy(found["model"]))
     screen.show(table)
     screen.say("")
 

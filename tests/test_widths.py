@@ -10,7 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dwn_hw import contract, freezing, widths
+from dwn_hw import contract, freezing, ir, widths
+from dwn_hw.lowering import lower
+from dwn_hw.lowering.encoder import rough_cost
 from dwn_hw.trained import TrainedDwn, TrainedGroupSum, TrainedLutLayer
 
 
@@ -138,6 +140,17 @@ def test_the_finest_grid_of_other_data_holds_the_thresholds_in_few_enough_codes(
     edges = [Fraction(t) for t in np.clip(thresholds, -(2.0**900), 2.0**900).tolist()]
     assert (max(edges) - min(edges)) / step <= 2 ** (widths.WIDEST - 1)
     assert max(map(abs, edges)) / step < 2**45
+
+
+# ---- the cost ----------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 14), st.integers(1, 24), st.integers(0, 99))
+def test_the_rough_cost_is_at_least_what_is_built_and_a_quarter_more_at_most(bits, count, seed):
+    row = tuple(np.random.default_rng(seed).integers(0, (1 << bits) + 1, count).tolist())
+    edges = ir.Edge((1,), (ir.Format(bits),)), ir.Edge((count,), (ir.BIT,))
+    built = len(lower(ir.Thermometer((row,)), "encoder", *edges).cells)
+    assert built <= rough_cost(row, ir.Format(bits), 6) <= 1.25 * built + 1
 
 
 # ---- the path ------------------------------------------------------------------------------------------------------

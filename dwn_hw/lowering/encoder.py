@@ -107,7 +107,7 @@ def _first_plans(thresholds: tuple[int, ...], width: int, k: int, share: bool) -
 
 
 def rough_cost(row: ir.Ints, fmt: ir.Format, k: int) -> int:
-    """LUTs for one feature's comparisons before groupings are searched: up to a fifth too many, in about a millisecond."""
+    """LUTs for one feature's comparisons before groupings are searched: up to a quarter too many, in milliseconds."""
     real = tuple(sorted({t - fmt.low for t in row if fmt.low < t <= fmt.high}))
     return _first_plans(real, fmt.bits, k, share=True)[0].cost if real else 0
 
