@@ -10,7 +10,20 @@ import numpy as np
 import pytest
 
 import dwn_hw
-from dwn_hw import calibration, contract, cost, data, exporter, passes, serialize, support, verifier, widths
+from dwn_hw import (
+    calibration,
+    contract,
+    cost,
+    data,
+    evaluate,
+    exporter,
+    freezing,
+    passes,
+    serialize,
+    support,
+    verifier,
+    widths,
+)
 from dwn_hw.design import make_design
 from dwn_hw.errors import DataError, InputError, OptionError
 from dwn_hw.trained import Scaler, TrainedDwn, TrainedGroupSum, TrainedLutLayer
@@ -51,33 +64,18 @@ def model_classes(model, x):
 
 
 def hardware_classes(folder, x):
-    """What the exported integers say to codes that a host makes from INTERFACE's numbers, in rational arithmetic."""
+    """What the exported integers say to codes that a host makes from the interface's numbers, in rational arithmetic."""
     described = json.loads((folder / "interface.json").read_text())["input"]["features"]
-    network = serialize.load(folder / "network.safetensors")
-    thermometer, *layers, group, _ = network.nodes
-    found = []
-    for row in np.asarray(x).reshape(len(x), -1).tolist():
-        bits = []
-        for value, feature, thresholds in zip(row, described, thermometer.thresholds, strict=True):
-            exact = (Fraction(value) - Fraction(feature["offset"])) / Fraction(feature["step"])
-            assert not feature["signed"]
-            code = min(max(round(exact), 0), 2 ** feature["bits"] - 1)
-            bits += [int(code >= t) for t in thresholds]
-        for layer in layers:
-            bits = [
-                table >> sum(bits[wire] << slot for slot, wire in enumerate(wires)) & 1
-                for wires, table in zip(layer.wires, layer.tables, strict=True)
-            ]
-        sums = scores_of(group, bits)
-        found.append(sums.index(max(sums)))
-    return np.array(found)
-
-
-def scores_of(group, bits):
-    order = group.permutation or range(len(bits))
-    length = -(-len(bits) // group.groups)
-    padded = [bits[i] for i in order] + [0] * (length * group.groups - len(bits))
-    return [sum(padded[g * length : (g + 1) * length]) for g in range(group.groups)]
+    assert not any(feature["signed"] for feature in described)
+    grids = [(Fraction(f["offset"]), Fraction(f["step"]), 2 ** f["bits"] - 1) for f in described]
+    codes = [
+        [
+            min(max(round((Fraction(value) - low) / step), 0), most)
+            for value, (low, step, most) in zip(row, grids, strict=True)
+        ]
+        for row in np.asarray(x).reshape(len(x), -1).tolist()
+    ]
+    return evaluate.evaluate(serialize.load(folder / "network.safetensors"), np.array(codes))
 
 
 def measurements(model, count=600, seed=1, right=0.7):
@@ -152,8 +150,8 @@ def test_the_curve_is_that_of_exports_with_those_widths():
     wanted = model_classes(model, x)
     for row in found["curve"][::5]:
         port = widths.port(widths.shared(choices, row["most_bits"]), trial.finest, "a test")
-        network = dwn_hw.freezing.freeze_dwn(model, port)
-        got = dwn_hw.evaluate.evaluate(network, contract.encode(network.input, x).codes)
+        network = freezing.freeze_dwn(model, port)
+        got = evaluate.evaluate(network, contract.encode(network.input, x).codes)
         assert row["changed"] == (got != wanted)[rest].sum()
         costs = cost.estimate(make_design(passes.optimize(network)))
         assert row["lut"] == sum(part.lut for part in costs.values())
