@@ -43,6 +43,18 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(path_type=Path),
             help="Samples (.npz): set the input grid, and are measured.",
         ),
+        click.option(
+            "--calibrate",
+            type=click.Path(path_type=Path),
+            metavar="DATA.npz",
+            help="Samples to find the narrowest port by that keeps every prediction.",
+        ),
+        click.option(
+            "--max-drop",
+            type=float,
+            metavar="PART",
+            help="For --calibrate: keep accuracy within this instead, 0.01 for one in a hundred.",
+        ),
         click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
         click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
         click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
@@ -69,7 +81,13 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Plain Verilog, or a family's own cells.",
         ),
         click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
-        click.option("--seed", type=_SEED, default=0, show_default=True, help="For the vectors that are compared."),
+        click.option(
+            "--seed",
+            type=_SEED,
+            default=0,
+            show_default=True,
+            help="Of the vectors compared, and of --calibrate's split.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -80,7 +98,8 @@ def _options(arguments: dict[str, Any]) -> Any:
     from dwn_hw.exporter import Options
 
     use_scaler, optimize = not arguments.pop("no_scaler"), not arguments.pop("no_optimize")
-    return Options(use_scaler=use_scaler, optimize=optimize, **arguments)
+    calibrate = _samples(arguments.pop("calibrate"))
+    return Options(use_scaler=use_scaler, optimize=optimize, calibrate=calibrate, **arguments)
 
 
 def _samples(path: Path | None) -> Any:
@@ -123,6 +142,8 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
 
 def _say_plan(screen: Screen, report: Report) -> None:
     screen.say(*report["network"], "")
+    if report["calibration"]:
+        _show_calibration(screen, report["calibration"])
     screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
     if constant := report["input"]["constant_thresholds"]:
         screen.say(f"           {constant} thresholds lie at or beyond the ends of the port: their bits are constant")
@@ -154,6 +175,32 @@ def _estimate(report: Report) -> str:
     carries = f", {carry} sites of carry chains" * (carry > 0)
     clock = "" if family.portable else f"; about {report['clock_mhz']['estimate']:.0f} MHz on {family.name}"
     return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{clock}"
+
+
+def _show_calibration(screen: Screen, found: Report) -> None:
+    from dwn_hw import calibration
+
+    count = found["validation_samples"]
+    screen.say(
+        f"validated  on {count} samples, calibrated on {found['calibration_samples']}: {found['asked']} to be kept", ""
+    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    known = "accuracy" in found["model"]
+
+    def accuracy(row: Report) -> list[str]:
+        return [calibration.accuracy_text(row)] if known else []
+
+    for heading in ("bits a feature", "port", "encoder lut", "lut", f"kept of {count}", *["accuracy"] * known, "holds"):
+        table.add_column(heading, justify="right")
+    rows = [*found["curve"], *(found[kind] for kind in ("shared", "per_feature") if found[kind]), found["taken"]]
+    for row in {repr(row): row for row in rows}.values():
+        bits = "…".join(str(bits) for bits in sorted({row["least_bits"], row["most_bits"]}))
+        figures = (str(row[name]) for name in ("port_bits", "encoder_lut", "lut"))
+        holds = "taken" if row == found["taken"] else "yes" if row["holds"] else "no"
+        table.add_row(bits, *figures, str(count - row["changed"]), *accuracy(row), holds)
+    table.add_row("model", *[""] * 3, str(count), *accuracy(found["model"]))
+    screen.show(table)
+    screen.say("")
 
 
 @main.command(short_help="Simulate an export and compare every node.")

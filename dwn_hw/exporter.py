@@ -19,10 +19,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import contract, cost, data, evaluate, freezing, interface, ir, passes, reference, rtl, serialize, vectors
+from dwn_hw import (
+    calibration,
+    contract,
+    cost,
+    data,
+    evaluate,
+    freezing,
+    interface,
+    ir,
+    passes,
+    reference,
+    rtl,
+    scaling,
+    serialize,
+    vectors,
+)
 from dwn_hw.design import Design, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
-from dwn_hw.errors import DataError, ExportError, OptionError, Problem
+from dwn_hw.errors import DataError, ExportError, Problem
 from dwn_hw.trained import Scaler, TrainedDwn
 
 #: Told what is being done, in a few words.
@@ -59,6 +74,8 @@ class Options:
     target: str = "generic"
     optimize: bool = True
     seed: int = 0
+    calibrate: data.Samples | None = None
+    max_drop: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +93,11 @@ def plan(
 ) -> Plan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
     left_to_host = None if options.use_scaler else model.scaler
-    model = _with_scaler(model, options)
+    model = scaling.apply(model, options.normalize, options.input_shape, options.use_scaler)
     progress("choosing the input format")
     if samples is not None and samples.x is not None:
         _check_features(samples.x, samples.name, len(model.thresholds))
-    port = contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples))
+    port, calibrated = _port(model, options, samples, progress)
     progress("freezing")
     network = _noted(freezing.freeze_dwn(model, port), left_to_host)
     progress("lowering to LUTs")
@@ -100,6 +117,7 @@ def plan(
             "scaler": dict(network.notes)["scaler"],
             "constant_thresholds": _constant_thresholds(network),
         },
+        "calibration": calibrated,
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
         "latency": design.pipeline.latency,
@@ -108,6 +126,22 @@ def plan(
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
     return Plan(design, options.seed, report, None if encoded is None else encoded.codes)
+
+
+def _port(
+    model: TrainedDwn, options: Options, samples: data.Samples | None, progress: Progress
+) -> tuple[contract.Port, dict[str, Any] | None]:
+    """The port, and how it was calibrated if it was."""
+    calibration.check(model, options.calibrate, options.max_drop, options.input_format)
+    if options.calibrate is None:
+        return contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples)), None
+
+    def estimate(network: ir.Network) -> dict[str, cost.Cost]:
+        return cost.estimate(_design(network, options))
+
+    return calibration.calibrate(
+        model, options.calibrate, options.max_drop, seed=options.seed, estimate=estimate, progress=progress
+    )
 
 
 def _design(network: ir.Network, options: Options) -> Design:
@@ -243,44 +277,6 @@ def _noted(network: ir.Network, left_to_host: Scaler | None) -> ir.Network:
     return dataclasses.replace(network, notes=tuple((k, text if k == "scaler" else v) for k, v in network.notes))
 
 
-def _with_scaler(model: TrainedDwn, options: Options) -> TrainedDwn:
-    if options.input_shape is not None and options.normalize is None:
-        remedy = "Add --normalize MEAN,STD, or leave it out."
-        raise OptionError(Problem("--input-shape", "only with --normalize", f"{options.input_shape!r} alone", remedy))
-    if options.normalize is not None:
-        if not options.use_scaler:
-            remedy = "Leave one of them out."
-            raise OptionError(Problem("--normalize", "not with --no-scaler", "both", remedy))
-        if model.scaler is not None:
-            remedy = "Leave --normalize out."
-            raise OptionError(Problem("--normalize", "only for a model without a scaler", model.scaler.kind, remedy))
-        scaler = _normalizer(options.normalize, options.input_shape, len(model.thresholds))
-        return TrainedDwn(
-            model.thresholds, scaler, model.layers, model.group, model.class_names, model.feature_names, model.source
-        )
-    return model if options.use_scaler else freezing.without_scaler(model)
-
-
-def _normalizer(text: str, shape: str | None, features: int) -> Scaler:
-    """``MEAN,STD``, or ``M1,M2,M3,S1,S2,S3`` for the channels of ``--input-shape``, as torchvision's Normalize."""
-    try:
-        numbers = np.array([float(part) for part in text.split(",")], np.float32)
-        extents = [int(part) for part in shape.split(",")] if shape else [1, features]
-    except ValueError:
-        problem = Problem("--normalize", "numbers separated by commas", f"{text!r}, {shape!r}", "Say 0.1307,0.3081.")
-        raise OptionError(problem) from None
-    channels = len(numbers) // 2
-    good = len(numbers) == 2 * channels and channels in (1, extents[0])
-    good = good and min(extents) > 0 and np.prod(extents) == features
-    if not good or not np.isfinite(numbers).all() or (numbers[channels:] <= 0).any():
-        rule = f"a mean and a positive deviation, one for all or one for each channel, for {features} features"
-        got = repr(text) if shape is None else f"{text!r} with --input-shape {shape!r}"
-        remedy = "Say MEAN,STD; for several channels all means, all deviations, and --input-shape C,H,W."
-        raise OptionError(Problem("--normalize", rule, got, remedy))
-    mean, std = (np.repeat(part, features // channels) for part in (numbers[:channels], numbers[channels:]))
-    return Scaler("standard", mean, std)
-
-
 def _check_features(x: npt.NDArray[Any], name: str, features: int) -> None:
     """Before a port is chosen by them; what the port cannot take is found when they are encoded."""
     if x[0].size != features:
@@ -317,7 +313,7 @@ def _agreement(
     """On the user's data: what the port's grid cost, against the model fed with the real numbers."""
     _, y = Emulator(network).run(encoded.codes)
     found: dict[str, Any] = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
-    if samples.x is not None and samples.x.dtype.kind == "f":
+    if samples.x is not None and not contract.are_codes(network.input, samples.x):
         real = samples.x.reshape(len(samples.x), -1).astype(freezing.model_dtype(model))
         bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)
         wanted = bits
