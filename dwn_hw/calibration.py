@@ -39,7 +39,7 @@ SHOWN = 0.03
 
 #: The widest port of the curve. It has each width up to that; fewer, but at least so many, where lowering takes long: the
 #: time for an encoder grows about with the squares of its features' numbers of thresholds.
-CURVE, LEAST_CURVE, CURVE_WORK = contract.DEFAULT_BITS, 4, 100_000
+CURVE, LEAST_CURVE, CURVE_WORK = contract.DEFAULT_BITS, 4, 60_000
 
 _SURE = f"{support.CONFIDENCE:.0%}"
 
