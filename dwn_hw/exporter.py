@@ -30,7 +30,16 @@ Progress = Callable[[str], None]
 
 #: What an export directory may hold; one that holds anything else is not overwritten.
 CONTENT = (
-    *("network.safetensors", "frozen.safetensors", "rtl", "sim", "interface.json", "INTERFACE.md", "vectors", "report.json"),
+    *(
+        "network.safetensors",
+        "frozen.safetensors",
+        "rtl",
+        "sim",
+        "interface.json",
+        "INTERFACE.md",
+        "vectors",
+        "report.json",
+    ),
     *("verify", "prove", "synth"),
 )
 

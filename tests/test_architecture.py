@@ -22,7 +22,7 @@ _ORDER = """
     mapped cuts families passes lowering pipeline design cost interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction exporter simulate verifier synthesis doctor demo api screen cli
+    prediction exporter simulate verifier proof synthesis doctor demo api screen cli
 """
 ORDER = _ORDER.split()
 

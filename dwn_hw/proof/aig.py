@@ -1,8 +1,8 @@
 """And-inverter graphs: the form in which two pieces of logic are compared.
 
-A *variable* is 0 (constant false), an input (1 … ``inputs``) or an AND of two earlier literals; a *literal* is twice a variable, plus
-one if inverted. Equal ANDs are made once, and a look-up table is built from its inputs in rising order without those that are
-idle, so logic that differs in writing only becomes the same literals.
+A *variable* is 0 (constant false), an input (1 … ``inputs``) or an AND of two earlier literals; a *literal* is twice a variable,
+plus one if inverted. Equal ANDs are made once, and a look-up table is built from its inputs in rising order without those that
+are idle, so logic that differs in writing only becomes the same literals.
 
 :meth:`Aig.to_aiger` writes the binary AIGER format (Biere, 2007), which ABC reads.
 """
@@ -145,7 +145,8 @@ class Aig:
         for i, (a, b) in enumerate(self.ands, 1 + self.inputs):
             np.bitwise_and(values[a >> 1] ^ inverse[a & 1], values[b >> 1] ^ inverse[b & 1], out=values[i])
         chosen = np.array(self.outputs, np.int64)
-        return values[chosen >> 1] ^ np.where(chosen & 1, _ONES, np.uint64(0))[:, None]
+        found: Planes = values[chosen >> 1] ^ np.where(chosen & 1, _ONES, np.uint64(0))[:, None]
+        return found
 
     def to_aiger(self) -> bytes:
         """Binary AIGER."""

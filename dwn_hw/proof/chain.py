@@ -3,8 +3,8 @@
 The chain of claims, each proven by itself:
 
 * ``passes``: the network, as optimised, gives the sums and the result of the network as frozen;
-* ``registers``: every way from the input to the output has as many registers as the interface says, on one clock, without loops;
-* each part, registers being wires: its Verilog is what its nodes mean, for all values on the wires between it and the part before;
+* ``registers``: every way from the input to the output has as many registers as the interface says, on one clock, no loops;
+* each part, registers being wires: its Verilog is what its nodes mean, for all values on the wires from the part before;
 * ``ports``: the result port carries the last parts' outputs;
 * ``handshake``: nothing is lost, doubled or invented while a result waits or after a reset.
 
@@ -37,7 +37,7 @@ from dwn_hw.verifier import Exported, read_export
 Progress = Callable[[str], None]
 Codes = npt.NDArray[np.int64]
 
-#: Random vectors, beside the directed ones, on which logic and reference are compared with ``evaluate`` before anything is proven.
+#: Random vectors, beside the directed ones, on which logic and reference are compared with ``evaluate`` before they are proven.
 RANDOM = 1000
 
 #: What must be right for a proof to mean what it says.
@@ -62,8 +62,8 @@ class Claim:
 def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda text: None) -> dict[str, Any]:
     """Prove the chain for an export; every claim with how and in what time. Written to ``prove/report.json``.
 
-    ``timeout``: seconds for each claim. Raises Mismatch with codes that show the first difference, ToolError, or Undecided with the
-    claims that stay open.
+    ``timeout``: seconds for each claim. Raises Mismatch with codes that show the first difference, and Undecided with the claims
+    that stay open.
     """
     toolchain.native_yosys(), toolchain.abc()
     exported = read_export(folder)
@@ -117,13 +117,13 @@ class _Prover:
 
     def _passes(self, frozen: ir.Network) -> Claim:
         started = time.monotonic()
-        what = f"{len(self.network.nodes)} nodes as optimised give the same as frozen"
+        what = "the optimised network gives the sums and the result of the frozen one"
         if not changes.same_shape(frozen, self.network):
             return _claim("passes", what, Verdict(None, "networks of different shape"), started)
         codes = _vectors(frozen)
         traces = evaluate.trace(frozen, codes)
         self._replay_passes(frozen, codes, "a directed vector")
-        how = []
+        how: list[str] = []
         for pair, verdict in changes.compare_networks(frozen, self.network, traces, self.timeout):
             if verdict.case is not None and not how:  # a later part does not begin with codes
                 self._replay_passes(frozen, interface.unpack(verdict.case[None], pair.edge), verdict.how)
@@ -153,7 +153,7 @@ class _Prover:
             if stage not in (clocks, None):
                 raise Mismatch(f"the Verilog has {stage} registers before {name}, and its interface says {clocks}")
         count = len(hardware.design.registers)
-        what = f"{count} flip-flops on one clock, without loops, {latency} on every way from codes to result"
+        what = f"{count} on one clock, no loops, {latency} on every way from codes to result"
         return _claim("registers", what, Verdict(True, "structure"), started)
 
     def _part(self, hardware: Hardware, index: int) -> Claim:
@@ -163,10 +163,10 @@ class _Prover:
         self._simulate(hardware, index, part)
         verdict = prove_part(part.logic, part.given, after.nodes, before.edge, self.timeout)
         values = len(set(before.bits) - {"0", "1"})
-        what = f"{len(after.bits)} bits are what the network says, for all values of {values} bits before them"
+        what = f"{len(after.bits)} bits equal for all values of the {values} before them"
         if verdict.case is not None:
             verdict = self._with_codes(hardware, index, verdict)
-            what = f"{len(after.bits)} bits are what the network says, for all codes"
+            what = f"{len(after.bits)} bits equal for all codes"
         return _claim(after.name, what, verdict, started)
 
     def _simulate(self, hardware: Hardware, index: int, part: Logic) -> None:
@@ -175,7 +175,9 @@ class _Prover:
         rows = interface.pack(self.traces[before.place], before.edge)
         wanted = interface.pack(self.traces[after.place], after.edge)
         if (_run(reference(after.nodes, before.edge), rows) != wanted).any():
-            raise ToolError(f"the reference that {after.name} is compared with is not what evaluate gives: a fault of dwn-hw")
+            raise ToolError(
+                f"the reference that {after.name} is compared with is not what evaluate gives: a fault of dwn-hw"
+            )
         place = {bit: i for i, bit in enumerate(before.bits)}
         columns = [rows[:, place[end]] if end in place else np.zeros(len(rows), np.uint8) for end in part.ends]
         inputs = np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0), np.uint8)
@@ -195,7 +197,9 @@ class _Prover:
             self._refute(hardware, index, codes[0], verdict.how)
         if verdict.equal:
             return Verdict(True, f"{verdict.how}; some values of {before.name} that never occur would give others")
-        return Verdict(None, f"differs for some values of {before.name} ({found.how}), and whether codes bring them is open")
+        return Verdict(
+            None, f"differs for some values of {before.name} ({found.how}), and whether codes bring them is open"
+        )
 
     def _refute(self, hardware: Hardware, index: int, codes: Codes, how: str) -> None:
         """Raise Mismatch for one sample of codes, with what ``evaluate`` says and what the Verilog does."""
@@ -207,7 +211,9 @@ class _Prover:
         got = interface.unpack(_run(whole.logic, inputs)[:, : len(after.bits)], after.edge).reshape(-1)
         wrong = np.nonzero(wanted != got)[0]
         if not wrong.size:
-            raise ToolError(f"{after.name} was said to differ, and for codes {codes.tolist()} does not: a fault of dwn-hw")
+            raise ToolError(
+                f"{after.name} was said to differ, and for codes {codes.tolist()} does not: a fault of dwn-hw"
+            )
         where = f"{after.name}, unit {wrong[0]}: expected {wanted[wrong[0]]}, got {got[wrong[0]]}"
         raise self._mismatch("the Verilog differs from the network", where, codes, how)
 
@@ -218,7 +224,9 @@ class _Prover:
         shown = ", ".join(map(str, flat[:16])) + (", …" if len(flat) > 16 else "")
         repeat = f"dwn-hw prove {shlex.quote(str(self.exported.folder))}"
         if what.startswith("the Verilog"):
-            repeat = f"dwn-hw verify {shlex.quote(str(self.exported.folder))} --vectors 0 --data {shlex.quote(str(path))}"
+            repeat = (
+                f"dwn-hw verify {shlex.quote(str(self.exported.folder))} --vectors 0 --data {shlex.quote(str(path))}"
+            )
         return Mismatch(f"{what}: {where}\n  codes {shown} (found by {how})\n  see it in a simulator: {repeat}")
 
     def _ports(self, hardware: Hardware) -> Claim:
@@ -230,8 +238,10 @@ class _Prover:
         wanted = found.logic.cone(found.given)
         verdict = compare(found.logic, wanted, self.timeout)
         if verdict.case is not None:
-            raise Mismatch(f"the Verilog differs from the network: {self.exported.interface['output']['port']} does not carry "
-                           + " and ".join(wires.name for wires in carried))
+            raise Mismatch(
+                f"the Verilog differs from the network: {self.exported.interface['output']['port']} does not carry "
+                + " and ".join(wires.name for wires in carried)
+            )
         what = f"{len(result)} bits of the result carry " + " and ".join(wires.name for wires in carried)
         return _claim("ports", what, verdict, started)
 
@@ -239,7 +249,7 @@ class _Prover:
         started = time.monotonic()
         chain = handshake.valid_chain(hardware.pipeline, ports, self.exported.interface["latency"])
         verdict = handshake.prove_handshake(hardware.pipeline, ports, chain, self.timeout)
-        what = "every vector that is taken gives one result, in order, and it waits until it is taken"
+        what = f"{len(hardware.design.registers)} registers lose, double and invent nothing under back pressure and after reset"
         return _claim("handshake", what, verdict, started)
 
 

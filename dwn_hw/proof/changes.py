@@ -1,9 +1,9 @@
 """That two networks mean the same for all codes: what the passes must keep.
 
-Both become logic side by side, over the bits of the port. Their last bits are put into *classes* of equal and inverse ones: random and
-directed cases say which may be equal, SAT proves that they are, or gives a case that tells them apart. A group's sum is then
-a bias and a weight for each class, and those must be the same in both networks. What follows the sums is compared in the same
-way, for all values that they can have.
+Both become logic side by side, over the bits of the port. Their last bits are put into *classes* of equal and inverse ones:
+random and directed cases say which may be equal, SAT proves that they are, or gives a case that tells them apart. A group's
+sum is then a bias and a weight for each class, and those must be the same in both networks. What follows the sums is compared
+in the same way, for all values that they can have.
 """
 
 from __future__ import annotations
@@ -49,15 +49,12 @@ def segments(network: ir.Network) -> Iterator[Segment]:
 
 
 def same_shape(before: ir.Network, after: ir.Network) -> bool:
-    """Whether their ports are the same, and their sums can be compared one by one."""
-    pairs = list(zip(segments(before), segments(after), strict=False))
-    return (
-        before.input.edge == after.input.edge
-        and len(list(segments(before))) == len(list(segments(after))) == len(pairs)
-        and all((a.votes is None) == (b.votes is None) for a, b in pairs)
-        and [edge.size for a, _ in pairs for edge in [a.before]] == [b.before.size for _, b in pairs]
-        and before.edges()[-1].size == after.edges()[-1].size
-    )
+    """Whether their ports are the same, and their sums and results can be compared one by one."""
+    shapes = [
+        [network.input.edge, *((s.before.size, s.votes is None) for s in segments(network)), network.edges()[-1].size]
+        for network in (before, after)
+    ]
+    return shapes[0] == shapes[1]
 
 
 class Pair:
@@ -81,16 +78,16 @@ class Pair:
     def compare(self, planes: Planes, timeout: float) -> Verdict:
         """Whether they are equal for all values of ``edge``; ``planes`` are cases to begin with."""
         ended = time.monotonic() + timeout
-        representative = self._classes(planes, ended)
-        if isinstance(representative, Verdict):
-            return representative
-        forms = [[self._linear(group, bits, representative) for group in groups] for bits, groups in self._sides]
+        verdict, found = self._classes(planes, ended)
+        if not verdict.equal:
+            return verdict
+        forms = [[self._linear(group, bits, found) for group in groups] for bits, groups in self._sides]
         if forms[0] == forms[1]:
-            return Verdict(True, "SAT and the weights of classes" if self.sums else "SAT")
+            return Verdict(True, f"{verdict.how}, weights of equal bits" if self.sums else verdict.how)
         return self._compare_totals(max(1.0, ended - time.monotonic()))
 
-    def _classes(self, planes: Planes, ended: float) -> dict[int, int] | Verdict:
-        """For each bit a literal of the first bit that is equal or inverse, or a constant."""
+    def _classes(self, planes: Planes, ended: float) -> tuple[Verdict, dict[int, int]]:
+        """For each bit a literal of the first bit that is equal or inverse, or a constant; and how that was proven."""
         read = sorted({bits[m] for bits, groups in self._sides for group in groups for m in group.members})
         rng = np.random.default_rng(0)
         planes = np.concatenate([planes, rng.integers(0, 2**64, (len(planes), _WORDS), np.uint64)], axis=1)
@@ -99,10 +96,12 @@ class Pair:
             left, right = self.logic.cone(read), self.logic.cone([found[literal] for literal in read])
             verdict = compare(left, right, max(1.0, ended - time.monotonic()))
             if verdict.equal:
-                return found
+                return verdict, found
             if verdict.case is None or time.monotonic() > ended:
-                return Verdict(None, verdict.how)
-            near = verdict.case ^ np.concatenate([np.eye(len(planes), dtype=np.uint8), np.zeros((1, len(planes)), np.uint8)])
+                return Verdict(None, f"{verdict.how}: which bits are equal is open"), {}
+            near = verdict.case ^ np.concatenate(
+                [np.eye(len(planes), dtype=np.uint8), np.zeros((1, len(planes)), np.uint8)]
+            )
             planes = np.concatenate([planes, pack(near)], axis=1)
 
     def _sort(self, read: Sequence[int], planes: Planes) -> dict[int, int]:
@@ -124,11 +123,11 @@ class Pair:
         """By the sums themselves: the weights of classes may differ and the sums be equal."""
         every = [group for _, groups in self._sides for group in groups]
         width = ir.Format.covering(min(group.low for group in every), max(group.high for group in every)).bits
-        cones = [
+        one, other = (
             self.logic.cone([bit for group in groups for bit in naive.total(self.logic, group, bits, width)])
             for bits, groups in self._sides
-        ]
-        return compare(*cones, timeout)
+        )
+        return compare(one, other, timeout)
 
 
 def _common(one: ir.Edge, other: ir.Edge) -> ir.Edge:

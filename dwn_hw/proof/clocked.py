@@ -1,9 +1,9 @@
 """One clock of a design as logic, and the pipeline that its registers make.
 
-:class:`Step` is what happens in one clock: next values of registers, wires and ports as functions of registers and ports. With the
-pins held that let the pipeline advance in every clock, :class:`Pipeline` follows the registers: each bit has a *stage*, the
-registers between it and the input, which must be the same on every way; and then a register is a wire, and what a part
-of the design computes is logic without a clock.
+:class:`Step` is what happens in one clock: next values of registers, wires and ports as functions of registers and ports. With
+those pins held that let the pipeline advance in every clock, :class:`Pipeline` follows the registers: each bit has a *stage*,
+the registers between it and the input, which must be the same on every way; and then a register is a wire, and what a part of
+the design computes is logic without a clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dwn_hw.errors import Mismatch
 from dwn_hw.proof.aig import FALSE, TRUE, Aig
 from dwn_hw.proof.verilog import Bit, Design
 
-_CONSTANTS = {"0": FALSE, "1": TRUE}
+#: Bits that are no wires.
+CONSTANTS: dict[Bit, int] = {"0": FALSE, "1": TRUE}
 
 
 class Step:
@@ -27,11 +28,11 @@ class Step:
         self.design = design
         ports = {name: bits for name, bits in design.inputs.items() if name not in held}
         read = [bit for bits in ports.values() for bit in bits] + [*design.registers, *cut]
-        self.leaves = tuple(bit for bit in dict.fromkeys(read) if bit not in _CONSTANTS)
+        self.leaves = tuple(bit for bit in dict.fromkeys(read) if bit not in CONSTANTS)
         self.logic = Aig(len(self.leaves))
         self.leaf = dict(zip(self.leaves, self.logic.literals(), strict=True))
         held_bits = {bit: value for name, value in held.items() for bit in design.inputs[name]}
-        self._literals: dict[Bit, int] = {**_CONSTANTS, **self.leaf, **held_bits}
+        self._literals: dict[Bit, int] = {**CONSTANTS, **self.leaf, **held_bits}
 
     def literals(self, bits: Iterable[Bit]) -> list[int]:
         """Bits, as what they are in a clock."""
@@ -46,7 +47,9 @@ class Step:
     def name(self, variable: int) -> str:
         """Of a bit that has this value, or its inverse."""
         bits = [bit for bit, literal in self._literals.items() if literal >> 1 == variable]
-        return min(map(self.design.name, bits), key=lambda name: (name.isdigit(), name.count("."), name), default="a bit")
+        return min(
+            map(self.design.name, bits), key=lambda name: (name.isdigit(), name.count("."), name), default="a bit"
+        )
 
     def _gate(self, bit: Bit) -> int:
         gate = self.design.gates[bit]
@@ -123,7 +126,9 @@ class Pipeline:
                 meeting = {s for u in self.step.logic.cell(v).variables if (s := stage[u]) is not None}
                 if len(meeting) > 1:
                     ways = " and ".join(map(str, sorted(meeting)))
-                    raise Mismatch(f"the Verilog is not a pipeline: {self.step.name(v)} is of values {ways} registers old")
+                    raise Mismatch(
+                        f"the Verilog is not a pipeline: {self.step.name(v)} is of values {ways} registers old"
+                    )
                 stage[v] = min(meeting, default=None)
         return [stage[literal >> 1] for literal in literals]
 

@@ -1,14 +1,15 @@
 """What registers do while a result waits or a reset comes: that a stream loses nothing, doubles nothing and invents nothing.
 
-Let the design *advance* in a clock in which ``x_ready`` is high. Four facts about one clock, whatever the registers hold, are enough:
+Let the design *advance* in a clock in which ``x_ready`` is high. Facts about one clock, whatever the registers hold, are enough:
 
 1. ``x_ready`` is high exactly if nothing waits (``y_valid`` low) or what waits is taken (``y_ready`` high);
 2. in a clock in which it does not advance, every register keeps its value;
 3. in a clock in which it advances, every register takes the value that it takes in a pipeline that never waits;
-4. the registers between ``x_valid`` and ``y_valid`` are 0 after a reset.
+4. the other outputs are what they are in a pipeline that never waits;
+5. the registers between ``x_valid`` and ``y_valid`` are 0 after a reset.
 
-In a pipeline that never waits ``y_valid`` is ``x_valid`` of so many clocks before as the result has. So, after one reset, every accepted
-vector's result is offered once, in order, and stays until it is taken.
+In a pipeline that never waits ``y_valid`` is ``x_valid`` of as many clocks before as the result is of its codes. So, after one
+reset, the result of every vector that was accepted is offered once, in order, and stays until it is taken.
 """
 
 from __future__ import annotations
@@ -41,14 +42,16 @@ def valid_chain(pipeline: Pipeline, ports: Stream, latency: int) -> list[Bit]:
     """The registers between ``x_valid`` and ``y_valid``. Raises Mismatch unless one is the other of ``latency`` clocks before."""
     design = pipeline.step.design
     sink = pipeline.step.literals(design.outputs[ports.y_valid])
-    logic, ends = pipeline.follow(sink, design.inputs[ports.x_valid])
+    logic, _ = pipeline.follow(sink, design.inputs[ports.x_valid])
     if logic.outputs != [logic.literals()[0]] or pipeline.stages(sink) != [latency]:
-        raise Mismatch(f"the Verilog is not a pipeline: {ports.y_valid} is not {ports.x_valid} of {latency} clocks before")
+        raise Mismatch(
+            f"the Verilog is not a pipeline: {ports.y_valid} is not {ports.x_valid} of {latency} clocks before"
+        )
     return pipeline.registers(sink)
 
 
 def prove_handshake(pipeline: Pipeline, ports: Stream, chain: list[Bit], timeout: float) -> Verdict:
-    """The four facts, for all values of all registers and ports; a case that breaks one names the register."""
+    """The facts, for all values of all registers and ports. Raises Mismatch with the name of what breaks one."""
     steady, design = pipeline.step, pipeline.step.design
     free = Step(design, {}, steady.leaves)
     logic = free.logic
@@ -57,20 +60,23 @@ def prove_handshake(pipeline: Pipeline, ports: Stream, chain: list[Bit], timeout
         for bits in (design.outputs[ports.x_ready], design.inputs[ports.y_ready], design.outputs[ports.y_valid])
     )
     running = free.literals(design.inputs[ports.reset])[0] ^ 1 if ports.reset else TRUE
-    steady.logic.outputs = [steady.source(bit) for bit in design.registers]
-    advanced = logic.place(steady.logic, [free.leaf[bit] for bit in steady.leaves])
-    has, wants = [x_ready], [logic.either(y_ready, y_valid ^ 1) if chain else y_ready]
-    for bit, advances in zip(design.registers, advanced, strict=True):
-        next_ = logic.choose(x_ready, advances, free.leaf[bit])
+    others = [bit for name, bits in design.outputs.items() if name != ports.x_ready for bit in bits]
+    steady.logic.outputs = [*steady.literals(others), *(steady.source(bit) for bit in design.registers)]
+    moving = logic.place(steady.logic, [free.leaf[bit] for bit in steady.leaves])
+    has = [x_ready, *free.literals(others)]
+    wants = [logic.either(y_ready, y_valid ^ 1) if chain else y_ready, *moving[: len(others)]]
+    for bit, advances in zip(design.registers, moving[len(others) :], strict=True):
+        following = logic.choose(x_ready, advances, free.leaf[bit])
         # Of data, what a reset leaves behind does not matter: no valid bit goes with it.
         has.append(free.source(bit) if bit in chain else logic.both(running, free.source(bit)))
-        wants.append(logic.both(running, next_))
+        wants.append(logic.both(running, following))
     left, right = (logic.cone(outputs) for outputs in (has, wants))
     verdict = compare(left, right, timeout)
     if verdict.case is not None:
         planes = pack(verdict.case[None])
         differs = unpack(left.simulate(planes) ^ right.simulate(planes), 1)[0]
-        names = [ports.x_ready, *map(design.name, design.registers)]
-        wrong = names[int(differs.argmax())]
-        raise Mismatch(f"the Verilog does not wait, advance or reset as a stream must: {wrong} takes another value")
+        names = [ports.x_ready, *map(design.name, others), *map(design.name, design.registers)]
+        raise Mismatch(
+            f"the Verilog does not wait, advance or reset as a stream must: see {names[int(differs.argmax())]}"
+        )
     return verdict

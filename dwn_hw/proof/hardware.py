@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from dwn_hw import interface, ir, rtl
 from dwn_hw.errors import Mismatch
 from dwn_hw.proof import verilog
-from dwn_hw.proof.aig import FALSE, TRUE, Aig
-from dwn_hw.proof.clocked import Pipeline, Step
+from dwn_hw.proof.aig import Aig
+from dwn_hw.proof.clocked import CONSTANTS, Pipeline, Step
 from dwn_hw.proof.handshake import Stream
 from dwn_hw.proof.verilog import Bit
 from dwn_hw.verifier import Exported
-
-_CONSTANTS = {"0": FALSE, "1": TRUE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,12 @@ class Hardware:
         found, first = [Wires("input", (), 0, edges[0], port, 0)], 0
         for i, stage in enumerate(pipeline.stages):
             edge = edges[stage.node + 1]
-            bits = self.design.wires.get(f"core.{stage.name}_y", ())
+            bits = self.design.wires.get(f"core.{stage.name}.y", ())
             if len(bits) != edge.bits:
-                raise Mismatch(f"the Verilog has no wire {stage.name}_y of {edge.bits} bits in its core; export again")
-            found.append(Wires(stage.name, network.nodes[first : stage.node + 1], stage.node + 1, edge, bits, pipeline.before(i)))
+                raise Mismatch(f"the Verilog has no part {stage.name} with a port y of {edge.bits} bits; export again")
+            found.append(
+                Wires(stage.name, network.nodes[first : stage.node + 1], stage.node + 1, edge, bits, pipeline.before(i))
+            )
             first = stage.node + 1
         return tuple(found)
 
@@ -91,10 +91,12 @@ class Hardware:
     def logic(self, bits: Sequence[Bit], before: Sequence[Bit]) -> Logic:
         """``bits`` as functions of ``before``, registers being wires, and of ports that are read past it."""
         step = self.pipeline.step
-        stop = [bit for bit in dict.fromkeys(before) if bit not in _CONSTANTS]
-        literals = [_CONSTANTS[bit] if bit in _CONSTANTS else step.leaf[bit] if bit in stop else step.source(bit) for bit in bits]
+        stop = [bit for bit in dict.fromkeys(before) if bit not in CONSTANTS]
+        literals = [
+            CONSTANTS[bit] if bit in CONSTANTS else step.leaf[bit] if bit in stop else step.source(bit) for bit in bits
+        ]
         logic, ends = self.pipeline.follow(literals, stop)
-        place = {**_CONSTANTS, **dict(zip(ends, logic.literals(), strict=True))}
+        place = {**CONSTANTS, **dict(zip(ends, logic.literals(), strict=True))}
         return Logic(logic, tuple(ends), tuple(place[bit] for bit in before))
 
 
@@ -103,4 +105,6 @@ def _stream(described: dict[str, object]) -> Stream | None:
     if described["shell"] != "stream" or not isinstance(source, dict) or not isinstance(sink, dict):
         return None
     reset = described["reset"]
-    return Stream(source["valid"], source["ready"], sink["valid"], sink["ready"], reset if isinstance(reset, str) else None)
+    return Stream(
+        source["valid"], source["ready"], sink["valid"], sink["ready"], reset if isinstance(reset, str) else None
+    )

@@ -1,4 +1,4 @@
-"""What nodes mean, as logic, written to be read: one comparison a threshold, one table a neuron, plain sums, a plain first maximum.
+"""What nodes mean, as logic, written to be read: a comparison a threshold, a table a neuron, plain sums, a plain first maximum.
 
 This is what hardware is compared with. It shares nothing with :mod:`dwn_hw.lowering`, and is itself compared with
 :mod:`dwn_hw.evaluate`: for the vectors of every proof, and for all inputs of small nodes in the tests.

@@ -11,9 +11,7 @@ from dwn_hw.proof.sat import Verdict, compare
 from dwn_hw.proof.sums import Linear, compare_sum
 
 
-def prove_part(
-    logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: ir.Edge, timeout: float
-) -> Verdict:
+def prove_part(logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: ir.Edge, timeout: float) -> Verdict:
     """Whether ``logic.outputs`` are what ``nodes`` give for the edge ``before``, whose bits are the literals ``given``.
 
     True: for all values of ``logic``'s inputs. False: the verdict's case is one of them for which they differ.
@@ -46,7 +44,9 @@ def _prove_sums(logic: Aig, given: Sequence[int], node: ir.GroupSum, before: ir.
             ways.append(verdict.how)
     if open_:
         whole = _wanted(logic, given, [node], before)
-        verdict = compare(logic.cone([logic.outputs[i] for i in open_]), whole.cone([whole.outputs[i] for i in open_]), timeout)
+        verdict = compare(
+            logic.cone([logic.outputs[i] for i in open_]), whole.cone([whole.outputs[i] for i in open_]), timeout
+        )
         if not verdict.equal:
             return verdict
         ways.append(verdict.how)

@@ -1,9 +1,9 @@
 """Sums of many bits, which SAT alone is slow at: by the identity of weights, or by trying every input.
 
-The identity of weights, modulo 2**width: what the output bits add up to, ``Σ 2**i·y[i]``, is rewritten from the outputs to the inputs. Of
-the cells at the top of what is left, some together are a linear function of what they read (a compressor: its outputs, by
-their weights, add up to its inputs). That is checked for all values of what they read, and they are replaced by it. What remains is
-a weight for each input and a constant: that is what the logic adds up, no matter how it was found.
+The identity of weights, modulo 2**width: what the output bits add up to, ``Σ 2**i·y[i]``, is rewritten from the outputs to the
+inputs. Of the cells at the top of what is left, some together are a linear function of what they read (a compressor: its
+outputs, by their weights, add up to its inputs). That is checked for all values of what they read, and they are replaced by it.
+What remains is a weight for each input and a constant: that is what the logic adds up, no matter how it was found.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TRIED, MAX_TRIED = 12, 20
 #: Cases that are tried together.
 _CHUNK = 1 << 16
 
-#: Cells are looked at together over cuts of at most so many variables. So many cuts are tried for a cell: few for each, then more.
+#: Cells are looked at together over cuts of at most so many variables. Of a cell so many cuts are tried: first few, then more.
 _MAX_CUT, _CUTS = 10, (4, 200)
 
 Cut: TypeAlias = tuple[int, ...]
@@ -158,7 +158,9 @@ def _replace(logic: Aig, left: Linear, cut: Cut, width: int) -> Linear | None:
     """``left`` with all its variables that are functions of ``cut`` replaced, if together they are linear in it."""
     bits = np.arange(1 << len(cut), dtype=np.uint64)[:, None] >> np.arange(len(cut), dtype=np.uint64) & np.uint64(1)
     values: dict[int, _Column | None] = dict(zip(cut, bits.T, strict=True))
-    columns = {v: column for v in left.weights if v not in cut and (column := _value(logic, v, cut[0], values)) is not None}
+    columns = {
+        v: column for v in left.weights if v not in cut and (column := _value(logic, v, cut[0], values)) is not None
+    }
     # Modulo 2**64, of which 2**width is a divisor.
     total = sum((column * np.uint64(left.weights[v]) for v, column in columns.items()), np.zeros(len(bits), np.uint64))
     slopes = total[1 << np.arange(len(cut))] - total[:1]

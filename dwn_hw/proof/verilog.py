@@ -36,7 +36,7 @@ Bit = int | str
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``table``, or where it is None the bits ``data``, at the address ``inputs`` (LSB first)."""
+    """The entry of ``table`` at the address ``inputs`` (LSB first), or, where there is no table, of ``data``."""
 
     inputs: tuple[Bit, ...]
     table: int | None
@@ -47,7 +47,7 @@ class Gate:
 class Design:
     """Bits of ports and wires by name, lowest first; what drives each bit: a gate, or a flip-flop's D.
 
-    ``core.encoder_y`` is the wire ``encoder_y`` in the instance ``core``.
+    ``core.encoder.y`` is the port ``y`` of the instance ``encoder`` in ``core``.
     """
 
     inputs: dict[str, tuple[Bit, ...]]
@@ -93,7 +93,7 @@ def _design(module: dict[str, Any], clock: str | None) -> Design:
     wires = {name: tuple(net["bits"]) for name, net in module["netnames"].items()}
     design = Design(ports["input"], ports["output"], wires, {}, {})
     driven = {bit for bits in design.inputs.values() for bit in bits}
-    edge = design.inputs[clock][0] if clock else None
+    edge = design.inputs[clock][0] if clock else "no clock"
     for name, cell in module["cells"].items():
         if cell["type"] == "$scopeinfo":
             continue
@@ -104,7 +104,7 @@ def _design(module: dict[str, Any], clock: str | None) -> Design:
     return design
 
 
-def _place(design: Design, name: str, cell: dict[str, Any], edge: Bit | None) -> Bit:
+def _place(design: Design, name: str, cell: dict[str, Any], edge: Bit) -> Bit:
     """Add a cell; the bit that it drives."""
     kind, pins = cell["type"], {pin: tuple(bits) for pin, bits in cell["connections"].items()}
     output: Bit
@@ -112,15 +112,22 @@ def _place(design: Design, name: str, cell: dict[str, Any], edge: Bit | None) ->
         inputs, table = _GATES[kind]
         (output,) = pins["Y"]
         design.gates[output] = Gate(tuple(pins[pin][0] for pin in inputs), table)
-    elif kind == "$shiftx" and len(pins["A"]) == 1 << len(pins["B"]) and len(pins["Y"]) == 1:
+    elif kind == "$shiftx" and _is_lookup(cell, pins):
         (output,) = pins["Y"]
-        constant = all(bit in ("0", "1") for bit in pins["A"])
-        table = int("".join(map(str, reversed(pins["A"]))), 2) if constant else None
-        design.gates[output] = Gate(pins["B"], table, pins["A"])
+        constant = set(pins["A"]) <= {"0", "1"}
+        entries = int("".join(map(str, reversed(pins["A"]))), 2) if constant else None
+        design.gates[output] = Gate(pins["B"], entries, () if constant else pins["A"])
     elif kind == "$_DFF_P_" and pins["C"] == (edge,):
         (output,) = pins["Q"]
         design.registers[output] = pins["D"][0]
     else:
         on = " on another clock" if kind == "$_DFF_P_" else ""
-        raise Mismatch(f"the Verilog is not a pipeline: {name} is a {kind}{on}, not logic or a flip-flop on rising {edge}")
+        rule = f"not logic or a flip-flop on the rising edge of {design.name(edge)}"
+        raise Mismatch(f"the Verilog is not a pipeline: {name} is a {kind}{on}, {rule}")
     return output
+
+
+def _is_lookup(cell: dict[str, Any], pins: dict[str, tuple[Bit, ...]]) -> bool:
+    """Whether it is one bit of A, chosen by B, which reaches all of A and no more."""
+    signed = int(cell["parameters"]["B_SIGNED"], 2)
+    return len(pins["A"]) == 1 << len(pins["B"]) and len(pins["Y"]) == 1 and not signed
