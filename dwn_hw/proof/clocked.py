@@ -31,6 +31,7 @@ class Step:
         self.leaves = tuple(bit for bit in dict.fromkeys(read) if bit not in CONSTANTS)
         self.logic = Aig(len(self.leaves))
         self.leaf = dict(zip(self.leaves, self.logic.literals(), strict=True))
+        self.ports = {bit for bits in design.inputs.values() for bit in bits}
         held_bits = {bit: value for name, value in held.items() for bit in design.inputs[name]}
         self._literals: dict[Bit, int] = {**CONSTANTS, **self.leaf, **held_bits}
 
@@ -42,11 +43,16 @@ class Step:
         """What drives a leaf: of a register the next value, of a bit that was cut its gate, of a port itself."""
         if bit in self.design.registers:
             return self._literal(self.design.registers[bit])
-        return self._gate(bit) if bit in self.design.gates else self.leaf[bit]
+        if bit in self.design.gates:
+            return self._gate(bit)
+        if bit not in self.ports:
+            raise Mismatch(f"the Verilog is no hardware: nothing drives {self.design.name(bit)}")
+        return self.leaf[bit]
 
     def name(self, variable: int) -> str:
         """Of a bit that has this value, or its inverse."""
-        bits = [bit for bit, literal in self._literals.items() if literal >> 1 == variable]
+        known = {**self._literals, **{leaf: self.source(leaf) for leaf in self.leaves}}
+        bits = [bit for bit, literal in known.items() if literal >> 1 == variable]
         return min(
             map(self.design.name, bits), key=lambda name: (name.isdigit(), name.count("."), name), default="a bit"
         )
@@ -142,7 +148,7 @@ class Pipeline:
         if variable > self.step.logic.inputs:
             return None
         bit = self.step.leaves[variable - 1]
-        return self.step.source(bit) if bit in self.step.design.registers or bit in self.step.design.gates else None
+        return None if bit in self.step.ports else self.step.source(bit)
 
     def _order(self, literals: Sequence[int], ends: Iterable[int]) -> list[int]:
         """All variables that the literals need, those before that others need; not beyond ``ends``."""

@@ -73,7 +73,6 @@ def read(sources: Sequence[Path], top: str, clock: str | None, timeout: float) -
         # A LUT is an indexed constant; as gates it would be sixty multiplexers. All else becomes gates.
         f"techmap {words}",
         f"simplemap {words}",
-        "opt_clean",
         "write_json design.json",
     ]
     with tempfile.TemporaryDirectory(prefix="dwn-hw-") as folder:
