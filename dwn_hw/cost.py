@@ -11,35 +11,41 @@ from dataclasses import dataclass
 
 from dwn_hw import cuts
 from dwn_hw.design import Design
-from dwn_hw.lowering.functions import shannon_cost
-from dwn_hw.mapped import Netlist
+from dwn_hw.families import FAMILIES, Family
+from dwn_hw.mapped import CARRY, LUT
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``lut`` cells of at most the target's inputs, ``ff`` flip-flops, ``depth`` levels of LUTs."""
+    """``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs.
+
+    A site of a chain has its LUT in front of it, which is among ``lut``. ``site``: all that is taken, with the LUTs that
+    carries pass on their way out of a chain.
+    """
 
     lut: int
     ff: int
     depth: int
+    carry: int
+    site: int
 
 
-def estimate(design: Design, lut_inputs: int = 6) -> dict[str, Cost]:
-    """The cost of each part by name. Flip-flops are those inside the part and those that follow it."""
+def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
+    """The cost of each part by name, on the design's own family or another. Flip-flops: inside the part and behind it."""
+    family = family or FAMILIES[design.target]
     costs = {}
     for stage, netlist in zip(design.pipeline.stages, design.netlists, strict=True):
         widths = cuts.widths(netlist)
         inside = sum(widths[level - 1] for level in stage.registers.inside)
         ff = inside + len(netlist.outputs) * stage.registers.after
-        costs[stage.name] = Cost(_luts(netlist, lut_inputs), ff, netlist.depth())
+        lut = sum(family.luts(len(cell.inputs)) for cell in netlist.cells if cell.kind == LUT)
+        carry = sum(cell.kind == CARRY for cell in netlist.cells)
+        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, family.sites(netlist))
     return costs
-
-
-def _luts(netlist: Netlist, lut_inputs: int) -> int:
-    return sum(shannon_cost(len(cell.inputs), lut_inputs) for cell in netlist.cells)
 
 
 def total(costs: dict[str, Cost]) -> Cost:
     """All parts together; ``depth`` is the deepest part."""
     values: Sequence[Cost] = list(costs.values())
-    return Cost(sum(c.lut for c in values), sum(c.ff for c in values), max(c.depth for c in values))
+    added = {kind: sum(getattr(c, kind) for c in values) for kind in ("lut", "ff", "carry", "site")}
+    return Cost(**added, depth=max(c.depth for c in values))

@@ -6,6 +6,8 @@ crosses it is the output of the piece before and the input of the piece behind, 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dwn_hw.ir import Ints
 from dwn_hw.mapped import Lut, Netlist
 
@@ -28,7 +30,7 @@ def _crossing(netlist: Netlist, level: list[int], cut: int) -> list[int]:
         net
         for i, cell in enumerate(netlist.cells)
         if level[netlist.inputs + i] > cut
-        for net in cell.inputs
+        for net in cell.reads
         if level[net] <= cut
     }
     return sorted(nets | {net for net in netlist.outputs if net >= 0 and level[net] <= cut})
@@ -49,7 +51,7 @@ def split(netlist: Netlist, after: Ints) -> tuple[Netlist, ...]:
             net = netlist.inputs + i
             if low < level[net] <= high:
                 number[net] = len(entering) + len(cells)
-                cells.append(Lut(cell.name, tuple(number[n] for n in cell.inputs), cell.table))
+                cells.append(replace(cell, inputs=tuple(number.get(n, n) for n in cell.inputs)))
         outputs = tuple(number[net] if net >= 0 else net for net in leaving)
         pieces.append(Netlist(len(entering), tuple(cells), outputs))
         entering = leaving

@@ -19,7 +19,7 @@ from dwn_hw.pipeline import Placer, Registers
 SHELLS = ("stream", "none")
 
 #: ``generic``: portable Verilog for every tool. The others: LUT cells of a family, which synthesis keeps as they are.
-TARGETS = ("generic", "xc7")
+TARGETS = tuple(FAMILIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def make_design(
         problems.append(Problem("--clock-mhz", "a number above 0", f"{clock_mhz:g}", "State a clock in MHz."))
     if problems:
         raise OptionError(*problems)
-    netlists = lower_network(network, share=share)
+    netlists = lower_network(network, FAMILIES[target], share)
     registers = _place(netlists, target, latency, clock_mhz)
     names = network.names()
     pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
@@ -121,14 +121,14 @@ def make_design(
 
 def clock_estimate(design: Design) -> float:
     """MHz that the longest path allows, by the delay model of the target's family."""
-    placer = Placer(design.netlists, FAMILIES[design.target].delay)
+    placer = Placer(design.netlists, FAMILIES[design.target])
     return 1000 / placer.period([stage.registers for stage in design.pipeline.stages])
 
 
 def _place(
     netlists: tuple[Netlist, ...], target: str, latency: int | None, clock_mhz: float | None
 ) -> tuple[Registers, ...]:
-    placer = Placer(netlists, FAMILIES[target].delay)
+    placer = Placer(netlists, FAMILIES[target])
     if clock_mhz is not None:
         placed = placer.meeting(1000 / clock_mhz)
         if placed is None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dwn_hw import __version__, ir, serialize
 from dwn_hw.design import Design, Pipeline, Stage
+from dwn_hw.families import FAMILIES
 from dwn_hw.pipeline import Registers
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
@@ -196,12 +197,43 @@ def to_markdown(interface: dict[str, Any]) -> str:
         f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`, for `$readmemh`.",
         "",
     ]
-    if interface["target"] == "xc7":
-        lines += ["`rtl/` instantiates Xilinx' LUT1 to LUT6. A simulator needs `sim/xilinx_luts.v` beside it.", ""]
+    family = FAMILIES[interface["target"]]
+    if not family.portable:
+        lines += [f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{family.models}` beside it.", ""]
     if interface["classes"]:
         lines += ["| class | name |", "| --- | --- |"]
         lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _reset(described: dict[str, Any]) -> list[str]:
+    return ["Reset   rst, synchronous, high; needed once. Only the valid bits are reset."] if described["reset"] else []
+
+
+def to_header(described: dict[str, Any], network: ir.Network) -> str:
+    """The same in a few lines, for the top of the Verilog."""
+    source, output = described["input"], described["output"]
+    family = FAMILIES[described["target"]]
+    models = "" if family.portable else f" Simulate with sim/{family.models}."
+    fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
+    lines = [
+        f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
+        "",
+        *repr(network).splitlines(),
+        "",
+        f"Input   {source['port']}: {len(source['features'])} codes in {source['bits']} bits, feature 0 lowest.",
+        f"        {source['chosen']}",
+        f"        Scaler: {source['scaler']}.",
+        f"Output  {output['port']}: {fields}.",
+        f"Timing  latency {described['latency']} clocks, one inference a clock.",
+        *_reset(described),
+        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
+        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
+        f"Bits    the first entry of every vector is lowest; {family.address}.{models}",
+        f"Ties    {described['ties']}.",
+        "The whole contract is in interface.json and INTERFACE.md.",
+    ]
+    return "\n".join(lines)
 
 
 def _cell(name: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,31 @@ FALSE, TRUE = -1, -2
 LUT_INPUTS = 6
 
 
+#: What holds a cell: a LUT, or one of the two functions of a site of a carry chain. ``SUM``: of the LUT's output and the carry
+#: below, their XOR. ``CARRY``: of the LUT's output, a bit and the carry below, which of the two last is the carry above.
+LUT, SUM, CARRY = "lut", "sum", "carry"
+
+_SUM_TABLE, _CARRY_TABLE = 0b0110, 0b11100100
+
+
 @dataclass(frozen=True, slots=True)
 class Lut:
-    """``out = table >> Σ inputs[l]·2**l & 1``; every input matters, and none is constant."""
+    """``out = table >> Σ inputs[l]·2**l & 1``; every input matters. None is constant, but the bit of a ``CARRY`` may be 0."""
 
     name: str
     inputs: Ints
     table: int
+    kind: str = LUT
+
+    @property
+    def levels(self) -> int:
+        """Levels that it adds: carry chains are fast."""
+        return int(self.kind == LUT)
+
+    @property
+    def reads(self) -> Ints:
+        """Its inputs that are no constants."""
+        return self.inputs if self.kind == LUT else tuple(net for net in self.inputs if net >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +65,9 @@ class Netlist:
         for i, cell in enumerate(self.cells):
             below = self.inputs + i
             good = 1 <= len(cell.inputs) <= MAX_LUT_INPUTS and 0 <= cell.table < 1 << (1 << len(cell.inputs))
-            if not good or min(cell.inputs) < 0 or max(cell.inputs) >= below:
+            good &= cell.kind == LUT or (cell.kind, cell.table) in ((SUM, _SUM_TABLE), (CARRY, _CARRY_TABLE))
+            good = good and len(cell.reads) >= len(cell.inputs) - (cell.kind == CARRY and cell.inputs[1] == FALSE)
+            if not good or min(cell.reads) < 0 or max(cell.inputs) >= below:
                 rule = f"1 to {MAX_LUT_INPUTS} nets in 0…{below - 1} and a table of that size"
                 raise IRError(Problem(f"cell {cell.name}", rule, f"{cell.inputs}", "Mend the lowering."))
         if any(not TRUE <= net < self.inputs + len(self.cells) for net in self.outputs):
@@ -62,7 +82,7 @@ class Netlist:
         """The level of each net when every cell stands as near to the inputs, which are level 0, as it can."""
         level = [0] * self.inputs
         for cell in self.cells:
-            level.append(1 + max(level[net] for net in cell.inputs))
+            level.append(cell.levels + max(level[net] for net in cell.reads))
         return level
 
     def latest(self) -> list[int]:
@@ -70,21 +90,22 @@ class Netlist:
         depth = self.depth()
         level = [0] * self.inputs + [depth] * len(self.cells)
         for i in reversed(range(len(self.cells))):
-            for net in self.cells[i].inputs:
+            cell = self.cells[i]
+            for net in cell.reads:
                 if net >= self.inputs:
-                    level[net] = min(level[net], level[self.inputs + i] - 1)
+                    level[net] = min(level[net], level[self.inputs + i] - cell.levels)
         return level
 
     def read(self) -> set[int]:
         """The input bits that something reads."""
-        nets = {net for cell in self.cells for net in cell.inputs} | set(self.outputs)
+        nets = {net for cell in self.cells for net in cell.reads} | set(self.outputs)
         return {net for net in nets if 0 <= net < self.inputs}
 
     def evaluate(self, bits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Outputs (samples, outputs) for input ``bits`` (samples, inputs): what the netlist means."""
         values = [bits[:, i].astype(np.int64) for i in range(self.inputs)]
         for cell in self.cells:
-            address = sum(values[net] << slot for slot, net in enumerate(cell.inputs))
+            address = sum((values[net] if net >= 0 else 0) << slot for slot, net in enumerate(cell.inputs))
             entries = np.array([cell.table >> a & 1 for a in range(1 << len(cell.inputs))], np.int64)
             values.append(entries[address])
         constant = {FALSE: np.zeros(len(bits), np.int64), TRUE: np.ones(len(bits), np.int64)}
@@ -92,7 +113,8 @@ class Netlist:
 
     def __repr__(self) -> str:
         lines = [f"{self.inputs} inputs, {len(self.cells)} cells, {len(self.outputs)} outputs"]
-        lines += [f"{self.inputs + i}: {c.name} {c.inputs} {c.table:#x}" for i, c in enumerate(self.cells)]
+        for i, c in enumerate(self.cells):
+            lines.append(f"{self.inputs + i}: {c.name} {c.inputs} {f'{c.table:#x}' if c.kind == LUT else c.kind}")
         return "\n".join([*lines, f"out {self.outputs}"])
 
 
@@ -118,9 +140,27 @@ class Builder:
         if (nets, table) == ((nets[0],), 0b10):
             return nets[0]
         if (nets, table) not in self._known:
-            self._known[nets, table] = self.inputs + len(self._cells)
-            self._cells.append(Lut(name, nets, table))
+            self._known[nets, table] = self._add(Lut(name, nets, table))
         return self._known[nets, table]
+
+    def chain(self, name: str, carry: int, sites: Sequence[tuple[int, int]]) -> list[int]:
+        """A carry chain over ``sites`` (net of the LUT's output, the bit or FALSE): the sums, then the carry above the last.
+
+        With ``u`` in front of it, a LUT gives ``u ^ v`` for the bit ``v``: each site then adds ``u``, ``v`` and the carry below.
+        """
+        sums = []
+        for i, (lut, bit) in enumerate(sites):
+            sums.append(self._add(Lut(f"{name}_sum{i}", (lut, carry), _SUM_TABLE, SUM)))
+            carry = self._add(Lut(f"{name}_carry{i + 1}", (lut, bit, carry), _CARRY_TABLE, CARRY))
+        return [*sums, carry]
+
+    def keep(self, cell: Lut) -> int:
+        """The net of a cell as it is, but that a LUT may be known already."""
+        return self.lut(cell.name, cell.inputs, cell.table) if cell.kind == LUT else self._add(cell)
+
+    def _add(self, cell: Lut) -> int:
+        self._cells.append(cell)
+        return self.inputs + len(self._cells) - 1
 
     def finish(self, outputs: Sequence[int]) -> Netlist:
         """The netlist of the cells that the outputs need."""
@@ -132,8 +172,8 @@ class Builder:
                 stack += [n for n in self._cells[net - self.inputs].inputs if n >= self.inputs]
         number = {net: self.inputs + i for i, net in enumerate(sorted(needed))}
         cells = tuple(
-            Lut(cell.name, tuple(number.get(n, n) for n in cell.inputs), cell.table)
-            for net, cell in ((net, self._cells[net - self.inputs]) for net in sorted(needed))
+            replace(cell, inputs=tuple(number.get(n, n) for n in cell.inputs))
+            for cell in (self._cells[net - self.inputs] for net in sorted(needed))
         )
         return Netlist(self.inputs, cells, tuple(number.get(net, net) for net in outputs))
 

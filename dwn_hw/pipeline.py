@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwn_hw import cuts
-from dwn_hw.families import Delay
+from dwn_hw.families import Family
 from dwn_hw.ir import Ints
 from dwn_hw.mapped import Netlist
 
@@ -44,11 +44,11 @@ class _Place:
 class Placer:
     """Chooses the registers of ``netlists`` in a row, under the delays of a family."""
 
-    def __init__(self, netlists: Sequence[Netlist], delay: Delay) -> None:
-        self.netlists, self.delay = tuple(netlists), delay
+    def __init__(self, netlists: Sequence[Netlist], family: Family) -> None:
+        self.netlists = tuple(netlists)
         self.places = tuple(place for part, netlist in enumerate(netlists) for place in _places(part, netlist))
         #: ``reach[s][t]``: nanoseconds from registers at place ``s - 1`` (0: the input port) to those at place ``t``.
-        self.reach = _reach(self.netlists, self.places, delay)
+        self.reach = _reach(self.netlists, self.places, family)
 
     def after_each_part(self) -> tuple[Registers, ...]:
         """A register after every part."""
@@ -128,21 +128,24 @@ def _stands(registers: Sequence[Registers], place: _Place) -> bool:
     return own.after if place.last else place.level in own.inside
 
 
-def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], delay: Delay) -> list[list[float]]:
+def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], family: Family) -> list[list[float]]:
     """Longest paths between places. The parts are taken as one netlist whose cells know the place that they stand before."""
-    cells, first = _flatten(netlists, places)
+    cells, first = _flatten(netlists, places, family)
     readers: dict[int, int] = {}
-    for _, inputs in cells:
+    for _, inputs, *_ in cells:
         for net in inputs:
             readers[net] = readers.get(net, 0) + 1
+    delay = family.delay
+    route = {net: delay.route(count) for net, count in readers.items()}
     rows = []
     for start in range(len(places)):
         arrival: dict[int, float] = {}
         row = [0.0] * len(places)
-        for i, (slot, inputs) in enumerate(cells):
+        for i, (slot, inputs, through, wired) in enumerate(cells):
             if slot >= start:
-                hops = (arrival.get(net, delay.register) + delay.hop(readers[net]) for net in inputs)
-                ns = max(hops, default=0.0)  # none: constants from the part before
+                # Within a chain there are no wires. No inputs: constants from the part before.
+                came = (arrival.get(net, delay.register) + wired * route[net] for net in inputs)
+                ns = max(came, default=0.0) + through
                 arrival[first + i] = ns
                 row[slot] = max(row[slot], ns)
         # A path that ends earlier is no shorter for a later register; without cells there is still the wire.
@@ -152,18 +155,23 @@ def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], delay: Delay) 
     return rows
 
 
-def _flatten(netlists: Sequence[Netlist], places: Sequence[_Place]) -> tuple[list[tuple[int, Ints]], int]:
-    """(place that the cell stands before, its input nets) of every cell of all parts, and the number of the first one's net."""
+def _flatten(
+    netlists: Sequence[Netlist], places: Sequence[_Place], family: Family
+) -> tuple[list[tuple[int, Ints, float, int]], int]:
+    """Of every cell of all parts: the place that it stands before, its input nets, its delay, and whether wires lead to it.
+
+    Beside them, the net of the first one.
+    """
     slot = {(place.part, place.level): i for i, place in enumerate(places)}
     first = netlists[0].inputs
-    cells: list[tuple[int, Ints]] = []
+    cells: list[tuple[int, Ints, float, int]] = []
     entering = list(range(first))
     for part, netlist in enumerate(netlists):
         level = cuts.levels(netlist)
         number = list(entering)
         for i, cell in enumerate(netlist.cells):
             number.append(first + len(cells))
-            inputs = tuple(number[net] for net in cell.inputs if number[net] >= 0)
-            cells.append((slot[part, level[netlist.inputs + i]], inputs))
+            inputs = tuple(number[net] for net in cell.reads if number[net] >= 0)
+            cells.append((slot[part, level[netlist.inputs + i]], inputs, family.through(cell), cell.levels))
         entering = [number[net] if net >= 0 else net for net in netlist.outputs]
     return cells, first

@@ -100,7 +100,7 @@ def refused(folder, *arguments, status=2):
 def test_export_says_what_it_built_and_what_comes_next(home):
     result = run("export", "model.pt", "-o", "out", "--data", "x.npz", "--scores")
     assert result.stdout == ""
-    for words in ("optimized  ", "3 groups, tau 2", "group sums equal to torch", "data       samples 30"):
+    for words in ("optimized  ", "3 groups", ", tau 2 -> 3 ×", "group sums equal to torch", "data       samples 30"):
         assert words in result.stderr
     assert result.stderr.splitlines()[-2:] == ["wrote out", "next: dwn-hw verify out"]
     assert {path.name for path in (home / "out").iterdir()} == {

@@ -10,6 +10,7 @@ import pytest
 
 from dwn_hw import cost, ir
 from dwn_hw.design import Design, Pipeline, Stage, make_design
+from dwn_hw.families import FAMILIES
 from dwn_hw.pipeline import Registers
 from dwn_hw.rtl import make_parts, part_to_verilog
 
@@ -69,20 +70,27 @@ def test_flip_flops_inside_a_part_are_the_nets_that_cross_there():
 
 
 def test_total_adds_areas_and_takes_the_deepest_part():
-    costs = {"a": cost.Cost(3, 1, 2), "b": cost.Cost(4, 0, 7)}
-    assert cost.total(costs) == cost.Cost(7, 1, 7)
+    costs = {"a": cost.Cost(3, 1, 2, 0, 3), "b": cost.Cost(4, 0, 7, 2, 5)}
+    assert cost.total(costs) == cost.Cost(7, 1, 7, 2, 8)
 
 
 def test_comparisons_that_are_constant_cost_nothing():
     node = ir.Thermometer(((0, 256, 0),))
     network = ir.Network(ir.Input((1,), (ir.Format(8),)), (node,))
-    assert cost.estimate(with_registers(network, False)) == {"encoder": cost.Cost(0, 0, 0)}
+    assert cost.estimate(with_registers(network, False)) == {"encoder": cost.Cost(0, 0, 0, 0, 0)}
 
 
-@pytest.mark.parametrize(("inputs", "k", "luts"), [(6, 6, 1), (7, 6, 3), (8, 6, 7), (4, 4, 1), (6, 4, 7), (8, 4, 31)])
-def test_a_lut_larger_than_the_target_s_is_cut_by_shannon(inputs, k, luts):
+@pytest.mark.parametrize(
+    ("inputs", "family", "luts"),
+    [
+        *((6, "xc7", 1), (7, "xc7", 3), (8, "xc7", 7)),
+        *((4, "ice40", 1), (6, "ice40", 7), (8, "ice40", 31)),
+        *((5, "ecp5", 2), (6, "ecp5", 4), (6, "gowin", 4), (7, "gowin", 9)),
+    ],
+)
+def test_a_lut_larger_than_the_family_s_is_cut_by_shannon(inputs, family, luts):
     hard = int.from_bytes(np.random.default_rng(0).bytes(32), "little") % (1 << (1 << inputs))
     network = ir.Network(ir.Input((8,), (ir.BIT,)), (ir.LutLayer((tuple(range(inputs)),), (hard,)),))
-    estimate = cost.estimate(make_design(network), k)["l0"]
+    estimate = cost.estimate(make_design(network), FAMILIES[family])["l0"]
     assert estimate.lut == luts
     assert estimate.depth == max(1, inputs - 6 + 1)

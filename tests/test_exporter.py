@@ -58,10 +58,16 @@ def naive(network, codes):
             table >> sum(bits[wire] << slot for slot, wire in enumerate(row)) & 1
             for row, table in zip(layer.wires, layer.tables, strict=True)
         ]
-    bits = [bits[i] for i in groups.permutation] if groups.permutation else bits
-    bits += [0] * (-len(bits) % groups.groups)
-    each = len(bits) // groups.groups
-    scores = [sum(bits[g * each : (g + 1) * each]) for g in range(groups.groups)]
+    if groups.sizes:
+        starts = [sum(groups.sizes[:g]) for g in range(groups.groups)]
+        weighted = [bits[m] * w for m, w in zip(groups.members, groups.weights or [1] * len(bits), strict=False)]
+        parts = [weighted[start : start + size] for start, size in zip(starts, groups.sizes, strict=True)]
+        scores = [sum(part) + bias for part, bias in zip(parts, groups.biases or [0] * len(parts), strict=True)]
+    else:
+        bits = [bits[i] for i in groups.members] if groups.members else bits
+        bits += [0] * (-len(bits) % groups.groups)
+        each = len(bits) // groups.groups
+        scores = [sum(bits[g * each : (g + 1) * each]) for g in range(groups.groups)]
     assert type(argmax).__name__ == "ArgMax"
     return scores, scores.index(max(scores))
 
@@ -194,6 +200,33 @@ def torch_free_class(trained, bits):
     each = len(bits) // trained.group.k
     scores = [sum(bits[g * each : (g + 1) * each]) for g in range(trained.group.k)]
     return scores.index(max(scores))
+
+
+def redundant():
+    """A model with voters that are constant, equal and inverse, all of them of three groups of four."""
+    rng = np.random.default_rng(0)
+    mapping, tables = rng.integers(0, 15, (6, 3)), rng.integers(0, 2, (6, 8)).astype(np.uint8)
+    tables[:, 0], tables[:, 7] = 0, 1
+    order = [0, 1, 0, 2, 3, 4, 3, 3, 5, 1, 5, 4]
+    voters = tables[order].copy()
+    voters[3], voters[6], voters[10] = 1, 0, 1 - voters[10]
+    layer = TrainedLutLayer(mapping[order], voters)
+    thresholds = np.sort(rng.normal(size=(5, 3)), axis=1).astype("f4")
+    return TrainedDwn(thresholds, None, (layer,), TrainedGroupSum(3, 1.0), source="a test")
+
+
+def test_what_the_passes_took_out_is_in_the_report_and_the_sums_are_the_model_s(tmp_path):
+    """Group 0: a, b, a, 1; group 1: d, e, 0, d; group 2: f, b, not f, e."""
+    plain = exporter.export(redundant(), tmp_path / "plain", exporter.Options(optimize=False))
+    report = exporter.export(redundant(), tmp_path / "out")
+    assert plain["optimized"] is None
+    assert report["optimized"]["popcount"] == {"constant members": 4, "duplicate members": 2}
+    assert report["checked"]["optimized_sums"] > 1000
+    vote = serialize.load(tmp_path / "out" / "network.safetensors").nodes[-2]
+    assert (vote.sizes, vote.biases) == ((2, 2, 2), (1, 0, 1))
+    network = serialize.load(tmp_path / "plain" / "network.safetensors")
+    golden = arrays_of(tmp_path / "out" / "vectors" / "golden.npz")
+    assert [naive(network, codes)[0] for codes in golden["codes"].tolist()] == golden["scores"].tolist()
 
 
 # ---------------------------------------------------------------------------------------------- the interface

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import combinations, pairwise
 
 import pytest
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 from dwn_hw import cuts, ir
 from dwn_hw.design import clock_estimate, make_design
 from dwn_hw.errors import OptionError
-from dwn_hw.families import Delay
+from dwn_hw.families import FAMILIES, Delay
 from dwn_hw.mapped import Builder
 from dwn_hw.pipeline import Placer, Registers
 
 #: A LUT takes 1 ns whatever it feeds, a register nothing: paths are counted in levels.
-LEVELS = Delay(register=0.0, lut=1.0, wire=0.0, fanout=0.0)
+LEVELS = dataclasses.replace(FAMILIES["generic"], delay=Delay(register=0.0, lut=1.0, wire=0.0, fanout=0.0))
 
 
 def tree(draw, inputs, outputs):

@@ -91,13 +91,22 @@ def shape(text):
 
 def test_the_other_commands_run_in_order(place):
     lines = [line for block in blocks("sh") for line in block.splitlines() if "pip install" not in line]
-    assert len(lines) == 8
+    assert len(lines) == 9
     run("\n".join(lines), place)
     assert (place / "predictions.npz").is_file()
     assert (place / "my-design" / "synth" / "ecp5.json").is_file()
     assert json.loads((place / "my-design" / "prove" / "report.json").read_text())["proven"] is True
     assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
+    widest, narrow = (
+        json.loads((place / name / "report.json").read_text()) for name in ("my-design", "my-narrow-design")
+    )
+    assert narrow["calibration"]["met"]
+    assert total_luts(narrow) < total_luts(widest)
     assert (place / "my-design" / "verify" / "verilator" / "counts.json").is_file()
+
+
+def total_luts(report):
+    return sum(part["lut"] for part in report["estimate"].values())
 
 
 def test_the_python_runs_and_writes_what_it_says(tmp_path):

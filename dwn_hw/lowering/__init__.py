@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw.families import FAMILIES, Family
 from dwn_hw.lowering.absorb import absorb
 from dwn_hw.lowering.encoder import lower_thermometer
 from dwn_hw.lowering.functions import shannon
@@ -14,26 +15,40 @@ from dwn_hw.mapped import LUT_INPUTS, Builder, Netlist
 __all__ = ["LUT_INPUTS", "lower", "lower_network"]
 
 
-def lower_network(network: ir.Network, k: int = LUT_INPUTS, share: bool = True) -> tuple[Netlist, ...]:
-    """One netlist a node. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`."""
+def lower_network(network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True) -> tuple[Netlist, ...]:
+    """One netlist a node. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`.
+
+    Each node is built of cells of every size that the family has, and the fewest LUTs win.
+    """
     edges = network.edges()
-    return tuple(
-        lower(node, name, before, after, k, share)
-        for node, name, before, after in zip(network.nodes, network.names(), edges, edges[1:], strict=False)
-    )
+    found = []
+    for node, name, before, after in zip(network.nodes, network.names(), edges, edges[1:], strict=False):
+        sizes = range(family.lut_inputs, family.cell_inputs + 1)
+        built = [lower(node, name, before, after, k, share, family.chain_inputs) for k in sizes]
+        found.append(min(built, key=lambda netlist: (family.sites(netlist), netlist.depth())))
+    return tuple(found)
 
 
 def lower(
-    node: ir.Node, name: str, before: ir.Edge, after: ir.Edge, k: int = LUT_INPUTS, share: bool = True
+    node: ir.Node,
+    name: str,
+    before: ir.Edge,
+    after: ir.Edge,
+    k: int = LUT_INPUTS,
+    share: bool = True,
+    chain_inputs: int = 0,
 ) -> Netlist:
-    """The netlist of one node, of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart."""
+    """The netlist of one node, of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
+
+    ``chain_inputs``: of the LUT in front of a site of a carry chain; 0: no chains.
+    """
     match node:
         case ir.Thermometer():
             return absorb(lower_thermometer(node, before, k, share), k)
         case ir.LutLayer():
             return _lower_layer(node, name, before, k)
         case ir.GroupSum():
-            return absorb(lower_group_sum(node, before, after, k), k)
+            return absorb(lower_group_sum(node, before, after, k, chain_inputs), k)
         case ir.ArgMax():
             return absorb(lower_argmax(before, after, k), k)
         case _:

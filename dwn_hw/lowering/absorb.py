@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dwn_hw.mapped import Builder, Lut, Netlist, compose
+from dataclasses import replace
+
+from dwn_hw.mapped import LUT, Builder, Lut, Netlist, compose
 
 
 def absorb(netlist: Netlist, k: int) -> Netlist:
@@ -13,7 +15,7 @@ def absorb(netlist: Netlist, k: int) -> Netlist:
     cells = {netlist.inputs + i: cell for i, cell in enumerate(netlist.cells)}
     readers: dict[int, int] = {}
     for cell in netlist.cells:
-        for net in cell.inputs:
+        for net in cell.reads:
             readers[net] = readers.get(net, 0) + 1
     for net in netlist.outputs:
         readers[net] = readers.get(net, 0) + 2  # an output must stay a net
@@ -24,15 +26,15 @@ def absorb(netlist: Netlist, k: int) -> Netlist:
     number = {net: net for net in range(netlist.inputs)}
     for net in sorted(cells):
         cell = cells[net]
-        number[net] = builder.lut(cell.name, [number[n] for n in cell.inputs], cell.table)
+        number[net] = builder.keep(replace(cell, inputs=tuple(number.get(n, n) for n in cell.inputs)))
     return builder.finish([number.get(net, net) for net in netlist.outputs])
 
 
 def _absorb_inputs(net: int, cells: dict[int, Lut], readers: dict[int, int], k: int) -> None:
-    while True:
+    while cells[net].kind == LUT:
         cell = cells[net]
         for source in sorted(cell.inputs, reverse=True):
-            if source in cells and readers[source] == 1:
+            if source in cells and readers[source] == 1 and cells[source].kind == LUT:
                 inner = cells[source]
                 if len({*cell.inputs, *inner.inputs} - {source}) <= k:
                     for shared in set(inner.inputs) & set(cell.inputs):

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwn_hw import ir
-from dwn_hw.lowering.counters import count_ones
+from dwn_hw.lowering.carries import count_ones
 from dwn_hw.lowering.functions import shannon
 from dwn_hw.mapped import FALSE, Builder, Netlist, table_of
 
 
-def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, chain_inputs: int = 0) -> Netlist:
     """A counter of each group's ones, cells named ``g0_…``.
 
     A member of negative weight counts as its inverse, which a compressor's table takes in: −w·x is w·(1 − x) − w.
@@ -27,7 +27,7 @@ def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) 
             literal = net if weight > 0 else builder.lut(f"g{serial}_not{net}", [net], 0b01)
             for bit in range(min(wide, abs(weight).bit_length())):
                 columns[bit] += [literal] * (abs(weight) >> bit & 1)
-        ones = count_ones(builder, f"g{serial}", columns, k, group.low)
+        ones = count_ones(builder, f"g{serial}", columns, k, group.low, chain_inputs)
         outputs += [*ones, *[FALSE] * (fmt.bits - wide)]
     return builder.finish(outputs)
 

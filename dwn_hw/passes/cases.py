@@ -60,7 +60,7 @@ class Cases:
         """Addresses of ``wires``, as a table, that may occur: no other ever does."""
         every = (1 << (1 << len(wires))) - 1
         occur = every
-        for i, j in self.implications(wires):
+        for i, j in self._implications(wires):
             occur &= ~(variable(i, len(wires)) & ~variable(j, len(wires)))
         if self._layers:
             slots = [variable(slot, len(wires)) for slot in range(len(wires))]
@@ -70,7 +70,7 @@ class Cases:
                 occur &= functools.reduce(operator.or_, (p for a, p in enumerate(parts) if found >> a & 1))
         return occur
 
-    def implications(self, wires: ir.Ints) -> list[tuple[int, int]]:
+    def _implications(self, wires: ir.Ints) -> list[tuple[int, int]]:
         """Pairs of slots of which the first, if set, implies the second: no lower a threshold of the same feature."""
         places = [(slot, place) for slot, wire in enumerate(wires) if (place := self.places[wire])]
         return [(i, j) for i, a in places for j, b in places if i != j and a[0] == b[0] and a[1] >= b[1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from dwn_hw import ir
-from dwn_hw.mapped import cofactors, idle_input, variable
+from dwn_hw.mapped import cofactors, idle_input
 from dwn_hw.passes.cases import Cases
 
 
@@ -13,8 +13,8 @@ def drop_idle_inputs(network: ir.Network) -> ir.Network:
     """A LUT reads only bits across which its output changes in some case that occurs, as far as that is cheap to know.
 
     Of thermometer bits it is known exactly: a threshold matters if some context changes across it; those that do not are
-    dropped, and the set that stays is unique. The entry of a combination of thresholds that never occurs becomes that of the one
-    which the highest reached threshold implies, so that LUTs that are equal look equal.
+    dropped, and the set that stays is unique. Entries that are never asked for become that of the first which is, so that LUTs
+    that are equal, or inverse, look so.
     """
     nodes: list[ir.Node] = []
     cases: Cases | None = None
@@ -32,16 +32,16 @@ def drop_idle_inputs(network: ir.Network) -> ir.Network:
 
 
 def _reduce(row: ir.Ints, table: int, cases: Cases) -> tuple[ir.Ints, int]:
-    if idle_input(table, len(row), cases.seen(row)) is not None:
-        occur, wires = cases.occurring(row), list(row)
-        while len(wires) > 1 and (slot := idle_input(table, len(wires), occur)) is not None:
-            low, high = cofactors(occur, len(wires), slot)
-            off, on = cofactors(table, len(wires), slot)
-            # Of the two halves, entry by entry, the one that occurs.
-            table, occur = off & low | on & ~low, low | high
-            del wires[slot]
-        row = tuple(wires)
-    for i, j in cases.implications(row):
-        never = variable(i, len(row)) & ~variable(j, len(row))
-        table = table & ~never | table >> (1 << j) & never
-    return row, table
+    every = (1 << (1 << len(row))) - 1
+    if cases.seen(row) == every:
+        return row, table
+    occur, wires = cases.occurring(row), list(row)
+    while len(wires) > 1 and (slot := idle_input(table, len(wires), occur)) is not None:
+        low, high = cofactors(occur, len(wires), slot)
+        off, on = cofactors(table, len(wires), slot)
+        # Of the two halves, entry by entry, the one that occurs.
+        table, occur = off & low | on & ~low, low | high
+        del wires[slot]
+    every = (1 << (1 << len(wires))) - 1
+    first = occur & -occur
+    return tuple(wires), table & occur | (every & ~occur if table & first else 0)

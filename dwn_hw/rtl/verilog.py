@@ -18,9 +18,14 @@ from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
 from dwn_hw.design import Design
+from dwn_hw.families import FAMILIES
+from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
-from dwn_hw.rtl.parts import TARGETS, Part, make_parts
+from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS
+
+#: Modules whose instances are written on one line.
+_INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values())])
 
 #: A design of 20,000 LUTs takes about a minute.
 _TIMEOUT = 900.0
@@ -52,19 +57,19 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in modules.items()
     }
-    return files | (models(design.target) if TARGETS[design.target].portable else {})
+    return files | (models(design.target) if FAMILIES[design.target].portable else {})
 
 
 def models(target: str) -> dict[str, str]:
     """File name → text of the modules that LUT cells are instances of."""
-    path = _assets.asset("rtl_templates", TARGETS[target].models)
+    path = _assets.asset("rtl_templates", FAMILIES[target].models)
     return {path.name: path.read_text(encoding="utf-8")}
 
 
 def model_files(target: str) -> tuple[Path, ...]:
     """What a simulator needs beside the Verilog of a design for ``target``: nothing, if it is portable."""
-    cells = TARGETS[target]
-    return () if cells.portable else (_assets.asset("rtl_templates", cells.models),)
+    family = FAMILIES[target]
+    return () if family.portable else (_assets.asset("rtl_templates", family.models),)
 
 
 def part_to_verilog(part: Part) -> dict[str, str]:
@@ -111,7 +116,7 @@ def _print(clocked: list[str], parts: list[str]) -> dict[str, str]:
 def _tidy(module: str) -> str:
     """Ports in the header, one instance a line, tables in hexadecimal."""
     module = re.sub(
-        r"^  (dwn_\w+|LUT\d) (#\(.*?)?\w+ \(.*?\n  \);", lambda match: _one_line(match[0]), module, flags=re.S | re.M
+        rf"^  ({_INSTANCES}) (#\(.*?)?\w+ \(.*?\n  \);", lambda match: _one_line(match[0]), module, flags=re.S | re.M
     )
     ports = re.findall(r"^  (input|output) (\[.*?\] )?(\w+);\n  (wire|reg) ", module, flags=re.M)
     module = re.sub(r"^  (input|output) .*;\n  (wire|reg) .*;\n", "", module, flags=re.M)
@@ -166,7 +171,7 @@ def _port_order(port: tuple[str, ...]) -> tuple[int, str, str]:
 def _one_line(instance: str) -> str:
     flat = " ".join(instance.split())
     flat = re.sub(r"\.WIDTH\(32'h([0-9a-f]+)\)", lambda match: f".WIDTH({int(match[1], 16)})", flat)
-    flat = re.sub(r"\.(LUT|INIT)\(32'd(\d+)\)", lambda match: f".{match[1]}(32'h{int(match[2]):08x})", flat)
+    flat = re.sub(r"\.(LUT|INIT|LUT_INIT)\(32'd(\d+)\)", lambda match: f".{match[1]}(32'h{int(match[2]):08x})", flat)
     flat = re.sub(r"\.WIDTH\(32'd(\d+)\)", r".WIDTH(\1)", flat)
     flat = flat.replace("#( ", "#(").replace(" ) ", ") ").replace("( .", "(.").replace(" );", ");")
     return f"  {flat}"
