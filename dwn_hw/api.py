@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, serialize, synthesis, verifier
+from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, proof, serialize, synthesis, verifier
 from dwn_hw.trained import TrainedDwn
 
 save = checkpoints.save
@@ -70,6 +70,11 @@ def verify(
     """Compare every node of an export's Verilog with its network, exactly: ``dwn-hw verify``. Raises Mismatch."""
     samples = _samples("x", x)
     return verifier.verify(Path(directory), simulator=simulator, random=vectors, seed=seed, samples=samples)
+
+
+def prove(directory: PathLike, timeout: float = 300.0) -> dict[str, Any]:
+    """Prove that an export's Verilog equals its network for all inputs: ``dwn-hw prove``. Raises Mismatch or Undecided."""
+    return proof.prove(Path(directory), timeout=timeout)
 
 
 def predict(directory: PathLike, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -241,6 +241,33 @@ def _say_verified(screen: Screen, report: Report) -> None:
     )
 
 
+@main.command(short_help="Prove an export equal for all inputs.")
+@_directory
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="For each claim; what is open then is named, not claimed.",
+)
+@command
+def prove(screen: Screen, directory: Path, timeout: float) -> None:
+    """Prove that the Verilog of an export equals the network for all inputs, by SAT and counting; or show an input where not."""
+    from dwn_hw import proof
+
+    report = proof.prove(directory, timeout=timeout, progress=screen.progress)
+    _say_proven(screen, report)
+    screen.result(report)
+
+
+def _say_proven(screen: Screen, report: Report) -> None:
+    for claim in report["claims"]:
+        screen.say(f"{claim['name']:10} {claim['what']} ({claim['how']})")
+    screen.say(f"PROVEN     for all inputs: {len(report['claims'])} claims")
+    screen.say(f"trusted    {'; '.join(report['trusted'])}")
+
+
 @main.command(short_help="Emulate an export, bit for bit and fast.")
 @_directory
 @click.argument("samples", type=click.Path(path_type=Path))

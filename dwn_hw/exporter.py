@@ -45,8 +45,17 @@ Progress = Callable[[str], None]
 
 #: What an export directory may hold; one that holds anything else is not overwritten.
 CONTENT = (
-    *("network.safetensors", "rtl", "sim", "interface.json", "INTERFACE.md", "vectors", "report.json"),
-    *("verify", "synth"),
+    *(
+        "network.safetensors",
+        "frozen.safetensors",
+        "rtl",
+        "sim",
+        "interface.json",
+        "INTERFACE.md",
+        "vectors",
+        "report.json",
+    ),
+    *("verify", "prove", "synth"),
 )
 
 #: Where an export is written before it is moved to its place.
@@ -80,12 +89,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything decided, nothing written: the design, and the report so far."""
+    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes."""
 
     design: Design
     seed: int
     report: dict[str, Any]
     codes: npt.NDArray[np.int64] | None
+    frozen: ir.Network | None = None
 
 
 def plan(
@@ -125,7 +135,7 @@ def plan(
         "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
-    return Plan(design, options.seed, report, None if encoded is None else encoded.codes)
+    return Plan(design, options.seed, report, None if encoded is None else encoded.codes, network)
 
 
 def _port(
@@ -191,6 +201,8 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
     golden = _golden(network, decided.codes, decided.seed)
     with _written_whole(out) as folder:
         serialize.save(network, folder / "network.safetensors")
+        if decided.frozen not in (None, network):
+            serialize.save(decided.frozen, folder / "frozen.safetensors")
         (folder / "rtl").mkdir()
         for name, text in sources.items():
             (folder / "rtl" / name).write_text(text, "utf-8")

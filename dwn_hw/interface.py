@@ -116,6 +116,16 @@ def pack(values: npt.NDArray[np.int64], edge: ir.Edge) -> npt.NDArray[np.uint8]:
     return np.asarray(flat[:, entry] >> shift & 1, np.uint8)
 
 
+def unpack(bits: npt.NDArray[np.uint8], edge: ir.Edge) -> npt.NDArray[np.int64]:
+    """The inverse of :func:`pack`: bits (samples, bits of the edge) as values (samples, *edge.shape)."""
+    columns, low = [], 0
+    for fmt in edge.flat_formats():
+        code = bits[:, low : low + fmt.bits].astype(np.int64) @ (np.int64(1) << np.arange(fmt.bits))
+        columns.append(np.where(code > fmt.high, code - (1 << fmt.bits), code))
+        low += fmt.bits
+    return np.stack(columns, axis=1).reshape(len(bits), *edge.shape)
+
+
 def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
     """The pipeline that an interface says. Raises KeyError, TypeError or ValueError where it says none."""
     names = network.names()

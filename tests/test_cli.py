@@ -104,7 +104,7 @@ def test_export_says_what_it_built_and_what_comes_next(home):
         assert words in result.stderr
     assert result.stderr.splitlines()[-2:] == ["wrote out", "next: dwn-hw verify out"]
     assert {path.name for path in (home / "out").iterdir()} == {
-        "INTERFACE.md", "interface.json", "network.safetensors", "report.json", "rtl", "vectors"
+        "INTERFACE.md", "frozen.safetensors", "interface.json", "network.safetensors", "report.json", "rtl", "vectors"
     }  # fmt: skip
 
 

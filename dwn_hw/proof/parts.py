@@ -1,0 +1,53 @@
+"""One part of a network: that its logic is what its nodes mean, for all values of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dwn_hw import ir
+from dwn_hw.proof.aig import Aig
+from dwn_hw.proof.naive import reference
+from dwn_hw.proof.sat import Verdict, compare
+from dwn_hw.proof.sums import Linear, compare_sum
+
+
+def prove_part(logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: ir.Edge, timeout: float) -> Verdict:
+    """Whether ``logic.outputs`` are what ``nodes`` give for the edge ``before``, whose bits are the literals ``given``.
+
+    True: for all values of ``logic``'s inputs. False: the verdict's case is one of them for which they differ.
+    """
+    match nodes:
+        case [ir.GroupSum() as votes]:
+            return _prove_sums(logic, given, votes, before, timeout)
+        case _:
+            return compare(logic, _wanted(logic, given, nodes, before), timeout)
+
+
+def _wanted(logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: ir.Edge) -> Aig:
+    """The reference over the inputs of ``logic``."""
+    whole = Aig(logic.inputs)
+    whole.outputs = whole.place(reference(nodes, before), given)
+    return whole
+
+
+def _prove_sums(logic: Aig, given: Sequence[int], node: ir.GroupSum, before: ir.Edge, timeout: float) -> Verdict:
+    """Each group by itself; by SAT those which nothing else could prove or refute."""
+    width, ways, open_ = node.output(before).formats[0].bits, list[str](), list[int]()
+    for serial, group in enumerate(node.split(before.size)):
+        wanted = Linear.of(group.bias, [(given[m], w) for m, w in zip(group.members, group.weights, strict=True)])
+        verdict = compare_sum(logic, logic.outputs[serial * width : (serial + 1) * width], wanted)
+        if verdict.equal is False:
+            return verdict
+        if verdict.equal is None:
+            open_ += range(serial * width, (serial + 1) * width)
+        else:
+            ways.append(verdict.how)
+    if open_:
+        whole = _wanted(logic, given, [node], before)
+        verdict = compare(
+            logic.cone([logic.outputs[i] for i in open_]), whole.cone([whole.outputs[i] for i in open_]), timeout
+        )
+        if not verdict.equal:
+            return verdict
+        ways.append(verdict.how)
+    return Verdict(True, " and ".join(dict.fromkeys(ways)))
