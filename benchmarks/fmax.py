@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import tempfile
 from collections import Counter
@@ -135,12 +134,9 @@ def wrapper(design: rivals.Verilog) -> str:
 
 def _synthesize(design: rivals.Verilog, folder: Path) -> dict[str, int]:
     """``bench.json`` in ``folder``; its cells by type."""
-    folder.mkdir()
-    for path in design.folder.iterdir():
-        if path.suffix in (".v", ".vh"):
-            shutil.copy(path, folder)
+    read = design.copy_to(folder)
     (folder / "bench.v").write_text(wrapper(design))
-    rivals.yosys("read_verilog *.v; synth_ecp5 -top bench -json bench.json; tee -q -o stat.json stat -json", folder)
+    rivals.yosys(f"{read}; synth_ecp5 -top bench -json bench.json; tee -q -o stat.json stat -json", folder)
     counted = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
     return {cell: counted.get(cell, 0) for cell in CELLS}
 

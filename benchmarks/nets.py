@@ -130,6 +130,12 @@ def net(name: str, cache: Path, data: Path) -> Path:
     return path
 
 
+def own_port(name: str) -> list[str]:
+    """The options that say what a net's own, unscaled data looks like."""
+    form = NETS[name].own_port if name in NETS else None
+    return [] if form is None else ["--input-format", form]
+
+
 def make(recipe: Recipe, data: Path) -> dict[str, Any]:
     """Train or draw a net; its checkpoint."""
     split = recipe.split(data)
