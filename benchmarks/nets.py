@@ -2,8 +2,8 @@
 
     python benchmarks/nets.py --cache FOLDER [--data FOLDER] [--nets mnist-1000 ...]
 
-Every recipe is seeded and runs on a CPU, in two threads: seconds for the small nets, minutes for those of MNIST's size. The
-data folder holds ``mnist/*.gz`` (the canonical files), ``jsc-1000/jsc_openml42468_test1000.npz`` (1,000 jets: x, mean, scale, y),
+Every recipe is seeded and runs on a CPU, in one thread: seconds for the small nets, minutes for those of MNIST's size. The data
+folder holds ``mnist/*.gz`` (the canonical files), ``jsc-1000/jsc_openml42468_test1000.npz`` (1,000 jets: x, mean, scale, y),
 ``uci-pmlb/magic.tsv.gz`` and ``torch_dwn-jsc/*_checkpoint.pt`` (the real checkpoint).
 
 The files are the plain dictionary that torch_dwn's users save and that both tools read: ``state_dict``, ``thermometer``,
@@ -142,18 +142,7 @@ def make(recipe: Recipe, data: Path) -> dict[str, Any]:
     thermometer = DistributiveThermometer(recipe.bits).fit(split.x)
     train, test = (thermometer.binarize(x).flatten(1) for x in (split.x, split.x_test))
     classes = int(split.y.max()) + 1
-    torch.set_num_threads(2)  # the sums, and so the net, depend on it
-    torch.manual_seed(0)
-    widths = (train.shape[1], *recipe.layers)
-    model = torch.nn.Sequential(
-        *(
-            LUTLayer(before, after, N, mapping="random" if i else "learnable")
-            for i, (before, after) in enumerate(itertools.pairwise(widths))
-        ),
-        GroupSum(classes, TAU),
-    )
-    if recipe.options is not None:
-        fit(model, train, split.y, **recipe.options)
+    model = _train(recipe, train, split.y, classes)
     assert thermometer.thresholds is not None
     return {
         "state_dict": model.state_dict(),
@@ -170,6 +159,26 @@ def make(recipe: Recipe, data: Path) -> dict[str, Any]:
     }
 
 
+def _train(recipe: Recipe, x: torch.Tensor, y: torch.Tensor, classes: int) -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    widths = (x.shape[1], *recipe.layers)
+    model = torch.nn.Sequential(
+        *(
+            LUTLayer(before, after, N, mapping="random" if i else "learnable")
+            for i, (before, after) in enumerate(itertools.pairwise(widths))
+        ),
+        GroupSum(classes, TAU),
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the same sums on every machine, and busy cores do not wait for each other
+    try:
+        if recipe.options is not None:
+            fit(model, x, y, **recipe.options)
+    finally:
+        torch.set_num_threads(threads)
+    return model
+
+
 def _split(x: np.ndarray, y: np.ndarray, test: int, mean: np.ndarray, scale: np.ndarray) -> Split:
     """The last ``test`` samples are for the test; features scaled in float64, as scikit-learn does it."""
     scaled = torch.from_numpy(((x - mean.astype(np.float64)) / scale.astype(np.float64)).astype(np.float32))
@@ -180,7 +189,7 @@ def _split(x: np.ndarray, y: np.ndarray, test: int, mean: np.ndarray, scale: np.
 
 def add_arguments(parser: argparse.ArgumentParser, default: list[str]) -> None:
     """``--cache``, ``--data`` and ``--nets`` of every benchmark that takes nets."""
-    parser.add_argument("--cache", type=Path, required=True, help="folder for the nets made here, a gigabyte")
+    parser.add_argument("--cache", type=Path, required=True, help="folder where nets made here are kept")
     parser.add_argument("--data", type=Path, default=os.environ.get("DWN_HW_DATA"), help="else $DWN_HW_DATA")
     parser.add_argument("--nets", nargs="+", choices=[REAL, *NETS], default=default)
 
