@@ -4,7 +4,7 @@
 
 For each net (:mod:`nets`): LUTs by part, carries, sites, flip-flops and levels on a 7-series FPGA (:mod:`counting`), the
 seconds that each tool takes from checkpoint to Verilog, and Fmax on ECP5 in one wrapper (:mod:`fmax`), both tools at their
-default pipeline. dwn2rtl's port carries scaled features in words of its own choice. dwn-hw is shown with those same words
+default pipeline and dwn-hw pipelined for a clock. dwn2rtl's port carries scaled features in words of its own choice. dwn-hw is shown with those same words
 (``--no-scaler``: the same job), compared on all of dwn2rtl's own test vectors first, and with its own port (unscaled features:
 the whole job). ``--portable`` adds its Verilog without Xilinx' cells, which yosys maps again.
 
@@ -22,11 +22,15 @@ import fmax
 import nets
 import rivals
 
-#: dwn-hw's targets: with the LUT cells of 7 series for counting, and for ECP5, which has none of its own yet.
-XC7, ECP5 = ["--target", "xc7"], ["--target", "generic"]
-
 RIVAL, SAME, OWN = "dwn2rtl", "dwn-hw, same words", "dwn-hw, own port"
 RATIO = "ratio, same words"
+
+#: Options of ``dwn-hw export`` for counting on 7 series.
+XC7 = ["--target", "xc7"]
+
+#: The designs whose Fmax is measured on ECP5, by name: their options besides the words. The last one gives the ratios.
+PIPELINED = "dwn-hw, --clock-mhz 150"
+ECP5 = {SAME: ["--target", "ecp5"], PIPELINED: ["--target", "ecp5", "--clock-mhz", "150"]}
 
 
 def count(checkpoint: Path, place: Path, own: list[str], portable: bool, extra: str) -> dict[str, float]:
@@ -82,15 +86,23 @@ def _row(count: counting.Count, design: rivals.Verilog) -> list[object]:
 def speed(checkpoint: Path, place: Path, seeds: int) -> dict[str, float]:
     """Print Fmax of both on ECP5 with the same words; the ratios."""
     rival = rivals.dwn2rtl(checkpoint, place / "dwn2rtl-ecp5")
-    ours = rivals.dwn_hw(checkpoint, place / "ecp5", *rival.same_port(), *ECP5)
-    found = fmax.measure({RIVAL: rival, SAME: ours}, seeds)
+    designs = {RIVAL: rival}
+    for name, options in ECP5.items():
+        designs[name] = rivals.dwn_hw(checkpoint, place / f"ecp5 {name}", *rival.same_port(), *options)
+    found = fmax.measure(designs, seeds)
     rows = {
-        name: [f"{m.median:.1f}", f"{min(m.fmax):.1f} to {max(m.fmax):.1f}", *m.cells.values(), m.sites, design.clocks]
-        for (name, m), design in zip(found.items(), (rival, ours), strict=True)
+        name: [
+            f"{m.median:.1f}",
+            f"{min(m.fmax):.1f} to {max(m.fmax):.1f}",
+            *m.cells.values(),
+            m.sites,
+            designs[name].clocks,
+        ]
+        for name, m in found.items()
     }
-    a, b = found[SAME], found[RIVAL]
+    a, b = found[PIPELINED], found[RIVAL]
     ratios = {"Fmax": a.median / b.median, "LUT4": a.cells["LUT4"] / b.cells["LUT4"], "ECP5 sites": a.sites / b.sites}
-    rows[RATIO] = [ratios["Fmax"], "", ratios["LUT4"], "", "", "", "", ratios["ECP5 sites"], ""]
+    rows["ratio, pipelined"] = [ratios["Fmax"], "", ratios["LUT4"], "", "", "", "", ratios["ECP5 sites"], ""]
     columns = ["Fmax, MHz", f"{seeds} seeds", *fmax.CELLS, "sites", "clocks"]
     rivals.show(f"ECP5 {a.device}", rows, columns)
     for name, m in found.items():

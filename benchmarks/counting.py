@@ -130,8 +130,9 @@ def by_register(parts: Sequence[str]) -> PartOf:
 
 
 def by_name(parts: Sequence[str]) -> PartOf:
-    """For a design whose cells keep the names of their instances: ``core.popcount.g0_w1_2``."""
-    return lambda netlist, name: next((part for part in parts if part in name.split(".")), "other")
+    """For a design whose cells keep the names of their instances: ``core.popcount.g0_w1_2``, or ``core.popcount_s1.…``."""
+    pattern = re.compile(rf"(?:.*\.)?({'|'.join(parts)})(?:_s\d+)?\..*")
+    return lambda netlist, name: found[1] if (found := pattern.fullmatch(name)) else "other"
 
 
 def count(design: rivals.Verilog, folder: Path, part_of: PartOf | None = None, extra: str = "") -> Count:
