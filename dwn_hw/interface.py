@@ -129,16 +129,17 @@ def unpack(bits: npt.NDArray[np.uint8], edge: ir.Edge) -> npt.NDArray[np.int64]:
 def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
     """The pipeline that an interface says. Raises KeyError, TypeError or ValueError where it says none."""
     names = network.names()
-    return Pipeline(
-        tuple(
-            Stage(
-                part["name"],
-                names.index(part["node"]),
-                Registers(tuple(part["registers_inside"]), part["register_after"]),
-            )
-            for part in interface["parts"]
+    stages = tuple(
+        Stage(
+            part["name"],
+            names.index(part["node"]),
+            Registers(tuple(part["registers_inside"]), part["register_after"]),
         )
+        for part in interface["parts"]
     )
+    if tuple(stage.name for stage in stages) != names or [stage.node for stage in stages] != list(range(len(names))):
+        raise ValueError(f"its parts are not {', '.join(names)}")
+    return Pipeline(stages)
 
 
 def to_hex(bits: npt.NDArray[np.uint8]) -> str:

@@ -365,8 +365,8 @@ def test_all_unknown_layers_are_listed_at_once(home):
     [
         (["--input-format", "nonsense"], "--input-format: letter, width, and how a code decodes; got 'nonsense'."),
         (["--input-format", "u99"], "--input-format: a width of 1 to"),
-        (["--latency", "-1"], "--latency: 0 (combinational) to 5,"),
-        (["--latency", "6"], "got 6. Choose a latency in that range."),
+        (["--latency", "-1"], "--latency: 0 (combinational) to 11, a register after every level of LUTs; got -1"),
+        (["--latency", "12"], "got 12. Choose a latency in that range."),
         (["--normalize", "a,b"], "--normalize: numbers separated by commas; got 'a,b'"),
         (["--normalize", ""], "--normalize: numbers separated by commas"),
         (["--normalize", "1,2,3"], "--normalize: a mean and a positive deviation"),
