@@ -68,6 +68,13 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Plain Verilog, or a family's own cells.",
         ),
+        click.option(
+            "--encoder",
+            type=click.Choice(["parallel", "streamed"]),
+            default="parallel",
+            show_default=True,
+            help="All features at once, or one a clock.",
+        ),
         click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
         click.option("--seed", type=_SEED, default=0, show_default=True, help="For the vectors that are compared."),
     )
@@ -122,6 +129,8 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
 
 
 def _say_plan(screen: Screen, report: Report) -> None:
+    from dwn_hw.interface import rate
+
     screen.say(*report["network"], "")
     screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
     if constant := report["input"]["constant_thresholds"]:
@@ -144,7 +153,8 @@ def _say_plan(screen: Screen, report: Report) -> None:
         equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
         screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")
     luts = sum(part["lut"] for part in report["estimate"].values())
-    screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {luts} LUT6")
+    begun = " from the last feature" if report["encoder"] == "streamed" else ""
+    screen.say(f"latency    {report['latency']} clocks{begun}, {rate(report['interval'])}", f"estimate   {luts} LUT6")
 
 
 @main.command(short_help="Simulate an export and compare every node.")
