@@ -65,9 +65,14 @@ class Schedule:
         return tuple(sum((mask >> f & 1) << i for i, mask in enumerate(columns)) for f in range(self.features))
 
     @property
+    def row_bits(self) -> int:
+        """Width of the block RAM."""
+        return len(self.columns) + 1
+
+    @property
     def memory_bits(self) -> int:
         """Size of the block RAM."""
-        return self.features * (len(self.columns) + 1) if self.in_memory else 0
+        return self.features * self.row_bits if self.in_memory else 0
 
     @property
     def captured(self) -> int:

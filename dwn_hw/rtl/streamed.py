@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Cat, Const, MemoryData, MemoryInstance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.design import Design
@@ -50,7 +49,10 @@ class StreamedEncoder(wiring.Component):  # type: ignore[misc]  # amaranth ships
         for c, chain in enumerate(plan.chains):
             moves = value[len(plan.chains) + plan.shift_of(c)]
             bits = Signal(len(chain), name=f"rank{c}_q", reset_less=True)
-            with m.If(moves if together else moves & self.enable):
+            if not together:
+                compared, moves = moves, Signal(name=f"rank{c}_moves")
+                m.d.comb += moves.eq(compared & self.enable)
+            with m.If(moves):
                 m.d.sync += bits.eq(Cat(bits[1:], value[c]))
             held.append(bits)
         outputs = [Const(at, 1) if isinstance(at, bool) else held[at[0]][at[1]] for at in plan.places]
@@ -68,13 +70,15 @@ def _key(m: Module, plan: Schedule, ports: Any, taken: Any) -> Any:
             m.d.sync += index.eq(following)
         return index
     # The row of the next feature is read in the clock in which a word is taken, and that of the first one in reset.
-    m.submodules.thresholds = rows = Memory(shape=len(plan.columns) + 1, depth=plan.features, init=plan.rows)
-    port, row, first, moves = rows.read_port(), Signal(len(plan.columns) + 1), Signal(), Signal()
+    row, first, moves = (Signal(bits, name=name) for name, bits in (("row", plan.row_bits), ("first", 1), ("moves", 1)))
     m.d.comb += [first.eq(ResetSignal() | ports.last), moves.eq(taken | ResetSignal())]
-    m.d.comb += [following.eq(Mux(first, 0, index + 1)), port.addr.eq(following), port.en.eq(moves)]
+    m.d.comb += [following.eq(Mux(first, 0, index + 1)), ports.last.eq(row[-1])]
     with m.If(moves):
         m.d.sync += index.eq(following)
-    m.d.comb += [row.eq(port.data), ports.last.eq(row[-1])]
+    content = MemoryData(shape=plan.row_bits, depth=plan.features, init=plan.rows)
+    # Not lib.memory.Memory, whose ports have names of its own.
+    m.submodules.thresholds = memory = MemoryInstance(data=content)
+    memory.read_port(domain="sync", addr=following, data=row, en=moves, transparent_for=())
     return row[:-1]
 
 

