@@ -385,7 +385,10 @@ def test_all_unknown_layers_are_listed_at_once(home):
         (["--normalize", "1,2", "--input-shape", "-1,-4"], "with --input-shape '-1,-4'"),
         (["--normalize", "1,2", "--no-scaler"], "--normalize: not with --no-scaler"),
         (["--input-shape", "1,2,2"], "--input-shape: only with --normalize"),
-        (["--encoder", "streamed", "--shell", "none"], "--shell: with --encoder streamed only stream, whose reset says"),
+        (
+            ["--encoder", "streamed", "--shell", "none"],
+            "--shell: with --encoder streamed only stream, whose reset says",
+        ),
         (["--encoder", "streamed", "--latency", "1"], "--latency: 2 (with the flip-flops that capture) to "),
     ],
 )
