@@ -116,6 +116,14 @@ def test_check_says_the_same_as_export_and_writes_nothing(home):
     assert exported == checked | {"out": "out"}
 
 
+def test_a_streamed_encoder_says_its_interval(home):
+    said = run("check", "model.pt", "--encoder", "streamed").stderr
+    assert re.search(rf"^latency +5 clocks from the last feature, one inference in {FEATURES} clocks$", said, re.M)
+    report = json.loads(run("export", "model.pt", "-o", "out", "--encoder", "streamed", "--json").stdout)
+    assert (report["encoder"], report["interval"], report["latency"]) == ("streamed", FEATURES, 5)
+    assert "latency    5 clocks, one inference a clock\n" in run("check", "model.pt").stderr
+
+
 def test_predict_writes_the_classes_that_torch_gives(exported):
     result = run("predict", "out", "x.npz", "-o", "y.npz", "--json")
     report, arrays = json.loads(result.stdout), load("y.npz")
@@ -377,6 +385,11 @@ def test_all_unknown_layers_are_listed_at_once(home):
         (["--normalize", "1,2", "--input-shape", "-1,-4"], "with --input-shape '-1,-4'"),
         (["--normalize", "1,2", "--no-scaler"], "--normalize: not with --no-scaler"),
         (["--input-shape", "1,2,2"], "--input-shape: only with --normalize"),
+        (
+            ["--encoder", "streamed", "--shell", "none"],
+            "--shell: with --encoder streamed only stream, whose reset says",
+        ),
+        (["--encoder", "streamed", "--latency", "1"], "--latency: 2 (with the flip-flops that capture) to "),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(home, options, says):
