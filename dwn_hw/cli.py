@@ -33,70 +33,71 @@ _directory = click.argument("directory", type=click.Path(path_type=Path))
 _SEED = click.IntRange(min=0)
 
 
+#: The options that decide what hardware a model becomes.
+_MODEL_OPTIONS = (
+    click.argument("model", type=click.Path(path_type=Path)),
+    click.option(
+        "--data",
+        "data_file",
+        type=click.Path(path_type=Path),
+        help="Samples (.npz): set the input grid, and are measured.",
+    ),
+    click.option(
+        "--calibrate",
+        type=click.Path(path_type=Path),
+        metavar="DATA.npz",
+        help="Samples to find the narrowest port by that keeps every prediction.",
+    ),
+    click.option(
+        "--max-drop",
+        type=float,
+        metavar="PART",
+        help="For --calibrate: keep accuracy within this instead, 0.01 for one in a hundred.",
+    ),
+    click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
+    click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
+    click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
+    click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
+    click.option(
+        "--shell",
+        type=click.Choice(["stream", "none"]),
+        default="stream",
+        show_default=True,
+        help="Valid/ready, or bare ports.",
+    ),
+    click.option(
+        "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
+    ),
+    click.option("--clock-mhz", type=float, metavar="MHZ", help="As few registers as meet this clock, by estimate."),
+    click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
+    click.option(
+        "--target",
+        type=click.Choice(["generic", "xc7", "ecp5", "ice40", "gowin"]),
+        default="generic",
+        show_default=True,
+        help="Plain Verilog, or a family's own cells.",
+    ),
+    click.option(
+        "--encoder",
+        type=click.Choice(["parallel", "streamed"]),
+        default="parallel",
+        show_default=True,
+        help="All features at once, or one a clock.",
+    ),
+    click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
+    click.option(
+        "--seed",
+        type=_SEED,
+        default=0,
+        show_default=True,
+        help="Of the vectors compared, and of --calibrate's split.",
+    ),
+)
+
+
 def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that decide what hardware a model becomes."""
-    options = (
-        click.argument("model", type=click.Path(path_type=Path)),
-        click.option(
-            "--data",
-            "data_file",
-            type=click.Path(path_type=Path),
-            help="Samples (.npz): set the input grid, and are measured.",
-        ),
-        click.option(
-            "--calibrate",
-            type=click.Path(path_type=Path),
-            metavar="DATA.npz",
-            help="Samples to find the narrowest port by that keeps every prediction.",
-        ),
-        click.option(
-            "--max-drop",
-            type=float,
-            metavar="PART",
-            help="For --calibrate: keep accuracy within this instead, 0.01 for one in a hundred.",
-        ),
-        click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
-        click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
-        click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
-        click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
-        click.option(
-            "--shell",
-            type=click.Choice(["stream", "none"]),
-            default="stream",
-            show_default=True,
-            help="Valid/ready, or bare ports.",
-        ),
-        click.option(
-            "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
-        ),
-        click.option(
-            "--clock-mhz", type=float, metavar="MHZ", help="As few registers as meet this clock, by estimate."
-        ),
-        click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
-        click.option(
-            "--target",
-            type=click.Choice(["generic", "xc7", "ecp5", "ice40", "gowin"]),
-            default="generic",
-            show_default=True,
-            help="Plain Verilog, or a family's own cells.",
-        ),
-        click.option(
-            "--encoder",
-            type=click.Choice(["parallel", "streamed"]),
-            default="parallel",
-            show_default=True,
-            help="All features at once, or one a clock.",
-        ),
-        click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
-        click.option(
-            "--seed",
-            type=_SEED,
-            default=0,
-            show_default=True,
-            help="Of the vectors compared, and of --calibrate's split.",
-        ),
-    )
-    for option in reversed(options):
+    """A command that takes a model, and all that is to be said of its hardware."""
+    for option in reversed(_MODEL_OPTIONS):
         function = option(function)
     return function
 

@@ -329,7 +329,7 @@ def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, 
     # What every node was compared with equals what was recorded.
     network = serialize.load(out / "network.safetensors")
     codes = samples_of.to_codes(samples, network).codes
-    expected = verifier._expected(network, codes, ["class"])
+    expected = verifier._expected(make_design(network), codes)
     encoder = np.unpackbits(expected["node0"], axis=1, bitorder="little")[:, :64]
     assert np.array_equal(encoder, recorded["x_binarized"])
     assert np.array_equal(expected["y"][:, 0], recorded["pred"])
