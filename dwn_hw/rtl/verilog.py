@@ -137,6 +137,8 @@ def _tidy(module: str) -> str:
     ]
     header = f"module {module.split('(')[0].removeprefix('module ')} (\n" + ",\n".join(declared) + "\n);"
     body = re.sub(r"(^  wire \w+;\n)+", _declare_together, module.split(";\n", 1)[1], flags=re.M)
+    # A memory is one to be a block RAM; without being told, tools may take many LUTs for a small one.
+    body = re.sub(r"^  (reg (\[\d+:0\] )?\w+ \[\d+:0\];)$", r'  (* ram_style = "block" *) \1', body, flags=re.M)
     body = re.sub(r"^  assign .{118,};$", lambda match: _wrap(match[0].strip()), body, flags=re.M)
     return "\n".join(line.rstrip() for line in f"{header}\n{body}".splitlines()) + "\n"
 
