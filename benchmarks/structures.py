@@ -16,7 +16,6 @@ import math
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import counting
 import nets
@@ -25,9 +24,6 @@ import torch
 
 from dwn_hw import cost, ir, rtl
 from dwn_hw.design import make_design
-
-#: The forms in which dwn-hw builds a structure, as arguments of ``make_design``.
-FORMS: dict[str, dict[str, Any]] = {"LUTs only": {"target": "xc7"}}
 
 WIDTHS = (10, 20, 32, 50, 64, 100, 128, 200, 256, 512)
 SHAPES = ((5, 4), (5, 5), (10, 5), (10, 7), (10, 8))
@@ -44,10 +40,12 @@ def argmax(classes: int, bits: int) -> ir.Network:
     return ir.Network(ir.Input((classes,), (ir.Format(bits),)), (ir.ArgMax(),))
 
 
-def built(network: ir.Network, form: dict[str, Any]) -> tuple[counting.Count, int]:
-    """A network without registers, counted by yosys and estimated in LUTs."""
-    design = make_design(network, latency=0, shell="none", **form)
-    return _counted(rtl.to_verilog(design), "dwn_top"), cost.total(cost.estimate(design)).lut
+def built(network: ir.Network) -> list[object]:
+    """A network without registers: LUTs estimated without carry chains, estimated with, and what yosys counts."""
+    designs = [make_design(network, latency=0, shell="none", target=target) for target in ("generic", "xc7")]
+    estimates = [cost.total(cost.estimate(design)).lut for design in designs]
+    found = _counted(rtl.to_verilog(designs[-1]), "dwn_top")
+    return [*estimates, found.lut, found.carry, found.sites, found.levels]
 
 
 def theirs(module: str, **parameters: int) -> counting.Count:
@@ -73,13 +71,19 @@ def show_shapes() -> None:
     shapes = {f"argmax {k} x {w}": (k * w, argmax(k, w), theirs("argmax", K=k, W=w)) for k, w in SHAPES}
     rows = {}
     for name, (bits, network, rival) in (popcounts | shapes).items():
-        rows[name] = [rival.lut, rival.carry, rival.sites]
-        for form in FORMS.values():
-            found, estimate = built(network, form)
-            rows[name] += [estimate, found.lut, found.carry, found.sites, found.levels, found.sites / bits]
-    columns = ["dwn2rtl LUT", "CARRY4", "sites"]
-    for form in FORMS:
-        columns += [f"{form}: estimate", "LUT", "CARRY4", "sites", "levels", "sites a bit"]
+        *costs, sites, levels = built(network)
+        rows[name] = [rival.lut, rival.carry, rival.sites, *costs, sites, levels, sites / bits]
+    columns = [
+        "dwn2rtl LUT",
+        "CARRY4",
+        "sites",
+        "dwn-hw, no carries: estimate",
+        "with: estimate",
+        "LUT",
+        "CARRY4",
+        "sites",
+    ]
+    columns += ["levels", "sites a bit"]
     rivals.show("structure", rows, columns)
 
 
