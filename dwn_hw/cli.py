@@ -80,6 +80,13 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Plain Verilog, or a family's own cells.",
         ),
+        click.option(
+            "--encoder",
+            type=click.Choice(["parallel", "streamed"]),
+            default="parallel",
+            show_default=True,
+            help="All features at once, or one a clock.",
+        ),
         click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
         click.option(
             "--seed",
@@ -141,6 +148,8 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
 
 
 def _say_plan(screen: Screen, report: Report) -> None:
+    from dwn_hw.interface import rate
+
     screen.say(*report["network"], "")
     if report["calibration"]:
         _show_calibration(screen, report["calibration"])
@@ -164,7 +173,10 @@ def _say_plan(screen: Screen, report: Report) -> None:
         ]
         equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
         screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")
-    screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {_estimate(report)}")
+    begun = " from the last feature" if report["encoder"] == "streamed" else ""
+    screen.say(
+        f"latency    {report['latency']} clocks{begun}, {rate(report['interval'])}", f"estimate   {_estimate(report)}"
+    )
 
 
 def _estimate(report: Report) -> str:

@@ -82,6 +82,7 @@ class Options:
     scores: bool = False
     target: str = "generic"
     optimize: bool = True
+    encoder: str = "parallel"
     seed: int = 0
     calibrate: data.Samples | None = None
     max_drop: float | None = None
@@ -130,8 +131,10 @@ def plan(
         "calibration": calibrated,
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
+        "encoder": options.encoder,
         "latency": design.pipeline.latency,
         "target": design.target,
+        "interval": design.interval,
         "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
@@ -163,6 +166,7 @@ def _design(network: ir.Network, options: Options) -> Design:
         with_scores=options.scores,
         target=options.target,
         share=options.optimize,
+        encoder=options.encoder,
     )
 
 
@@ -216,7 +220,7 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
         scores, y = Emulator(network).run(golden)
         data.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)
         edges = network.edges()
-        ports = {"x": [interface.pack(golden, edges[0])], "y": [interface.pack(y, edges[-1])]}
+        ports = {"x": [interface.pack_port(golden, design)], "y": [interface.pack(y, edges[-1])]}
         if design.with_scores:
             ports["y"].append(interface.pack(scores, edges[-2]))
         for name, fields in ports.items():

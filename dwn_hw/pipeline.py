@@ -9,6 +9,7 @@ from flip-flops.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,13 +43,18 @@ class _Place:
 
 
 class Placer:
-    """Chooses the registers of ``netlists`` in a row, under the delays of a family."""
+    """Chooses the registers of ``netlists`` in a row, under the delays of a family.
 
-    def __init__(self, netlists: Sequence[Netlist], family: Family) -> None:
+    ``captured``: a register always follows the first part, and what the second one reads are flip-flops behind it.
+    """
+
+    def __init__(self, netlists: Sequence[Netlist], family: Family, captured: bool = False) -> None:
         self.netlists = tuple(netlists)
         self.places = tuple(place for part, netlist in enumerate(netlists) for place in _places(part, netlist))
         #: ``reach[s][t]``: nanoseconds from registers at place ``s - 1`` (0: the input port) to those at place ``t``.
-        self.reach = _reach(self.netlists, self.places, family)
+        self.reach = _reach(self.netlists, self.places, family, captured)
+        #: Registers that there are at least.
+        self.least = min(2, len(netlists)) if captured else 0
 
     def after_each_part(self) -> tuple[Registers, ...]:
         """A register after every part."""
@@ -128,9 +134,10 @@ def _stands(registers: Sequence[Registers], place: _Place) -> bool:
     return own.after if place.last else place.level in own.inside
 
 
-def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], family: Family) -> list[list[float]]:
+def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], family: Family, captured: bool) -> list[list[float]]:
     """Longest paths between places. The parts are taken as one netlist whose cells know the place that they stand before."""
-    cells, first = _flatten(netlists, places, family)
+    cells, first = _flatten(netlists, places, family, captured)
+    fixed = [place.part == 0 and place.last for place in places].index(True) if captured else len(places)
     readers: dict[int, int] = {}
     for _, inputs, *_ in cells:
         for net in inputs:
@@ -151,21 +158,24 @@ def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], family: Family
         # A path that ends earlier is no shorter for a later register; without cells there is still the wire.
         for end in range(start, len(places)):
             row[end] = max(row[end], row[end - 1] if end > start else delay.register + delay.wire)
+            if start <= fixed < end:
+                row[end] = math.inf
         rows.append(row)
     return rows
 
 
 def _flatten(
-    netlists: Sequence[Netlist], places: Sequence[_Place], family: Family
+    netlists: Sequence[Netlist], places: Sequence[_Place], family: Family, captured: bool
 ) -> tuple[list[tuple[int, Ints, float, int]], int]:
     """Of every cell of all parts: the place that it stands before, its input nets, its delay, and whether wires lead to it.
 
     Beside them, the net of the first one.
     """
     slot = {(place.part, place.level): i for i, place in enumerate(places)}
-    first = netlists[0].inputs
+    flip_flops = range(netlists[0].inputs, netlists[0].inputs + captured * sum(n.inputs for n in netlists[1:2]))
+    first = flip_flops.stop
     cells: list[tuple[int, Ints, float, int]] = []
-    entering = list(range(first))
+    entering = list(range(netlists[0].inputs))
     for part, netlist in enumerate(netlists):
         level = cuts.levels(netlist)
         number = list(entering)
@@ -174,4 +184,6 @@ def _flatten(
             inputs = tuple(number[net] for net in cell.reads if number[net] >= 0)
             cells.append((slot[part, level[netlist.inputs + i]], inputs, family.through(cell), cell.levels))
         entering = [number[net] if net >= 0 else net for net in netlist.outputs]
+        if captured and part == 0:
+            entering = list(flip_flops)
     return cells, first

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dwn_hw import _assets, cost, interface, toolchain
-from dwn_hw.design import Design
+from dwn_hw.design import Design, Stage
 from dwn_hw.errors import OptionError, Problem, ToolError
 from dwn_hw.families import FAMILIES
 from dwn_hw.lowering import lower_network
@@ -92,10 +92,11 @@ def synth(
     # Cells of another family than the one asked for are read as what they do.
     foreign = exported.models if exported.interface["target"] != target else ()
     sources = (*exported.sources, *foreign)
-    stages = interface.read_pipeline(exported.interface, exported.network).stages
+    design = interface.read_design(exported.interface, exported.network)
     place = folder / "synth"
     place.mkdir(exist_ok=True)
-    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for stage in stages for name in stage.sections()}}
+    modules = [name for stage in design.pipeline.stages for name in _modules(design, stage)]
+    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for name in modules}}
     counts: dict[str, dict[str, int]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
@@ -111,17 +112,24 @@ def synth(
     return report
 
 
+def _modules(design: Design, stage: Stage) -> tuple[str, ...]:
+    """The modules of a part: those between registers, but a streamed encoder is one, which holds the others."""
+    return (stage.name,) if design.stream and stage.node == 0 else stage.sections()
+
+
 def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
     own = exported.interface["target"]
-    netlists = lower_network(exported.network, FAMILIES[own], exported.interface["shared_encoder"])
-    pipeline = interface.read_pipeline(exported.interface, exported.network)
-    design = Design(exported.network, netlists, pipeline, target=own)
+    options = (exported.interface[name] for name in ("shared_encoder", "encoder"))
+    netlists = lower_network(exported.network, FAMILIES[own], *options)
+    design = interface.read_design(exported.interface, exported.network, netlists)
     estimate = cost.estimate(design, FAMILIES[target])
     parts = {}
-    for stage in pipeline.stages:
-        pieces = [counts[name] for name in stage.sections()]
+    for stage in design.pipeline.stages:
+        pieces = [counts[name] for name in _modules(design, stage)]
         cells = {kind: sum(piece[kind] for piece in pieces) for kind in pieces[0]}
-        parts[stage.name] = {**cells, "ff": estimate[stage.name].ff}
+        # A module of registers was counted with them.
+        ff = cells["ff"] or estimate[stage.name].ff
+        parts[stage.name] = {**cells, "ff": ff}
     return {
         "target": target,
         "tool": yosys_version(),

@@ -116,6 +116,14 @@ def test_check_says_the_same_as_export_and_writes_nothing(home):
     assert exported == checked | {"out": "out"}
 
 
+def test_a_streamed_encoder_says_its_interval(home):
+    said = run("check", "model.pt", "--encoder", "streamed").stderr
+    assert re.search(rf"^latency +5 clocks from the last feature, one inference in {FEATURES} clocks$", said, re.M)
+    report = json.loads(run("export", "model.pt", "-o", "out", "--encoder", "streamed", "--json").stdout)
+    assert (report["encoder"], report["interval"], report["latency"]) == ("streamed", FEATURES, 5)
+    assert "latency    5 clocks, one inference a clock\n" in run("check", "model.pt").stderr
+
+
 def test_predict_writes_the_classes_that_torch_gives(exported):
     result = run("predict", "out", "x.npz", "-o", "y.npz", "--json")
     report, arrays = json.loads(result.stdout), load("y.npz")
@@ -365,8 +373,8 @@ def test_all_unknown_layers_are_listed_at_once(home):
     [
         (["--input-format", "nonsense"], "--input-format: letter, width, and how a code decodes; got 'nonsense'."),
         (["--input-format", "u99"], "--input-format: a width of 1 to"),
-        (["--latency", "-1"], "--latency: 0 (combinational) to 5,"),
-        (["--latency", "6"], "got 6. Choose a latency in that range."),
+        (["--latency", "-1"], "--latency: 0 (combinational) to 11, a register after every level of LUTs; got -1"),
+        (["--latency", "12"], "got 12. Choose a latency in that range."),
         (["--normalize", "a,b"], "--normalize: numbers separated by commas; got 'a,b'"),
         (["--normalize", ""], "--normalize: numbers separated by commas"),
         (["--normalize", "1,2,3"], "--normalize: a mean and a positive deviation"),
@@ -377,6 +385,11 @@ def test_all_unknown_layers_are_listed_at_once(home):
         (["--normalize", "1,2", "--input-shape", "-1,-4"], "with --input-shape '-1,-4'"),
         (["--normalize", "1,2", "--no-scaler"], "--normalize: not with --no-scaler"),
         (["--input-shape", "1,2,2"], "--input-shape: only with --normalize"),
+        (
+            ["--encoder", "streamed", "--shell", "none"],
+            "--shell: with --encoder streamed only stream, whose reset says",
+        ),
+        (["--encoder", "streamed", "--latency", "1"], "--latency: 2 (with the flip-flops that capture) to "),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(home, options, says):

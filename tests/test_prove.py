@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from dwn_hw import checkpoints, cli, evaluate, exporter, passes, proof, serialize, toolchain, verifier
 from dwn_hw.design import make_design
-from dwn_hw.errors import ExportError, Mismatch, ToolError, Undecided
+from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError, Undecided
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 from dwn_hw.proof import sat
 
@@ -378,3 +378,9 @@ def test_the_real_jsc_checkpoint_is_proven(jsc, tmp_path, options):
     network = serialize.load(tmp_path / "out" / "network.safetensors")
     sums = sum(edge.bits for edge in network.edges()[1:])
     assert sum(int(re.match(r"(\d+) bits equal for all values", c["what"])[1]) for c in report["claims"][-7:-2]) == sums
+
+
+def test_a_streamed_encoder_is_refused_with_what_does_check_it(tmp_path):
+    write(random_network(1), tmp_path / "out", encoder="streamed")
+    with pytest.raises(OptionError, match=r"an export with a parallel encoder; got a streamed one\. Run `dwn-hw verify`"):
+        proof.prove(tmp_path / "out")

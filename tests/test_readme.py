@@ -91,7 +91,7 @@ def shape(text):
 
 def test_the_other_commands_run_in_order(place):
     lines = [line for block in blocks("sh") for line in block.splitlines() if "pip install" not in line]
-    assert len(lines) == 9
+    assert len(lines) == 10
     run("\n".join(lines), place)
     assert (place / "predictions.npz").is_file()
     assert (place / "my-design" / "synth" / "ecp5.json").is_file()

@@ -9,22 +9,30 @@ from dwn_hw.families import FAMILIES, Family
 from dwn_hw.lowering.absorb import absorb
 from dwn_hw.lowering.encoder import lower_thermometer
 from dwn_hw.lowering.functions import shannon
+from dwn_hw.lowering.streamed import lower_streamed
 from dwn_hw.lowering.vote import lower_argmax, lower_group_sum
 from dwn_hw.mapped import LUT_INPUTS, Builder, Netlist
 
 __all__ = ["LUT_INPUTS", "lower", "lower_network"]
 
 
-def lower_network(network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True) -> tuple[Netlist, ...]:
+def lower_network(
+    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = "parallel"
+) -> tuple[Netlist, ...]:
     """One netlist a node. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`.
 
+    With a ``streamed`` encoder the first netlist is that of its comparators (:func:`lower_streamed`).
     Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
     edges = network.edges()
     found = []
-    for node, name, before, after in zip(network.nodes, network.names(), edges, edges[1:], strict=False):
-        sizes = range(family.lut_inputs, family.cell_inputs + 1)
-        built = [lower(node, name, before, after, k, share, family.chain_inputs) for k in sizes]
+    sizes = range(family.lut_inputs, family.cell_inputs + 1)
+    for i, (node, name) in enumerate(zip(network.nodes, network.names(), strict=True)):
+        before, after = edges[i : i + 2]
+        if i == 0 and encoder == "streamed" and isinstance(node, ir.Thermometer):
+            built = [absorb(lower_streamed(node, before, k), k) for k in sizes]
+        else:
+            built = [lower(node, name, before, after, k, share, family.chain_inputs) for k in sizes]
         found.append(min(built, key=lambda netlist: (family.sites(netlist), netlist.depth())))
     return tuple(found)
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import evaluate, interface, ir, serialize, toolchain, vectors
-from dwn_hw.errors import Mismatch, ToolError, Undecided
+from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError, Undecided
 from dwn_hw.proof import changes, handshake
 from dwn_hw.proof.aig import Aig, pack, unpack
 from dwn_hw.proof.hardware import Hardware, Logic
@@ -67,6 +67,10 @@ def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda t
     """
     toolchain.native_yosys(), toolchain.abc()
     exported = read_export(folder)
+    if exported.interface["encoder"] != "parallel":
+        # A sample then takes as many clocks as features: registers cannot be followed as wires.
+        remedy = "Run `dwn-hw verify`, which simulates it, or export with --encoder parallel."
+        raise OptionError(Problem("prove", "an export with a parallel encoder", "a streamed one", remedy))
     place = folder / "prove"
     place.mkdir(exist_ok=True)
     for stale in ("report.json", "counterexample.npz"):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import Design
+from dwn_hw.design import Design, Section
 from dwn_hw.mapped import FALSE, LUT, TRUE, Netlist
 from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
 
@@ -61,6 +61,23 @@ class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         cell = self.netlist.cells[first - self.netlist.inputs] if first >= self.netlist.inputs else None
         read = any(first in other.reads for other in self.netlist.cells)
         return first if others == [-1] and cell is not None and cell.kind == LUT and not read else None
+
+
+def place(m: Module, section: Section, target: str, instances: bool, x: Any, y: Any) -> None:
+    """Put a section into ``m`` between ``x`` and ``y``: as a named Verilog module ``dwn_<name>``, or as a submodule."""
+    if instances:
+        m.submodules[section.name] = Instance(f"dwn_{section.name}", i_x=x, o_y=y)
+        return
+    m.submodules[section.name] = part = Part(section.name, section.netlist, target)
+    m.d.comb += [part.x.eq(x), y.eq(part.y)]
+
+
+def register(m: Module, name: str, value: Any, enable: Any) -> Any:
+    """``value`` a clock later, or as it was while ``enable`` is low; never reset."""
+    held = Signal(len(value), name=name, reset_less=True)
+    with m.If(enable):
+        m.d.sync += held.eq(value)
+    return held
 
 
 def make_parts(design: Design) -> tuple[Part, ...]:

