@@ -382,5 +382,7 @@ def test_the_real_jsc_checkpoint_is_proven(jsc, tmp_path, options):
 
 def test_a_streamed_encoder_is_refused_with_what_does_check_it(tmp_path):
     write(random_network(1), tmp_path / "out", encoder="streamed")
-    with pytest.raises(OptionError, match=r"an export with a parallel encoder; got a streamed one\. Run `dwn-hw verify`"):
+    with pytest.raises(
+        OptionError, match=r"an export with a parallel encoder; got a streamed one\. Run `dwn-hw verify`"
+    ):
         proof.prove(tmp_path / "out")
