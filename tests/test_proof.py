@@ -44,9 +44,9 @@ def logic_of(netlist):
     return logic
 
 
-def prove_lowered(node, before, k=6, share=True):
+def prove_lowered(node, before, k=6, share=True, chain_inputs=0):
     """The verdict on a node's netlist, for all values of its input."""
-    logic = logic_of(lower(node, "part", before, node.output(before), k, share))
+    logic = logic_of(lower(node, "part", before, node.output(before), k, share, chain_inputs))
     return prove_part(logic, logic.literals(), [node], before, 60)
 
 
@@ -169,12 +169,26 @@ def test_counters_are_proven_and_for_few_bits_by_every_input(bits):
     assert verdict.how == ("every input" if bits <= sums.TRIED else "identity of weights")
 
 
-@pytest.mark.parametrize("bits", [9, 20, 33])
-def test_one_wrong_entry_of_any_cell_of_a_counter_is_refuted(bits):
+@pytest.mark.parametrize(("k", "chain_inputs"), [(6, 6), (6, 5), (5, 4)])
+@pytest.mark.parametrize("bits", [8, 40, 90])
+def test_counters_with_carry_chains_are_proven(bits, k, chain_inputs):
+    rng = np.random.default_rng(bits)
+    plain = Group(tuple(range(bits)), (1,) * bits, 0)
+    weighted = Group(tuple(range(bits)), tuple(rng.choice([-3, -2, -1, 1, 1, 1, 2], bits).tolist()), 5)
+    before = Edge((bits,), (Format(1),))
+    assert prove_lowered(GroupSum.of([plain], "1"), before, k, True, chain_inputs).equal
+    assert bits > 50 or prove_lowered(GroupSum.of([weighted, plain], "1"), before, k, True, chain_inputs).equal
+
+
+@pytest.mark.parametrize(("bits", "chain_inputs"), [(9, 0), (20, 0), (33, 0), (31, 6)])
+def test_one_wrong_entry_of_any_cell_of_a_counter_is_refuted(bits, chain_inputs):
     """Every cell in turn, at an address that some count gives."""
     before, node = Edge((bits,), (Format(1),)), GroupSum(1)
-    netlist = lower(node, "part", before, node.output(before))
-    for at, cell in enumerate(netlist.cells):
+    netlist = lower(node, "part", before, node.output(before), 6, True, chain_inputs)
+    assert any(cell.kind != mapped.LUT for cell in netlist.cells) == bool(chain_inputs)
+    luts = [at for at, cell in enumerate(netlist.cells) if cell.kind == mapped.LUT]
+    for at in luts[:: 4 if chain_inputs else 1]:
+        cell = netlist.cells[at]
         wrong = dataclasses.replace(cell, table=cell.table ^ 1)  # all that it reads is 0 when all inputs are
         logic = logic_of(dataclasses.replace(netlist, cells=(*netlist.cells[:at], wrong, *netlist.cells[at + 1 :])))
         verdict = prove_part(logic, logic.literals(), [node], before, 60)
@@ -189,7 +203,7 @@ def test_a_sum_of_other_weights_is_refuted_by_the_identity_itself():
     logic = logic_of(lower(node := GroupSum.of([group], "1"), "part", before, node.output(before)))
     for bias, heavy in ((3, 1), (3, 2), (4, 1)):
         wanted = sums.Linear.of(bias, [(literal, heavy if literal == 14 else 1) for literal in logic.literals()])
-        verdict = sums.compare_sum(logic, logic.outputs, wanted)
+        verdict = sums.compare_sum(logic, logic.outputs, wanted, 60)
         assert verdict.how == "identity of weights"
         assert verdict.equal == ((bias, heavy) == (3, 1))
         if not verdict.equal:

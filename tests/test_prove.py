@@ -47,16 +47,16 @@ def write(network, out, frozen=None, **options):
     "options",
     [
         {},
-        {"shell": "none"},
-        {"latency": 0, "with_scores": True},
+        {"shell": "none", "target": "ice40"},
+        {"latency": 0, "with_scores": True, "target": "ecp5"},
         {"latency": 0, "shell": "none"},
-        {"latency": 1, "target": "xc7"},
-        {"latency": 9, "with_scores": True, "share": False},
+        {"latency": 1, "target": "gowin"},
+        {"latency": 9, "with_scores": True, "share": False, "target": "xc7"},
     ],
     ids=str,
 )
 def test_shells_latencies_targets_and_scores_are_proven(tmp_path, options):
-    frozen = random_network(3, luts=(20, 16))
+    frozen = random_network(3, luts=(20, 80), inputs=(1, 6))
     network = passes.optimize(frozen)
     out = write(network, tmp_path / "out", frozen, **options)
     report = proof.prove(out)
@@ -68,6 +68,14 @@ def test_shells_latencies_targets_and_scores_are_proven(tmp_path, options):
     described = json.loads((out / "interface.json").read_text())
     assert f"{described['latency']} on every way" in report["claims"][1]["what"]
     assert report["digest"] == described["digest"]
+
+
+def test_carry_chains_are_proven_as_the_familys_cells(tmp_path):
+    network = random_network(4, luts=(80,), groups=2, inputs=(2, 4))
+    out = write(network, tmp_path / "out", target="xc7")
+    assert "CARRY4" in (out / "rtl" / "dwn_popcount.v").read_text()
+    ways = {claim["name"]: claim["how"] for claim in proof.prove(out)["claims"]}
+    assert ways["popcount"] == "identity of weights"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -40,6 +40,9 @@ Codes = npt.NDArray[np.int64]
 #: Random vectors, beside the directed ones, on which logic and reference are compared with ``evaluate`` before they are proven.
 RANDOM = 1000
 
+#: Vectors for which all that large logic computes is held in memory at once.
+_BLOCK = 2048
+
 #: What must be right for a proof to mean what it says.
 TRUSTED = (
     "yosys reads the Verilog as other tools do",
@@ -267,4 +270,5 @@ def _vectors(network: ir.Network) -> Codes:
 
 def _run(logic: Aig, cases: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Outputs (cases, outputs) for inputs (cases, inputs)."""
-    return unpack(logic.simulate(pack(cases)), len(cases))
+    blocks = [cases[start : start + _BLOCK] for start in range(0, len(cases), _BLOCK)]
+    return np.concatenate([unpack(logic.simulate(pack(block)), len(block)) for block in blocks])

@@ -19,7 +19,7 @@ from dwn_hw import interface, ir
 from dwn_hw.proof import naive
 from dwn_hw.proof.aig import FALSE, Aig, Planes, pack
 from dwn_hw.proof.sat import Verdict, compare
-from dwn_hw.proof.sums import Linear
+from dwn_hw.proof.weights import Linear
 
 #: Words of random cases that sort bits into classes.
 _WORDS = 64

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from dwn_hw import ir
 from dwn_hw.proof.aig import Aig
 from dwn_hw.proof.naive import reference
 from dwn_hw.proof.sat import Verdict, compare
-from dwn_hw.proof.sums import Linear, compare_sum
+from dwn_hw.proof.sums import compare_sum
+from dwn_hw.proof.weights import Linear
 
 
 def prove_part(logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: ir.Edge, timeout: float) -> Verdict:
@@ -32,21 +34,22 @@ def _wanted(logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: 
 
 def _prove_sums(logic: Aig, given: Sequence[int], node: ir.GroupSum, before: ir.Edge, timeout: float) -> Verdict:
     """Each group by itself; by SAT those which nothing else could prove or refute."""
-    width, ways, open_ = node.output(before).formats[0].bits, list[str](), list[int]()
+    width, ended = node.output(before).formats[0].bits, time.monotonic() + timeout
+    ways, unknown = list[str](), list[int]()
     for serial, group in enumerate(node.split(before.size)):
+        bits = range(serial * width, (serial + 1) * width)
         wanted = Linear.of(group.bias, [(given[m], w) for m, w in zip(group.members, group.weights, strict=True)])
-        verdict = compare_sum(logic, logic.outputs[serial * width : (serial + 1) * width], wanted)
+        verdict = compare_sum(logic, [logic.outputs[i] for i in bits], wanted, ended - time.monotonic())
         if verdict.equal is False:
             return verdict
-        if verdict.equal is None:
-            open_ += range(serial * width, (serial + 1) * width)
-        else:
+        if verdict.equal:
             ways.append(verdict.how)
-    if open_:
+        else:
+            unknown += bits
+    if unknown:
         whole = _wanted(logic, given, [node], before)
-        verdict = compare(
-            logic.cone([logic.outputs[i] for i in open_]), whole.cone([whole.outputs[i] for i in open_]), timeout
-        )
+        one, other = (side.cone([side.outputs[i] for i in unknown]) for side in (logic, whole))
+        verdict = compare(one, other, max(1.0, ended - time.monotonic()))
         if not verdict.equal:
             return verdict
         ways.append(verdict.how)
