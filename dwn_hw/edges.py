@@ -42,11 +42,12 @@ class Format:
         return (1 << (self.bits - self.signed)) - 1
 
     @classmethod
-    def covering(cls, low: int, high: int) -> Format:
-        """The narrowest integer format that holds every code from ``low`` to ``high``."""
+    def covering(cls, low: int, high: int, lsb: int = 0) -> Format:
+        """The narrowest format that holds every code from ``low`` to ``high``."""
         if low >= 0:
-            return cls(max(1, high.bit_length()))
-        return cls(max((-low - 1).bit_length(), high.bit_length()) + 1, signed=True)
+            return cls(max(1, high.bit_length()), lsb=lsb)
+        # A sign bit beside the highest code, unless nothing above −1 comes.
+        return cls(max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1, signed=True, lsb=lsb)
 
     def __repr__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.bits}" + (f"·2^{self.lsb}" if self.lsb else "")

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from dwn_hw import evaluate
 from dwn_hw.errors import DataError
-from dwn_hw.ir import Group, GroupSum, LutLayer, Network, Node, Thermometer
+from dwn_hw.ir import Edge, Group, GroupSum, LutLayer, Network, Node, Thermometer
 
 Planes: TypeAlias = npt.NDArray[np.uint64]
 
@@ -54,7 +54,7 @@ class Emulator:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._steps = tuple(_prepare(node) for node in network.nodes)
+        self._steps = tuple(_prepare(node, edge) for node, edge in zip(network.nodes, network.edges(), strict=False))
 
     def run(
         self, codes: npt.NDArray[Any], progress: Callable[[int], None] = lambda done: None
@@ -91,7 +91,7 @@ def _values(value: Any) -> npt.NDArray[Any]:
     return value.unpack() if isinstance(value, Planar) else np.asarray(value)
 
 
-def _prepare(node: Node) -> Step:
+def _prepare(node: Node, edge: Edge) -> Step:
     match node:
         case Thermometer():
             return _Encode(node)
@@ -101,7 +101,8 @@ def _prepare(node: Node) -> Step:
             return _Count(node)
         case _:
             # Every other node keeps the oracle's own code: it is not where the time goes.
-            return lambda value: evaluate.apply(node, _values(value).astype(np.int64))
+            lsb = edge.formats[0].lsb
+            return lambda value: evaluate.apply(node, _values(value).astype(np.int64), lsb)
 
 
 class _Encode:

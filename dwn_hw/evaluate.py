@@ -14,8 +14,23 @@ from typing import Any, TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from dwn_hw.edges import Ints
 from dwn_hw.errors import DataError, Problem
-from dwn_hw.ir import ArgMax, GroupSum, LutLayer, Network, Node, Thermometer
+from dwn_hw.ir import (
+    Affine,
+    ArgMax,
+    GroupSum,
+    LutLayer,
+    MaxPool2d,
+    Network,
+    Node,
+    Quantize,
+    Relu,
+    Reshape,
+    ShiftConv2d,
+    ShiftDense,
+    Thermometer,
+)
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 
@@ -28,8 +43,8 @@ def evaluate(network: Network, codes: npt.NDArray[Any]) -> Codes:
 def trace(network: Network, codes: npt.NDArray[Any]) -> tuple[Codes, ...]:
     """What flows on every edge: the codes, then the output of each node in order."""
     values = [check_codes(network, codes)]
-    for node in network.nodes:
-        values.append(apply(node, values[-1]))
+    for node, edge in zip(network.nodes, network.edges(), strict=False):
+        values.append(apply(node, values[-1], edge.formats[0].lsb))
     return tuple(values)
 
 
@@ -54,8 +69,8 @@ def check_codes(network: Network, codes: npt.NDArray[Any]) -> Codes:
     return codes.astype(np.int64)
 
 
-def apply(node: Node, values: Codes) -> Codes:
-    """The output of one node for a batch."""
+def apply(node: Node, values: Codes, lsb: int = 0) -> Codes:
+    """The output of one node for a batch of ``values`` on the grid ``2**lsb``."""
     match node:
         case Thermometer():
             return _thermometer(node, values)
@@ -65,6 +80,23 @@ def apply(node: Node, values: Codes) -> Codes:
             return _group_sum(node, values)
         case ArgMax():
             return np.asarray(values.argmax(axis=1), np.int64)  # numpy gives the first maximum
+        case ShiftDense():
+            return np.asarray(values @ weights(node).reshape(len(node.bias), -1).T + np.array(node.bias))
+        case ShiftConv2d():
+            return _convolution(node, values)
+        case Quantize():
+            return np.clip(_rounded(values, node.lsb - lsb, node.rounding), node.lowest, node.highest)
+        case Affine():
+            multipliers, biases = (_by_entry(v, values) for v in (node.multipliers, node.biases))
+            return np.asarray((values * multipliers + biases) >> node.shift)
+        case Relu():
+            return np.maximum(values, 0)
+        case MaxPool2d():
+            rim = np.iinfo(np.int64).min
+            windows = _windows(values, node.kernel, node.stride, node.padding, node.dilation, constant_values=rim)
+            return np.asarray(windows.max(axis=(4, 5)))
+        case Reshape():
+            return values.reshape(len(values), *node.shape)
         case _:
             assert_never(node)
 
@@ -100,6 +132,54 @@ def _group_sum(node: GroupSum, bits: Codes) -> Codes:
     bits = _flat(bits)
     groups = node.split(bits.shape[1])
     return np.stack([bits[:, g.members] @ np.array(g.weights, np.int64) + g.bias for g in groups], axis=1)
+
+
+def weights(node: ShiftDense | ShiftConv2d) -> Codes:
+    """Its weights as integers on the grid of ``low``, all rows end to end."""
+    signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
+    return np.where(signs != 0, signs << np.where(signs != 0, shifts - node.low, 0), 0)
+
+
+def _convolution(node: ShiftConv2d, values: Codes) -> Codes:
+    mode = {"zeros": "constant", "circular": "wrap"}[node.padding_mode]
+    windows = _windows(values, node.kernel[2:], node.stride, node.padding, node.dilation, mode=mode)
+    outputs, inputs = node.kernel[0] // node.groups, node.kernel[1]
+    slices = weights(node).reshape(node.groups, outputs, -1)
+    columns = []
+    for group, rows in enumerate(slices):
+        read = windows[:, group * inputs : (group + 1) * inputs].transpose(0, 2, 3, 1, 4, 5)
+        columns.append(read.reshape(*read.shape[:3], rows.shape[1]) @ rows.T)
+    out = np.concatenate(columns, axis=3) + np.array(node.bias)
+    return np.ascontiguousarray(out.transpose(0, 3, 1, 2))
+
+
+def _windows(values: Codes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, **pad: Any) -> Codes:
+    """(samples, channels, rows, columns, kernel rows, kernel columns): what each place of the window sees."""
+    padded = np.pad(values, ((0, 0), (0, 0), *((p, p) for p in padding)), **pad)
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
+    strided: Codes = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+    return strided
+
+
+def _rounded(values: Codes, dropped: int, rounding: str) -> Codes:
+    """``values / 2**dropped``, rounded."""
+    if dropped <= 0:
+        return values << -dropped
+    floor = values >> dropped
+    rest, half = values - (floor << dropped), 1 << (dropped - 1)
+    match rounding:
+        case "half_up":
+            return np.asarray(floor + (rest >= half))
+        case "half_even":
+            return np.asarray(floor + ((rest > half) | ((rest == half) & (floor & 1 == 1))))
+        case _:
+            return floor
+
+
+def _by_entry(row: Ints, values: Codes) -> Codes:
+    """One of ``row`` for each entry of the first axis."""
+    return np.array(row, np.int64).reshape(-1, *[1] * (values.ndim - 2))
 
 
 def _flat(values: Codes) -> Codes:

@@ -27,6 +27,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
+from dwn_hw.arithmetic import MAX_CODE_BITS as MAX_CODE_BITS
+from dwn_hw.arithmetic import Affine as Affine
+from dwn_hw.arithmetic import MaxPool2d as MaxPool2d
+from dwn_hw.arithmetic import Quantize as Quantize
+from dwn_hw.arithmetic import Relu as Relu
+from dwn_hw.arithmetic import Reshape as Reshape
+from dwn_hw.arithmetic import ShiftConv2d as ShiftConv2d
+from dwn_hw.arithmetic import ShiftDense as ShiftDense
+from dwn_hw.arithmetic import check, is_whole
 from dwn_hw.edges import BIT as BIT
 from dwn_hw.edges import Edge as Edge
 from dwn_hw.edges import Format as Format
@@ -38,9 +47,6 @@ Rows: TypeAlias = tuple[Ints, ...]
 
 #: The most inputs that one LUT of a model may have.
 MAX_LUT_INPUTS = 8
-
-#: The widest code of a port: one more than the highest code, and its negative, must fit in an int64.
-MAX_CODE_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +64,16 @@ class Input:
     offsets: tuple[str, ...] = ("0",)
 
     def __post_init__(self) -> None:
-        _check(all(map(_is_whole, self.shape)), "input", "every extent is an integer", self.shape)
-        _check(bool(self.shape) and min(self.shape) >= 1, "input", "every extent is at least 1", self.shape)
+        check(all(map(is_whole, self.shape)), "input", "every extent is an integer", self.shape)
+        check(bool(self.shape) and min(self.shape) >= 1, "input", "every extent is at least 1", self.shape)
         for name, values in (("formats", self.formats), ("steps", self.steps), ("offsets", self.offsets)):
             rule = f"one of {name}, or one for each of {self.shape[0]} entries"
-            _check(len(values) in (1, self.shape[0]), "input", rule, len(values))
+            check(len(values) in (1, self.shape[0]), "input", rule, len(values))
         widest = max(fmt.bits for fmt in self.formats)
-        _check(widest <= MAX_CODE_BITS, "input", f"a code has at most {MAX_CODE_BITS} bits", widest)
+        check(widest <= MAX_CODE_BITS, "input", f"a code has at most {MAX_CODE_BITS} bits", widest)
         for text in (*self.steps, *self.offsets):
-            _check(_is_rational(text), "input", "steps and offsets are rationals such as '1/255'", text)
-        _check(all(Fraction(text) > 0 for text in self.steps), "input", "every step is positive", self.steps)
+            check(_is_rational(text), "input", "steps and offsets are rationals such as '1/255'", text)
+        check(all(Fraction(text) > 0 for text in self.steps), "input", "every step is positive", self.steps)
 
     @property
     def edge(self) -> Edge:
@@ -90,7 +96,7 @@ class Thermometer:
     thresholds: Rows
 
     def __post_init__(self) -> None:
-        _check(any(self.thresholds), "thermometer", "there is at least one threshold", "none")
+        check(any(self.thresholds), "thermometer", "there is at least one threshold", "none")
 
     @property
     def bits(self) -> int:
@@ -99,7 +105,7 @@ class Thermometer:
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
-        _check(
+        check(
             edge.size == len(self.thresholds),
             "thermometer",
             f"one row of thresholds for each of {edge.size} features",
@@ -108,7 +114,7 @@ class Thermometer:
         for feature, (row, fmt) in enumerate(zip(self.thresholds, edge.flat_formats(), strict=True)):
             rule = f"thresholds of a {fmt} feature lie in {fmt.low}…{fmt.high + 1}"
             outside = [t for t in row if not fmt.low <= t <= fmt.high + 1]
-            _check(not outside, f"thermometer feature {feature}", rule, outside[:3])
+            check(not outside, f"thermometer feature {feature}", rule, outside[:3])
         return Edge((self.bits,), (BIT,))
 
     def __str__(self) -> str:
@@ -125,12 +131,12 @@ class LutLayer:
 
     def __post_init__(self) -> None:
         rule = "as many tables as rows of wires, at least one"
-        _check(0 < len(self.wires) == len(self.tables), "LUT layer", rule, f"{len(self.wires)}, {len(self.tables)}")
+        check(0 < len(self.wires) == len(self.tables), "LUT layer", rule, f"{len(self.wires)}, {len(self.tables)}")
         for j, (row, table) in enumerate(zip(self.wires, self.tables, strict=True)):
             rule = f"1 to {MAX_LUT_INPUTS} inputs"
-            _check(1 <= len(row) <= MAX_LUT_INPUTS, f"LUT {j}", rule, len(row))
+            check(1 <= len(row) <= MAX_LUT_INPUTS, f"LUT {j}", rule, len(row))
             rule = f"a table of {len(row)} inputs has {1 << len(row)} bits"
-            _check(0 <= table < 1 << (1 << len(row)), f"LUT {j}", rule, hex(table))
+            check(0 <= table < 1 << (1 << len(row)), f"LUT {j}", rule, hex(table))
 
     def is_wire(self, j: int) -> bool:
         """Whether LUT ``j`` gives the one bit that it reads: such a LUT needs no hardware."""
@@ -138,10 +144,10 @@ class LutLayer:
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
-        _check(edge.is_bits, "LUT layer", "it reads bits", edge)
+        check(edge.is_bits, "LUT layer", "it reads bits", edge)
         for j, row in enumerate(self.wires):
             rule = f"wires lie in 0…{edge.size - 1}"
-            _check(min(row) >= 0 and max(row) < edge.size, f"LUT {j}", rule, row)
+            check(min(row) >= 0 and max(row) < edge.size, f"LUT {j}", rule, row)
         return Edge((len(self.tables),), (BIT,))
 
     def __str__(self) -> str:
@@ -188,19 +194,19 @@ class GroupSum:
     biases: Ints = ()
 
     def __post_init__(self) -> None:
-        _check(_is_whole(self.groups), "group sum", "the number of groups is an integer", self.groups)
-        _check(self.groups >= 1, "group sum", "at least one group", self.groups)
-        _check(isinstance(self.tau, str), "group sum", "tau is text", self.tau)
+        check(is_whole(self.groups), "group sum", "the number of groups is an integer", self.groups)
+        check(self.groups >= 1, "group sum", "at least one group", self.groups)
+        check(isinstance(self.tau, str), "group sum", "tau is text", self.tau)
         for name, values, wanted in (
             ("sizes", self.sizes, self.groups),
             ("biases", self.biases, len(self.sizes)),
             ("weights", self.weights, len(self.members) if self.sizes else 0),
         ):
-            _check(len(values) in (0, wanted), "group sum", f"no {name}, or {wanted}", len(values))
+            check(len(values) in (0, wanted), "group sum", f"no {name}, or {wanted}", len(values))
         rule = f"sizes that add up to {len(self.members)} members"
         good = not self.sizes or (min(self.sizes) >= 0 and sum(self.sizes) == len(self.members))
-        _check(good, "group sum", rule, self.sizes)
-        _check(0 not in self.weights, "group sum", "no weight is 0", self.weights)
+        check(good, "group sum", rule, self.sizes)
+        check(0 not in self.weights, "group sum", "no weight is 0", self.weights)
 
     @classmethod
     def of(cls, groups: Sequence[Group], tau: str) -> GroupSum:
@@ -223,20 +229,20 @@ class GroupSum:
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
-        _check(edge.is_bits, "group sum", "it counts bits", edge)
+        check(edge.is_bits, "group sum", "it counts bits", edge)
         if self.sizes:
             outside = [member for member in self.members if not 0 <= member < edge.size]
-            _check(not outside, "group sum", f"members lie in 0…{edge.size - 1}", outside[:3])
+            check(not outside, "group sum", f"members lie in 0…{edge.size - 1}", outside[:3])
             groups = self.split(edge.size)
             low, high = min(group.low for group in groups), max(group.high for group in groups)
             rule = f"sums of at most {MAX_CODE_BITS} bits"
-            _check(max(-low, high).bit_length() < MAX_CODE_BITS, "group sum", rule, f"{low}…{high}")
+            check(max(-low, high).bit_length() < MAX_CODE_BITS, "group sum", rule, f"{low}…{high}")
             return Edge((self.groups,), (Format.covering(low, high),))
         # The length first: a file may claim any size.
         is_permutation = len(self.members) == edge.size and sorted(self.members) == list(range(edge.size))
         rule, got = f"a permutation of {edge.size} bits", f"{len(self.members)} entries"
-        _check(not self.members or is_permutation, "group sum", rule, got)
-        _check(self.groups <= edge.size, "group sum", f"no more groups than {edge.size} bits", self.groups)
+        check(not self.members or is_permutation, "group sum", rule, got)
+        check(self.groups <= edge.size, "group sum", f"no more groups than {edge.size} bits", self.groups)
         return Edge((self.groups,), (Format.covering(0, -(-edge.size // self.groups)),))
 
     def __str__(self) -> str:
@@ -253,14 +259,20 @@ class ArgMax:
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
-        _check(len(edge.shape) == 1 and len(edge.formats) == 1, "argmax", "one row of numbers of one format", edge)
+        check(len(edge.shape) == 1 and len(edge.formats) == 1, "argmax", "one row of numbers of one format", edge)
         return Edge((), (Format.covering(0, edge.size - 1),))
 
     def __str__(self) -> str:
         return "first maximum"
 
 
-Node: TypeAlias = Thermometer | LutLayer | GroupSum | ArgMax
+#: Of networks of look-up tables.
+LutNode: TypeAlias = Thermometer | LutLayer | GroupSum | ArgMax
+
+#: Of networks that count in integers (:mod:`dwn_hw.arithmetic`).
+Arithmetic: TypeAlias = ShiftDense | ShiftConv2d | Quantize | Affine | Relu | MaxPool2d | Reshape
+
+Node: TypeAlias = LutNode | Arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,17 +291,17 @@ class Network:
 
     def __post_init__(self) -> None:
         edges = self.edges()
-        _check(bool(self.nodes), "network", "there is at least one node", "none")
+        check(bool(self.nodes), "network", "there is at least one node", "none")
         texts = (*self.class_names, *self.feature_names, *(text for pair in self.notes for text in pair))
-        _check(all(isinstance(text, str) for text in texts), "network", "names and notes are text", texts)
+        check(all(isinstance(text, str) for text in texts), "network", "names and notes are text", texts)
         # They end up in comments of generated files, so a line break would be code.
-        _check(all(text.isprintable() for text in texts), "network", "names and notes are printable", texts)
+        check(all(text.isprintable() for text in texts), "network", "names and notes are printable", texts)
         rule = f"no feature names, or one for each of {self.input.edge.size}"
-        _check(len(self.feature_names) in (0, self.input.edge.size), "network", rule, len(self.feature_names))
+        check(len(self.feature_names) in (0, self.input.edge.size), "network", rule, len(self.feature_names))
         if isinstance(self.nodes[-1], ArgMax):
             classes = edges[-2].size
             rule = f"no class names, or one for each of {classes} classes"
-            _check(len(self.class_names) in (0, classes), "network", rule, len(self.class_names))
+            check(len(self.class_names) in (0, classes), "network", rule, len(self.class_names))
 
     def edges(self) -> tuple[Edge, ...]:
         """The edge before each node, and last the output: ``len(nodes) + 1`` of them."""
@@ -300,6 +312,13 @@ class Network:
             except IRError as error:
                 raise IRError(*(_at_node(index, node, problem) for problem in error.problems)) from None
         return tuple(edges)
+
+    def lut_nodes(self) -> tuple[LutNode, ...]:
+        """The nodes, where all are those of a network of look-up tables; else IRError."""
+        nodes = tuple(node for node in self.nodes if isinstance(node, LutNode))
+        others = sorted({type(node).__name__ for node in self.nodes if not isinstance(node, LutNode)})
+        check(not others, "network", "a network of look-up tables", ", ".join(others))
+        return nodes
 
     def upto(self, count: int) -> Network:
         """The network of the first ``count`` nodes: its output is what flows on that edge."""
@@ -340,25 +359,29 @@ def _kinds(nodes: Iterable[Node]) -> Iterator[str]:
                 yield "popcount"
             case ArgMax():
                 yield "argmax"
+            case ShiftDense():
+                yield "dense"
+            case ShiftConv2d():
+                yield "conv"
+            case Quantize():
+                yield "quantize"
+            case Affine():
+                yield "affine"
+            case Relu():
+                yield "relu"
+            case MaxPool2d():
+                yield "pool"
+            case Reshape():
+                yield "reshape"
 
 
 def _span(values: Ints) -> str:
     return "…".join(str(value) for value in sorted({min(values), max(values)}))
 
 
-def _check(good: bool, thing: str, rule: str, got: object) -> None:
-    if not good:
-        raise IRError(Problem(thing, rule, f"{got}", "Export the model again, or mend the network that you built."))
-
-
 def _at_node(index: int, node: Node, problem: Problem) -> Problem:
     thing = f"node {index} ({type(node).__name__}), {problem.thing}"
     return Problem(thing, problem.rule, problem.got, problem.remedy)
-
-
-def _is_whole(value: object) -> bool:
-    # JSON has fractions, and Python counts True as 1: neither is a number of things.
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_rational(text: object) -> bool:

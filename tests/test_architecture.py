@@ -17,7 +17,7 @@ PACKAGE = ROOT / "dwn_hw"
 
 #: A module, or a folder of modules, may import only from those to its left, and a folder from itself.
 _ORDER = """
-    __init__ errors _assets edges
+    __init__ errors _assets edges arithmetic
     ir trained serialize evaluate emulate contract freezing vectors data
     mapped families cuts passes streaming lowering pipeline design cost widths trial support calibration interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints

@@ -27,7 +27,7 @@ def lower_network(
     edges = network.edges()
     found = []
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
-    for i, (node, name) in enumerate(zip(network.nodes, network.names(), strict=True)):
+    for i, (node, name) in enumerate(zip(network.lut_nodes(), network.names(), strict=True)):
         before, after = edges[i : i + 2]
         if i == 0 and encoder == "streamed" and isinstance(node, ir.Thermometer):
             built = [absorb(lower_streamed(node, before, k), k) for k in sizes]
@@ -38,7 +38,7 @@ def lower_network(
 
 
 def lower(
-    node: ir.Node,
+    node: ir.LutNode,
     name: str,
     before: ir.Edge,
     after: ir.Edge,

@@ -7,9 +7,9 @@ This is what hardware is compared with. It shares nothing with :mod:`dwn_hw.lowe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw.errors import IRError, Problem
 from dwn_hw.proof.aig import FALSE, TRUE, Aig
 
 
@@ -41,7 +41,8 @@ def place(logic: Aig, node: ir.Node, before: ir.Edge, bits: Sequence[int]) -> li
             index = first_maximum(logic, numbers, before.formats[0].signed)
             return [*index, *[FALSE] * node.output(before).bits][: node.output(before).bits]
         case _:
-            assert_never(node)
+            rule, remedy = "a network of look-up tables can be proven", "Use verify, which compares on vectors."
+            raise IRError(Problem("network", rule, type(node).__name__, remedy))
 
 
 def entries(edge: ir.Edge, bits: Sequence[int]) -> list[list[int]]:
