@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from dwn_hw import cuts
 from dwn_hw.design import Design
 from dwn_hw.families import FAMILIES, Family
-from dwn_hw.mapped import CARRY, LUT
 from dwn_hw.streaming import Schedule
 
 
@@ -39,9 +38,8 @@ def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
     for stage, netlist in zip(design.pipeline.stages, design.netlists, strict=True):
         widths = cuts.widths(netlist)
         inside = sum(widths[level - 1] for level in stage.registers.inside)
-        ff = inside + len(netlist.outputs) * stage.registers.after
-        lut = sum(family.luts(len(cell.inputs)) for cell in netlist.cells if cell.kind == LUT)
-        carry = sum(cell.kind == CARRY for cell in netlist.cells)
+        ff = inside + netlist.output_bits * stage.registers.after
+        lut, carry = family.counted(netlist)
         costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, family.sites(netlist))
     if plan := design.stream:
         first = design.pipeline.stages[0]

@@ -6,29 +6,40 @@ crosses it is the output of the piece before and the input of the piece behind, 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from dwn_hw.ir import Ints
-from dwn_hw.mapped import Lut, Netlist
+from dwn_hw.levels import Cell
+from dwn_hw.mapped import Netlist
+from dwn_hw.words import Words
+
+#: What a part is made of.
+Logic: TypeAlias = Netlist | Words
 
 
-def levels(netlist: Netlist) -> list[int]:
+def levels(netlist: Logic) -> list[int]:
     """The level of each net: as early or as late as possible, whichever lets fewer nets cross the cuts of all levels."""
     early, late = netlist.earliest(), netlist.latest()
     inside = range(1, netlist.depth())
-    return min((early, late), key=lambda level: sum(len(_crossing(netlist, level, cut)) for cut in inside))
+    return min((early, late), key=lambda level: sum(_width(netlist, level, cut) for cut in inside))
 
 
-def widths(netlist: Netlist) -> tuple[int, ...]:
+def widths(netlist: Logic) -> tuple[int, ...]:
     """Nets that cross the cut after level 1, 2, … up to one below the depth: flip-flops that a register there takes."""
     level = levels(netlist)
-    return tuple(len(_crossing(netlist, level, cut)) for cut in range(1, netlist.depth()))
+    return tuple(_width(netlist, level, cut) for cut in range(1, netlist.depth()))
 
 
-def _crossing(netlist: Netlist, level: list[int], cut: int) -> list[int]:
+def _width(netlist: Logic, level: list[int], cut: int) -> int:
+    return sum(netlist.bits(net) for net in _crossing(netlist, level, cut))
+
+
+def _crossing(netlist: Logic, level: list[int], cut: int) -> list[int]:
+    cells: Sequence[Cell] = netlist.cells
     nets = {
         net
-        for i, cell in enumerate(netlist.cells)
+        for i, cell in enumerate(cells)
         if level[netlist.inputs + i] > cut
         for net in cell.reads
         if level[net] <= cut
@@ -36,23 +47,16 @@ def _crossing(netlist: Netlist, level: list[int], cut: int) -> list[int]:
     return sorted(nets | {net for net in netlist.outputs if net >= 0 and level[net] <= cut})
 
 
-def split(netlist: Netlist, after: Ints) -> tuple[Netlist, ...]:
+def split(netlist: Logic, after: Ints) -> tuple[Logic, ...]:
     """The pieces between cuts after the levels ``after`` (rising); put in series they are ``netlist``."""
     level = levels(netlist)
     ends = [*after, netlist.depth()]
-    pieces = []
-    entering: list[int] = list(range(netlist.inputs))
+    pieces: list[Logic] = []
+    entering = list(range(netlist.inputs))
     for low, high in zip([0, *after], ends, strict=True):
         last = high == ends[-1]
         leaving = list(netlist.outputs) if last else _crossing(netlist, level, high)
-        number = {net: i for i, net in enumerate(entering)}
-        cells: list[Lut] = []
-        for i, cell in enumerate(netlist.cells):
-            net = netlist.inputs + i
-            if low < level[net] <= high:
-                number[net] = len(entering) + len(cells)
-                cells.append(replace(cell, inputs=tuple(number.get(n, n) for n in cell.inputs)))
-        outputs = tuple(number[net] if net >= 0 else net for net in leaving)
-        pieces.append(Netlist(len(entering), tuple(cells), outputs))
+        kept = [i for i in range(len(netlist.cells)) if low < level[netlist.inputs + i] <= high]
+        pieces.append(netlist.piece(entering, kept, leaving))
         entering = leaving
     return tuple(pieces)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dwn_hw import cuts, streaming
+from dwn_hw.cuts import Logic
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.families import FAMILIES
 from dwn_hw.ir import Network, Thermometer
 from dwn_hw.lowering import lower_network
-from dwn_hw.mapped import Netlist
 from dwn_hw.pipeline import Placer, Registers
 from dwn_hw.streaming import ENCODERS, Schedule
 
@@ -59,7 +59,7 @@ class Section:
 
     name: str
     part: str
-    netlist: Netlist
+    netlist: Logic
     register: bool
 
 
@@ -72,7 +72,7 @@ class Design:
     """
 
     network: Network
-    netlists: tuple[Netlist, ...]
+    netlists: tuple[Logic, ...]
     pipeline: Pipeline
     shell: str = "stream"
     with_scores: bool = False
@@ -165,7 +165,7 @@ def clock_estimate(design: Design) -> float:
     return 1000 / placer.period([stage.registers for stage in design.pipeline.stages])
 
 
-def _placer(netlists: tuple[Netlist, ...], target: str, encoder: str) -> Placer:
+def _placer(netlists: tuple[Logic, ...], target: str, encoder: str) -> Placer:
     return Placer(netlists, FAMILIES[target], captured=encoder == "streamed")
 
 

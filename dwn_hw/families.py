@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from dwn_hw.mapped import CARRY, LUT, Lut, Netlist
+from dwn_hw.words import MUX, QUANTIZE, Operation, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,11 @@ class Family:
     address: str
     portable: bool = False
 
-    def through(self, cell: Lut) -> float:
-        """Nanoseconds from the inputs of a cell to its output."""
+    def through(self, cell: Lut | Operation) -> float:
+        """Nanoseconds from the inputs of a cell to its output; words are added and compared along a carry chain."""
+        if isinstance(cell, Operation):
+            chained = self.delay.carry * cell.format.bits if cell.kind != MUX else 0.0
+            return self.delay.lut + chained + (self.delay.lut + self.delay.wire) * (cell.kind == QUANTIZE)
         if cell.kind != LUT:
             return self.delay.carry
         return self.delay.lut + self.delay.mux * max(0, len(cell.inputs) - self.lut_inputs)
@@ -62,8 +66,17 @@ class Family:
             return 1
         return 2 * self.luts(inputs - 1) + (inputs > self.cell_inputs)
 
-    def sites(self, netlist: Netlist) -> int:
-        """LUTs of a netlist, and those that a carry which leaves its chain takes on the way out."""
+    def counted(self, netlist: Netlist | Words) -> tuple[int, int]:
+        """LUTs, and sites of carry chains; a tool chooses those of words, so they are not told apart."""
+        if isinstance(netlist, Words):
+            return self.sites(netlist), 0
+        lut = sum(self.luts(len(cell.inputs)) for cell in netlist.cells if cell.kind == LUT)
+        return lut, sum(cell.kind == CARRY for cell in netlist.cells)
+
+    def sites(self, netlist: Netlist | Words) -> int:
+        """LUTs of a netlist, and those that a carry which leaves its chain takes on the way out. Of words, about one a bit."""
+        if isinstance(netlist, Words):
+            return sum(netlist.sites(i) for i in range(len(netlist.cells)))
         cells = netlist.cells
         read = {net for cell in cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
         leaving = sum(cell.kind == CARRY and netlist.inputs + i in read for i, cell in enumerate(cells))

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import __version__, ir, serialize
+from dwn_hw.cuts import Logic
 from dwn_hw.design import Design, Pipeline, Stage
 from dwn_hw.families import FAMILIES
-from dwn_hw.mapped import Netlist
 from dwn_hw.pipeline import Registers
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
@@ -154,7 +154,7 @@ def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
     return Pipeline(stages)
 
 
-def read_design(interface: dict[str, Any], network: ir.Network, netlists: tuple[Netlist, ...] = ()) -> Design:
+def read_design(interface: dict[str, Any], network: ir.Network, netlists: tuple[Logic, ...] = ()) -> Design:
     """The design that an interface says; with ``netlists``, also what is in it. Raises as :func:`read_pipeline`."""
     return Design(
         network,

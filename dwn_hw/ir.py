@@ -313,6 +313,10 @@ class Network:
                 raise IRError(*(_at_node(index, node, problem) for problem in error.problems)) from None
         return tuple(edges)
 
+    def is_luts(self) -> bool:
+        """Whether it is a network of look-up tables; else it counts in integers."""
+        return all(isinstance(node, LutNode) for node in self.nodes)
+
     def lut_nodes(self) -> tuple[LutNode, ...]:
         """The nodes, where all are those of a network of look-up tables; else IRError."""
         nodes = tuple(node for node in self.nodes if isinstance(node, LutNode))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.ir import MAX_LUT_INPUTS, Ints
+from dwn_hw.levels import Levelled
 
 FALSE, TRUE = -1, -2
 
@@ -54,7 +55,7 @@ class Lut:
 
 
 @dataclass(frozen=True, slots=True)
-class Netlist:
+class Netlist(Levelled):
     """``cells`` over ``inputs`` input bits; ``outputs[i]`` is the net of output bit ``i``. Checks itself when built."""
 
     inputs: int
@@ -73,33 +74,25 @@ class Netlist:
         if any(not TRUE <= net < self.inputs + len(self.cells) for net in self.outputs):
             raise IRError(Problem("netlist", "outputs are nets", f"{self.outputs}", "Mend the lowering."))
 
-    def depth(self) -> int:
-        """Levels of LUTs on the longest way from an input to an output."""
-        level = self.earliest()
-        return max((level[net] for net in self.outputs if net >= 0), default=0)
+    @property
+    def output_bits(self) -> int:
+        """Flip-flops that hold all outputs."""
+        return len(self.outputs)
 
-    def earliest(self) -> list[int]:
-        """The level of each net when every cell stands as near to the inputs, which are level 0, as it can."""
-        level = [0] * self.inputs
-        for cell in self.cells:
-            level.append(cell.levels + max(level[net] for net in cell.reads))
-        return level
+    def bits(self, net: int) -> int:
+        """Flip-flops that hold a net."""
+        return 1
 
-    def latest(self) -> list[int]:
-        """The level of each net when every cell stands as near to the outputs as it can."""
-        depth = self.depth()
-        level = [0] * self.inputs + [depth] * len(self.cells)
-        for i in reversed(range(len(self.cells))):
-            cell = self.cells[i]
-            for net in cell.reads:
-                if net >= self.inputs:
-                    level[net] = min(level[net], level[self.inputs + i] - cell.levels)
-        return level
-
-    def read(self) -> set[int]:
-        """The input bits that something reads."""
-        nets = {net for cell in self.cells for net in cell.reads} | set(self.outputs)
-        return {net for net in nets if 0 <= net < self.inputs}
+    def piece(self, entering: Sequence[int], kept: Sequence[int], leaving: Sequence[int]) -> Netlist:
+        """What stands between two cuts: the cells ``kept``, between the nets that cross the one cut and the other."""
+        number = {net: i for i, net in enumerate(entering)}
+        number |= {self.inputs + cell: len(entering) + i for i, cell in enumerate(kept)}
+        cells = [self.cells[cell] for cell in kept]
+        return Netlist(
+            len(entering),
+            tuple(replace(cell, inputs=tuple(number.get(net, net) for net in cell.inputs)) for cell in cells),
+            tuple(number.get(net, net) for net in leaving),
+        )
 
     def evaluate(self, bits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Outputs (samples, outputs) for input ``bits`` (samples, inputs): what the netlist means."""

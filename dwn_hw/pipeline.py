@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwn_hw import cuts
+from dwn_hw.cuts import Logic
 from dwn_hw.families import Family
 from dwn_hw.ir import Ints
-from dwn_hw.mapped import Netlist
+from dwn_hw.mapped import Lut
+from dwn_hw.words import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Placer:
     ``captured``: a register always follows the first part, and what the second one reads are flip-flops behind it.
     """
 
-    def __init__(self, netlists: Sequence[Netlist], family: Family, captured: bool = False) -> None:
+    def __init__(self, netlists: Sequence[Logic], family: Family, captured: bool = False) -> None:
         self.netlists = tuple(netlists)
         self.places = tuple(place for part, netlist in enumerate(netlists) for place in _places(part, netlist))
         #: ``reach[s][t]``: nanoseconds from registers at place ``s - 1`` (0: the input port) to those at place ``t``.
@@ -124,9 +126,9 @@ class Placer:
         )
 
 
-def _places(part: int, netlist: Netlist) -> list[_Place]:
+def _places(part: int, netlist: Logic) -> list[_Place]:
     inside = [_Place(part, level, False, width) for level, width in enumerate(cuts.widths(netlist), 1)]
-    return [*inside, _Place(part, netlist.depth(), True, len(netlist.outputs))]
+    return [*inside, _Place(part, netlist.depth(), True, netlist.output_bits)]
 
 
 def _stands(registers: Sequence[Registers], place: _Place) -> bool:
@@ -134,7 +136,7 @@ def _stands(registers: Sequence[Registers], place: _Place) -> bool:
     return own.after if place.last else place.level in own.inside
 
 
-def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], family: Family, captured: bool) -> list[list[float]]:
+def _reach(netlists: Sequence[Logic], places: Sequence[_Place], family: Family, captured: bool) -> list[list[float]]:
     """Longest paths between places. The parts are taken as one netlist whose cells know the place that they stand before."""
     cells, first = _flatten(netlists, places, family, captured)
     fixed = [place.part == 0 and place.last for place in places].index(True) if captured else len(places)
@@ -165,7 +167,7 @@ def _reach(netlists: Sequence[Netlist], places: Sequence[_Place], family: Family
 
 
 def _flatten(
-    netlists: Sequence[Netlist], places: Sequence[_Place], family: Family, captured: bool
+    netlists: Sequence[Logic], places: Sequence[_Place], family: Family, captured: bool
 ) -> tuple[list[tuple[int, Ints, float, int]], int]:
     """Of every cell of all parts: the place that it stands before, its input nets, its delay, and whether wires lead to it.
 
@@ -179,7 +181,8 @@ def _flatten(
     for part, netlist in enumerate(netlists):
         level = cuts.levels(netlist)
         number = list(entering)
-        for i, cell in enumerate(netlist.cells):
+        own: Sequence[Lut | Operation] = netlist.cells
+        for i, cell in enumerate(own):
             number.append(first + len(cells))
             inputs = tuple(number[net] for net in cell.reads if number[net] >= 0)
             cells.append((slot[part, level[netlist.inputs + i]], inputs, family.through(cell), cell.levels))

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "dwn_hw"
 
 #: A module, or a folder of modules, may import only from those to its left, and a folder from itself.
 _ORDER = """
-    __init__ errors _assets edges arithmetic
+    __init__ errors _assets edges arithmetic adders
     ir trained serialize evaluate emulate contract freezing vectors data
-    mapped families cuts passes streaming lowering pipeline design cost widths trial support calibration interface toolchain rtl
+    levels mapped words families cuts passes streaming lowering pipeline design cost widths trial support calibration interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
     prediction scaling exporter simulate verifier proof synthesis doctor demo api screen cli

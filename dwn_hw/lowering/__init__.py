@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw.cuts import Logic
 from dwn_hw.families import FAMILIES, Family
 from dwn_hw.lowering.absorb import absorb
 from dwn_hw.lowering.encoder import lower_thermometer
 from dwn_hw.lowering.functions import shannon
+from dwn_hw.lowering.integers import lower_integers
 from dwn_hw.lowering.streamed import lower_streamed
 from dwn_hw.lowering.vote import lower_argmax, lower_group_sum
 from dwn_hw.mapped import LUT_INPUTS, Builder, Netlist
@@ -18,14 +20,18 @@ __all__ = ["LUT_INPUTS", "lower", "lower_network"]
 
 def lower_network(
     network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = "parallel"
-) -> tuple[Netlist, ...]:
-    """One netlist a node. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`.
+) -> tuple[Logic, ...]:
+    """One netlist a node; words for a network that counts in integers.
 
-    With a ``streamed`` encoder the first netlist is that of its comparators (:func:`lower_streamed`).
+    Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a ``streamed`` encoder
+    the first netlist is that of its comparators (:func:`lower_streamed`).
     Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
     edges = network.edges()
-    found = []
+    if not network.is_luts():
+        chain = zip(network.nodes, network.names(), edges[:-1], edges[1:], strict=True)
+        return tuple(lower_integers(*part) for part in chain)
+    found: list[Logic] = []
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
     for i, (node, name) in enumerate(zip(network.lut_nodes(), network.names(), strict=True)):
         before, after = edges[i : i + 2]

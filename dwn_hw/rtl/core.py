@@ -58,7 +58,7 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
                 for clock in range(last.registers.count):
                     scores = register(m, f"scores_q{clock + 1}", scores, self.enable)
                 m.d.comb += self.scores.eq(scores)
-            y = Signal(len(section.netlist.outputs), name=f"{section.name}_y")
+            y = Signal(section.netlist.output_bits, name=f"{section.name}_y")
             place(m, section, self.design.target, self.instances, value, y)
             value = register(m, f"{section.name}_q", y, self.enable) if section.register else y
         m.d.comb += self.y.eq(value)

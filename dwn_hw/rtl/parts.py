@@ -15,6 +15,8 @@ from amaranth.lib.wiring import In, Out
 from dwn_hw.design import Design, Section
 from dwn_hw.mapped import FALSE, LUT, TRUE, Netlist
 from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
+from dwn_hw.rtl.words import WordPart
+from dwn_hw.words import Words
 
 
 class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
@@ -68,7 +70,7 @@ def place(m: Module, section: Section, target: str, instances: bool, x: Any, y: 
     if instances:
         m.submodules[section.name] = Instance(f"dwn_{section.name}", i_x=x, o_y=y)
         return
-    m.submodules[section.name] = part = Part(section.name, section.netlist, target)
+    m.submodules[section.name] = part = make_part(section, target)
     m.d.comb += [part.x.eq(x), y.eq(part.y)]
 
 
@@ -80,6 +82,13 @@ def register(m: Module, name: str, value: Any, enable: Any) -> Any:
     return held
 
 
-def make_parts(design: Design) -> tuple[Part, ...]:
+def make_part(section: Section, target: str) -> Part | WordPart:
+    """The component of one section."""
+    if isinstance(section.netlist, Words):
+        return WordPart(section.name, section.netlist)
+    return Part(section.name, section.netlist, target)
+
+
+def make_parts(design: Design) -> tuple[Part | WordPart, ...]:
     """The components of all sections, in order."""
-    return tuple(Part(section.name, section.netlist, design.target) for section in design.sections())
+    return tuple(make_part(section, design.target) for section in design.sections())

@@ -24,6 +24,7 @@ from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS
 from dwn_hw.rtl.streamed import StreamedEncoder, describe
+from dwn_hw.rtl.words import WordPart
 
 #: Modules whose instances are written on one line.
 _INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values())])
@@ -44,7 +45,10 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
         _rtlil("dwn_top", top, top.ports(), reset=top.reset),
         _component_rtlil("dwn_core", core, reset=design.stream is not None),
     ]
-    parts = [_part_rtlil(part) for part in make_parts(design)]
+    parts = []
+    for part in make_parts(design):
+        # Words are expressions, which the passes for registers also tidy; LUT cells stay as they are.
+        (clocked if isinstance(part, WordPart) else parts).append(_part_rtlil(part))
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
     if design.stream:
         name, node = design.pipeline.stages[0].name, network.nodes[0]
@@ -78,7 +82,7 @@ def model_files(target: str) -> tuple[Path, ...]:
     return () if family.portable else (_assets.asset("rtl_templates", family.models),)
 
 
-def part_to_verilog(part: Part) -> dict[str, str]:
+def part_to_verilog(part: Part | WordPart) -> dict[str, str]:
     """One portable part as a design of its own, module ``dwn_<name>``, with ``dwn_lut`` beside it: file name → text."""
     return {f"{name}.v": text for name, text in _print([], [_part_rtlil(part)]).items()} | models("generic")
 
@@ -93,7 +97,7 @@ def _component_rtlil(name: str, component: Any, reset: bool) -> str:
     return _rtlil(name, component, ports, reset)
 
 
-def _part_rtlil(part: Part) -> str:
+def _part_rtlil(part: Part | WordPart) -> str:
     return _rtlil(f"dwn_{part.name}", part, {"x": part.x, "y": part.y})
 
 
