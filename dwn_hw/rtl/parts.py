@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Const, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import Design, Section
+from dwn_hw.design import LutDesign, Section
 from dwn_hw.mapped import FALSE, LUT, TRUE, Netlist
 from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
 
@@ -80,6 +80,6 @@ def register(m: Module, name: str, value: Any, enable: Any) -> Any:
     return held
 
 
-def make_parts(design: Design) -> tuple[Part, ...]:
+def make_parts(design: LutDesign) -> tuple[Part, ...]:
     """The components of all sections, in order."""
     return tuple(Part(section.name, section.netlist, design.target) for section in design.sections())

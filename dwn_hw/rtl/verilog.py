@@ -17,7 +17,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
-from dwn_hw.design import Design
+from dwn_hw.design import Design, LutDesign
 from dwn_hw.families import FAMILIES
 from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
@@ -38,6 +38,14 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     ``header`` is put before the top module, each line as a comment. A portable design includes ``dwn_lut``; for another target
     :func:`models` are what a simulator needs beside it.
     """
+    match design:
+        case LutDesign():
+            return _lut_verilog(design, header)
+        case _:
+            raise TypeError(f"no Verilog for a design of kind {design.kind}")
+
+
+def _lut_verilog(design: LutDesign, header: str) -> dict[str, str]:
     network, core = design.network, Core(design, instances=True)
     top = SHELLS[design.shell](core)
     clocked = [
