@@ -109,9 +109,7 @@ def share(weights: npt.NDArray[np.int64], biases: Sequence[int], inputs: Sequenc
 
 def _share(weights: list[list[int]], biases: Sequence[int], inputs: Sequence[Range], slack: int, taste: str) -> Graph:
     sums = [_places(row) for row in weights]
-    # A sum of negative places alone is taken from a constant, if only from 0.
-    negative = [bool(places) and all(sign < 0 for _, _, sign in places) for places in sums]
-    starts = [bias if bias or alone else None for bias, alone in zip(biases, negative, strict=True)]
+    starts = [bias if bias else None for bias in biases]
     build = _Build(inputs, starts)
     depths = [build.least_depth(places, start) for places, start in zip(sums, starts, strict=True)]
     _Sharing(build, sums, starts, max(depths) + slack, taste).run()
@@ -143,7 +141,8 @@ class _Build:
     """Terms as they come to be."""
 
     def __init__(self, inputs: Sequence[Range], starts: Sequence[int | None]) -> None:
-        self.constants = tuple(sorted({start for start in starts if start is not None}))
+        # From 0 a sum is taken that sharing has left with negative places alone.
+        self.constants = tuple(sorted({0} | {start for start in starts if start is not None}))
         self.inputs, self.adders = len(inputs), list[Adder]()
         self.ranges = [*inputs, *((c, c) for c in self.constants)]
         self.levels = [0] * len(self.ranges)
@@ -169,6 +168,8 @@ class _Build:
     def total(self, places: Iterable[Digit], start: int | None) -> Output:
         """A sum as a tree of least depth: the two shallowest first, of those the narrowest."""
         leaves = list(places)
+        if start is None and leaves and max(sign for _, _, sign in leaves) < 0:
+            start = 0
         if start is not None:
             leaves.append((self.inputs + self.constants.index(start), 0, 1))
         queue = [(self._cost(leaf), leaf) for leaf in leaves]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dwn_hw import cuts
-from dwn_hw.design import Design
+from dwn_hw.design import Design, LutDesign
 from dwn_hw.families import FAMILIES, Family
 from dwn_hw.streaming import Schedule
 
@@ -34,6 +34,14 @@ class Cost:
 def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
     """The cost of each part by name, on the design's own family or another. Flip-flops: inside the part and behind it."""
     family = family or FAMILIES[design.target]
+    match design:
+        case LutDesign():
+            return _estimate_luts(design, family)
+        case _:
+            raise TypeError(f"no estimate for a design of kind {design.kind}")
+
+
+def _estimate_luts(design: LutDesign, family: Family) -> dict[str, Cost]:
     costs = {}
     for stage, netlist in zip(design.pipeline.stages, design.netlists, strict=True):
         widths = cuts.widths(netlist)

@@ -1,17 +1,19 @@
-"""What is to be built of a network: its parts in LUTs, where the registers go, the shell and the target.
+"""What is to be built of a network, decided once, then read by everything that follows: Verilog, cost, interface, checks.
 
-Decided once, then read by everything that follows: Verilog, cost, interface.
+:class:`Design` is what every kind of hardware says of itself. :class:`LutDesign` is the kind for networks of look-up tables:
+its parts in LUTs, where the registers go, the shell and the target. :mod:`dwn_hw.folded` has another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from dwn_hw import cuts, streaming
 from dwn_hw.cuts import Logic
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.families import FAMILIES
-from dwn_hw.ir import Network, Thermometer
+from dwn_hw.ir import Format, Network, Thermometer
 from dwn_hw.lowering import lower_network
 from dwn_hw.pipeline import Placer, Registers
 from dwn_hw.streaming import ENCODERS, Schedule
@@ -21,6 +23,53 @@ SHELLS = ("stream", "none")
 
 #: ``generic``: portable Verilog for every tool. The others: LUT cells of a family, which synthesis keeps as they are.
 TARGETS = tuple(FAMILIES)
+
+
+class Design(Protocol):
+    """What every kind of hardware says of itself. To add a kind: write its class, and teach what reads ``kind`` about it:
+    :func:`dwn_hw.interface.read_design`, :func:`dwn_hw.cost.estimate`, :func:`dwn_hw.rtl.to_verilog`, and the verifier.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def network(self) -> Network:
+        """What it computes."""
+
+    @property
+    def shell(self) -> str:
+        """One of :data:`SHELLS`."""
+
+    @property
+    def target(self) -> str:
+        """One of :data:`TARGETS`."""
+
+    @property
+    def with_scores(self) -> bool:
+        """Whether the port also gives the edge before the last node, above its output."""
+
+    @property
+    def latency(self) -> int:
+        """Clocks from a sample's last transfer to its result, when nothing stalls; 0: no registers, and no clock."""
+
+    @property
+    def interval(self) -> int:
+        """Clocks from a sample's first transfer to the next sample's, at least."""
+
+    @property
+    def word(self) -> Format | None:
+        """The format of a code where a transfer of the port carries one, the first feature first; None: all, packed."""
+
+    def settings(self) -> dict[str, Any]:
+        """What its interface says of it beside all this: from it and the network it can be built again."""
+
+    def modules(self) -> dict[str, tuple[str, ...]]:
+        """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance."""
+
+
+def transfers(design: Design) -> int:
+    """Transfers of the port that a sample takes."""
+    return design.network.input.edge.size if design.word else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +113,14 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class LutDesign:
     """``netlists[i]`` is part ``i`` in LUTs; with ``with_scores`` the port also gives the edge before the last node.
 
     ``share``: whether thermometer comparisons share logic. ``encoder``: one of :data:`dwn_hw.streaming.ENCODERS`; the netlist of
     a streamed one is that of its comparators, and the register after it is its own: the shift registers that capture.
     """
+
+    kind: ClassVar[str] = "lut"
 
     network: Network
     netlists: tuple[Logic, ...]
@@ -86,9 +137,40 @@ class Design:
         return _schedule(self.network) if self.encoder == "streamed" else None
 
     @property
+    def latency(self) -> int:
+        """As the pipeline's."""
+        return self.pipeline.latency
+
+    @property
+    def word(self) -> Format | None:
+        """A streamed encoder takes a code at a time."""
+        return self.stream.word if self.stream else None
+
+    @property
     def interval(self) -> int:
-        """Clocks, or words of the port, that a sample takes."""
-        return self.stream.features if self.stream else 1
+        """A transfer a clock."""
+        return transfers(self)
+
+    def settings(self) -> dict[str, Any]:
+        """How codes come in, and where the registers are."""
+        names = self.network.names()
+        parts = [
+            {
+                "name": stage.name,
+                "node": names[stage.node],
+                "registers_inside": list(stage.registers.inside),
+                "register_after": stage.registers.after,
+            }
+            for stage in self.pipeline.stages
+        ]
+        return {"encoder": self.encoder, "shared_encoder": self.share, "parts": parts}
+
+    def modules(self) -> dict[str, tuple[str, ...]]:
+        """Those between registers; but a streamed encoder is one, which holds the others."""
+        return {
+            stage.name: (stage.name,) if self.stream and stage.node == 0 else stage.sections()
+            for stage in self.pipeline.stages
+        }
 
     def sections(self) -> tuple[Section, ...]:
         """The parts, cut where registers stand inside them. Of a streamed encoder the comparators, if it needs any."""
@@ -116,7 +198,7 @@ def make_design(
     target: str = "generic",
     share: bool = True,
     encoder: str = "parallel",
-) -> Design:
+) -> LutDesign:
     """Lower ``network`` and place its registers. Raises OptionError with everything that cannot be had.
 
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
@@ -140,7 +222,7 @@ def make_design(
     registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
     names = network.names()
     pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
-    return Design(network, netlists, pipeline, shell, with_scores, target, share, encoder)
+    return LutDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
 
 
 def _streaming_problems(network: Network, shell: str) -> list[Problem]:
@@ -159,7 +241,7 @@ def _schedule(network: Network) -> Schedule | None:
     return streaming.schedule(first, network.input.edge) if isinstance(first, Thermometer) else None
 
 
-def clock_estimate(design: Design) -> float:
+def clock_estimate(design: LutDesign) -> float:
     """MHz that the longest path allows, by the delay model of the target's family."""
     placer = _placer(design.netlists, design.target, design.encoder)
     return 1000 / placer.period([stage.registers for stage in design.pipeline.stages])

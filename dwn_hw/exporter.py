@@ -35,7 +35,7 @@ from dwn_hw import (
     serialize,
     vectors,
 )
-from dwn_hw.design import Design, clock_estimate, make_design
+from dwn_hw.design import Design, LutDesign, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import DataError, ExportError, Problem
 from dwn_hw.trained import Scaler, TrainedDwn
@@ -132,7 +132,7 @@ def plan(
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
         "encoder": options.encoder,
-        "latency": design.pipeline.latency,
+        "latency": design.latency,
         "target": design.target,
         "interval": design.interval,
         "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
@@ -157,7 +157,7 @@ def _port(
     )
 
 
-def _design(network: ir.Network, options: Options) -> Design:
+def _design(network: ir.Network, options: Options) -> LutDesign:
     return make_design(
         passes.optimize(network) if options.optimize else network,
         latency=options.latency,

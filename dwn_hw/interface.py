@@ -1,7 +1,7 @@
 """The interface contract of an export: which bit is what, written for machines and for people.
 
 ``interface.json`` holds everything that a host or a testbench needs; ``INTERFACE.md`` says the same in words. Both are
-derived from the network and the pipeline, never written twice.
+derived from the network and the design, never written twice.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import __version__, ir, serialize
-from dwn_hw.cuts import Logic
-from dwn_hw.design import Design, Pipeline, Stage
+from dwn_hw.design import SHELLS, TARGETS, Design, LutDesign, Pipeline, Stage, transfers
 from dwn_hw.families import FAMILIES
+from dwn_hw.lowering import lower_network
 from dwn_hw.pipeline import Registers
+from dwn_hw.streaming import ENCODERS
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -26,33 +27,24 @@ LEFT_TO_HOST = "LEFT TO THE HOST:"
 
 def describe(design: Design) -> dict[str, Any]:
     """The interface as plain values, ready for JSON."""
-    network, pipeline, shell = design.network, design.pipeline, design.shell
-    clocked, stream = pipeline.latency > 0, shell == "stream"
+    network, shell, word = design.network, design.shell, design.word
+    clocked, stream = design.latency > 0, shell == "stream"
     suffix = "_payload" if stream else ""
     notes = dict(network.notes)
-    word = design.stream.word if design.stream else None
     return {
         "format": FORMAT,
         "tool": f"dwn-hw {__version__}",
         "digest": serialize.digest(network),
         "top": "dwn_top",
+        "kind": design.kind,
         "shell": shell,
         "target": design.target,
         "clock": "clk" if clocked else None,
         "reset": "rst" if clocked and stream else None,
-        "latency": pipeline.latency,
+        "latency": design.latency,
         "interval": design.interval,
-        "encoder": design.encoder,
-        "shared_encoder": design.share,
-        "parts": [
-            {
-                "name": stage.name,
-                "node": network.names()[stage.node],
-                "registers_inside": list(stage.registers.inside),
-                "register_after": stage.registers.after,
-            }
-            for stage in pipeline.stages
-        ],
+        "transfers": transfers(design),
+        **design.settings(),
         "input": {
             "port": f"x{suffix}",
             **_handshake("x", stream),
@@ -132,10 +124,10 @@ def unpack(bits: npt.NDArray[np.uint8], edge: ir.Edge) -> npt.NDArray[np.int64]:
 
 
 def pack_port(codes: npt.NDArray[np.int64], design: Design) -> npt.NDArray[np.uint8]:
-    """Codes (samples, features) as what the port ``x`` carries: (samples · interval, bits), transfer after transfer."""
-    if design.stream is None:
+    """Codes (samples, features) as what the port ``x`` carries: (samples · transfers, bits), transfer after transfer."""
+    if design.word is None:
         return pack(codes, design.network.input.edge)
-    return pack(codes.reshape(-1, 1), ir.Edge((1,), (design.stream.word,)))
+    return pack(codes.reshape(-1, 1), ir.Edge((1,), (design.word,)))
 
 
 def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
@@ -154,18 +146,20 @@ def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
     return Pipeline(stages)
 
 
-def read_design(interface: dict[str, Any], network: ir.Network, netlists: tuple[Logic, ...] = ()) -> Design:
-    """The design that an interface says; with ``netlists``, also what is in it. Raises as :func:`read_pipeline`."""
-    return Design(
-        network,
-        netlists,
-        read_pipeline(interface, network),
-        interface["shell"],
-        len(interface["output"]["fields"]) > 1,
-        interface["target"],
-        interface["shared_encoder"],
-        interface["encoder"],
-    )
+def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = False) -> Design:
+    """The design that an interface says; ``lowered``: with its LUTs, if it has any. Raises as :func:`read_pipeline`."""
+    shell, with_scores = interface["shell"], len(interface["output"]["fields"]) > 1
+    match interface["kind"]:
+        case "lut":
+            share, encoder, target = (interface[name] for name in ("shared_encoder", "encoder", "target"))
+            known = shell in SHELLS and target in TARGETS and encoder in ENCODERS and isinstance(share, bool)
+            if not known or (encoder, shell) == ("streamed", "none"):
+                raise ValueError(f"no such design: {shell}, {target}, {encoder}, {share}")
+            netlists = lower_network(network, FAMILIES[target], share, encoder) if lowered else ()
+            pipeline = read_pipeline(interface, network)
+            return LutDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
+        case kind:
+            raise ValueError(f"no kind of hardware is called {kind!r}")
 
 
 def to_hex(bits: npt.NDArray[np.uint8]) -> str:
@@ -218,7 +212,7 @@ def to_markdown(interface: dict[str, Any]) -> str:
     lines += ["", f"Of equal scores, {interface['ties']}.", ""]
     y = ", and `y`, the class" * (output["fields"][0]["name"] == "class")
     lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}."]
-    words = f", {interface['interval']} lines of x a vector" * (interface["interval"] > 1)
+    words = f", {interface['transfers']} lines of x a vector" * (interface["transfers"] > 1)
     lines += [
         f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`, for `$readmemh`{words}.",
         "",
@@ -268,12 +262,17 @@ def rate(interval: int) -> str:
 
 
 def _from(interface: dict[str, Any]) -> str:
-    return " from the last feature" if interface["encoder"] == "streamed" else ""
+    return " from the last feature" if _in_turn(interface) else ""
+
+
+def _in_turn(interface: dict[str, Any]) -> bool:
+    """Whether a transfer of the port carries one feature's code."""
+    return "word" in interface["input"]
 
 
 def _codes_lie(interface: dict[str, Any]) -> str:
     bits = interface["input"]["bits"]
-    if interface["encoder"] == "streamed":
+    if _in_turn(interface):
         return f"of {bits} bits in turn, feature 0 first"
     return f"in {bits} bits, feature 0 lowest"
 
@@ -281,7 +280,7 @@ def _codes_lie(interface: dict[str, Any]) -> str:
 def _codes(interface: dict[str, Any]) -> list[str]:
     source = interface["input"]
     lines = [f"`{source['port']}` carries {len(source['features'])} integer codes {_codes_lie(interface)}."]
-    if interface["encoder"] == "streamed":
+    if _in_turn(interface):
         lines += [
             f"Each transfer is one feature's code, extended to {source['bits']} bits by its sign (an unsigned one by zeros).",
             "Features that the network does not use are transferred as well.",
@@ -295,7 +294,7 @@ def _cell(name: str) -> str:
 
 def _ports(interface: dict[str, Any]) -> list[str]:
     source, output = interface["input"], interface["output"]
-    codes = "the code of one feature" if interface["encoder"] == "streamed" else "packed codes"
+    codes = "the code of one feature" if _in_turn(interface) else "packed codes"
     out_bits = sum(f["bits"] * f["count"] for f in output["fields"])
     rows = [
         (interface["clock"], "in", 1, "clock, rising edge"),
@@ -332,11 +331,11 @@ def _timing(interface: dict[str, Any]) -> list[str]:
         _registers(part) for part in interface["parts"] if part["registers_inside"] or part["register_after"]
     )
     stall = " when nothing stalls" if interface["shell"] == "stream" else ""
-    begun, interval = _from(interface), interface["interval"]
+    begun, interval, words = _from(interface), interface["interval"], interface["transfers"]
     lines = [f"Latency {latency} clocks{begun}{stall}, {rate(interval)}. Registers: {where}."]
     if begun:
         lines += [
-            f"From the first feature it is {latency + interval - 1} clocks. A sample is {interval} transfers, feature 0 first,",
+            f"From the first feature it is {latency + words - 1} clocks. A sample is {words} transfers, feature 0 first,",
             "with any gaps; nothing but their number, counted from the reset, says where one begins.",
         ]
     if interface["shell"] == "stream":

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from dwn_hw import _assets, cost, interface, toolchain
-from dwn_hw.design import Design, Stage
+from dwn_hw.design import Design
 from dwn_hw.errors import OptionError, Problem, ToolError
 from dwn_hw.families import FAMILIES
-from dwn_hw.lowering import lower_network
-from dwn_hw.verifier import Exported, read_export
+from dwn_hw.verifier import read_export
 
 Progress = Callable[[str], None]
 
@@ -92,11 +91,11 @@ def synth(
     # Cells of another family than the one asked for are read as what they do.
     foreign = exported.models if exported.interface["target"] != target else ()
     sources = (*exported.sources, *foreign)
-    design = interface.read_design(exported.interface, exported.network)
+    design = interface.read_design(exported.interface, exported.network, lowered=True)
     place = folder / "synth"
     place.mkdir(exist_ok=True)
-    modules = [name for stage in design.pipeline.stages for name in _modules(design, stage)]
-    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for name in modules}}
+    modules = design.modules()
+    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for names in modules.values() for name in names}}
     counts: dict[str, dict[str, int]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
@@ -107,34 +106,25 @@ def synth(
         for job in as_completed(jobs):
             counts[jobs[job]] = job.result()
             progress(f"{jobs[job]}: {counts[jobs[job]]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
-    report = _report(exported, target, counts)
+    report = _report(design, exported.interface["digest"], target, counts)
     (place / f"{target}.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
 
-def _modules(design: Design, stage: Stage) -> tuple[str, ...]:
-    """The modules of a part: those between registers, but a streamed encoder is one, which holds the others."""
-    return (stage.name,) if design.stream and stage.node == 0 else stage.sections()
-
-
-def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
-    own = exported.interface["target"]
-    options = (exported.interface[name] for name in ("shared_encoder", "encoder"))
-    netlists = lower_network(exported.network, FAMILIES[own], *options)
-    design = interface.read_design(exported.interface, exported.network, netlists)
+def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
     estimate = cost.estimate(design, FAMILIES[target])
     parts = {}
-    for stage in design.pipeline.stages:
-        pieces = [counts[name] for name in _modules(design, stage)]
+    for part, modules in design.modules().items():
+        pieces = [counts[name] for name in modules]
         cells = {kind: sum(piece[kind] for piece in pieces) for kind in pieces[0]}
         # A module of registers was counted with them.
-        ff = cells["ff"] or estimate[stage.name].ff
-        parts[stage.name] = {**cells, "ff": ff}
+        ff = cells["ff"] or estimate[part].ff
+        parts[part] = {**cells, "ff": ff}
     return {
         "target": target,
         "tool": yosys_version(),
         "command": TARGETS[target].command,
-        "digest": exported.interface["digest"],
+        "digest": digest,
         "total": counts["total"],
         "parts": parts,
         "estimate": {

@@ -19,7 +19,8 @@ PACKAGE = ROOT / "dwn_hw"
 _ORDER = """
     __init__ errors _assets edges arithmetic adders
     ir trained serialize evaluate emulate contract freezing vectors data
-    levels mapped words families cuts passes streaming lowering pipeline design cost widths trial support calibration interface toolchain rtl
+    levels mapped words families cuts passes streaming lowering pipeline design cost widths trial support calibration
+    interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
     prediction scaling exporter simulate verifier proof synthesis doctor demo api screen cli

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from dwn_hw import ir
 from dwn_hw.mapped import LUT_INPUTS
+from dwn_hw.passes.clamp import merge_clamps
 from dwn_hw.passes.fold import fold_bits
 from dwn_hw.passes.idle import drop_idle_inputs
 from dwn_hw.passes.merge import merge_into_readers
@@ -23,6 +24,7 @@ __all__ = [
     "drop_idle_inputs",
     "drop_unread",
     "fold_bits",
+    "merge_clamps",
     "merge_into_readers",
     "optimize",
     "removed",
@@ -33,6 +35,9 @@ Pass = Callable[[ir.Network], ir.Network]
 #: What nobody reads goes first, because it would stand in the way of merging, and once more, because merging leaves more of it.
 PASSES: tuple[Pass, ...] = (fold_bits, drop_idle_inputs, drop_unread, merge_into_readers, drop_unread)
 
+#: Of networks that count in integers.
+INTEGER_PASSES: tuple[Pass, ...] = (merge_clamps,)
+
 #: Two or three are enough for the networks that we know; the last changes nothing.
 MAX_ROUNDS = 10
 
@@ -41,7 +46,7 @@ def optimize(network: ir.Network, k: int = LUT_INPUTS) -> ir.Network:
     """All passes in order, until nothing changes, for LUTs of ``k`` inputs: larger ones are not made of smaller ones."""
     for _ in range(MAX_ROUNDS):
         before = network
-        for one in PASSES:
+        for one in PASSES if network.is_luts() else INTEGER_PASSES:
             network = one(network, k) if one is merge_into_readers else one(network)
         if network == before:
             break

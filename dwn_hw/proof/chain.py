@@ -70,6 +70,9 @@ def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda t
     """
     toolchain.native_yosys(), toolchain.abc()
     exported = read_export(folder)
+    if exported.interface["kind"] != "lut":
+        remedy = "Run `dwn-hw verify`, which simulates it."
+        raise OptionError(Problem("prove", "an export of kind lut", exported.interface["kind"], remedy))
     if exported.interface["encoder"] != "parallel":
         # A sample then takes as many clocks as features: registers cannot be followed as wires.
         remedy = "Run `dwn-hw verify`, which simulates it, or export with --encoder parallel."

@@ -17,7 +17,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
-from dwn_hw.design import Design
+from dwn_hw.design import Design, LutDesign
 from dwn_hw.families import FAMILIES
 from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
@@ -29,6 +29,9 @@ from dwn_hw.rtl.words import WordPart
 #: Modules whose instances are written on one line.
 _INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values())])
 
+#: Around modules of words: operands differ in width, and Verilog extends them by their signs; bits are rounded away.
+_MEANT = ("WIDTHEXPAND", "UNUSEDSIGNAL")
+
 #: A design of 20,000 LUTs takes about a minute.
 _TIMEOUT = 900.0
 
@@ -39,16 +42,24 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     ``header`` is put before the top module, each line as a comment. A portable design includes ``dwn_lut``; for another target
     :func:`models` are what a simulator needs beside it.
     """
+    match design:
+        case LutDesign():
+            return _lut_verilog(design, header)
+        case _:
+            raise TypeError(f"no Verilog for a design of kind {design.kind}")
+
+
+def _lut_verilog(design: LutDesign, header: str) -> dict[str, str]:
     network, core = design.network, Core(design, instances=True)
     top = SHELLS[design.shell](core)
     clocked = [
         _rtlil("dwn_top", top, top.ports(), reset=top.reset),
         _component_rtlil("dwn_core", core, reset=design.stream is not None),
     ]
-    parts = []
-    for part in make_parts(design):
-        # Words are expressions, which the passes for registers also tidy; LUT cells stay as they are.
-        (clocked if isinstance(part, WordPart) else parts).append(_part_rtlil(part))
+    made = make_parts(design)
+    parts = [_part_rtlil(part) for part in made if isinstance(part, Part)]
+    # Words are expressions, which the passes for registers also tidy; LUT cells stay as they are.
+    clocked += [_part_rtlil(part) for part in made if isinstance(part, WordPart)]
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
     if design.stream:
         name, node = design.pipeline.stages[0].name, network.nodes[0]
@@ -63,11 +74,15 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     modules = _print(clocked, parts)
     stages = tuple(stage.name for stage in design.pipeline.stages[:1] if design.stream)
     modules["dwn_core"] = _in_order(modules["dwn_core"], (*stages, *(section.name for section in sections)))
+    for part in made:
+        if isinstance(part, WordPart):
+            off, on = ("".join(f"// verilator lint_{turn} {rule}\n" for rule in _MEANT) for turn in ("off", "on"))
+            modules[f"dwn_{part.name}"] = f"{off}{modules[f'dwn_{part.name}']}{on}"
     files = {
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in modules.items()
     }
-    return files | (models(design.target) if FAMILIES[design.target].portable else {})
+    return files | (models(design.target) if FAMILIES[design.target].portable and parts else {})
 
 
 def models(target: str) -> dict[str, str]:

@@ -49,12 +49,6 @@ class WordPart(wiring.Component):  # type: ignore[misc]  # amaranth ships no typ
             m.d.comb += word.eq(value(leaf.term).shift_left(leaf.shift))
             leaves.append(word)
         m.d.comb += self.y.eq(Cat(*leaves))
-        read = words.read()
-        idle = [terms[i] for i in range(words.inputs) if i not in read]
-        if idle:
-            # Linters know a signal of this name to be deliberate; synthesis removes it.
-            unused = Signal(name="unused")
-            m.d.comb += unused.eq(Cat(*idle).any())
         return m
 
 
@@ -87,15 +81,12 @@ def _rounded(m: Module, cell: Operation, a: Any, fmt: Format) -> Any:
     drop = cell.shifts[0]
     if drop <= 0:
         return a.shift_left(-drop)
+    if cell.rounding == "floor":
+        return a.shift_right(drop)
     half = 1 << drop - 1
-    match cell.rounding:
-        case "half_up":
-            a = a + half
-        case "half_even":
-            a = a + (half - 1) + a.shift_right(drop)[0]
-        case _:
-            return a.shift_right(drop)
-    # A wire of its own, or the sum would be built again for each comparison.
+    more = half if cell.rounding == "half_up" else half - 1 + a.shift_right(drop)[0]
+    # Wires of their own, or the sum would be built again for each comparison.
+    total = Signal(Shape(fmt.bits + drop, fmt.signed), name=f"{cell.name}_sum")
     rounded = Signal(_shape(fmt), name=f"{cell.name}_rounded")
-    m.d.comb += rounded.eq(a.shift_right(drop))
+    m.d.comb += [total.eq(a + more), rounded.eq(total.shift_right(drop))]
     return rounded
