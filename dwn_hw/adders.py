@@ -92,9 +92,9 @@ class Graph:
         return sum(self.width(index) for index in range(len(self.adders)))
 
     def width(self, index: int) -> int:
-        """Full adders of one adder: low bits that only the left operand has are wires."""
+        """Full adders of one adder: low bits that one operand alone has are wires, unless it is taken away."""
         adder, term = self.adders[index], self.inputs + len(self.constants) + index
-        return self.format(term).bits - (adder.right_shift if adder.left_shift == 0 else 0)
+        return self.format(term).bits - adder.right_shift - (adder.left_shift if adder.sign > 0 else 0)
 
 
 def share(weights: npt.NDArray[np.int64], biases: Sequence[int], inputs: Sequence[Range], slack: int = 1) -> Graph:

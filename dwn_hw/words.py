@@ -103,7 +103,8 @@ class Words(Levelled):
         cell = self.cells[index]
         match cell.kind:
             case "add":
-                return cell.format.bits - (cell.shifts[1] if cell.shifts[0] == 0 else 0)
+                left, right = cell.shifts  # low bits that one operand alone has are wires, unless it is taken away
+                return cell.format.bits - right - (left if cell.sign > 0 else 0)
             case "greater":
                 return max(self.limits(term)[2] for term in cell.inputs)
             case "mux":

@@ -152,10 +152,12 @@ def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
 
 
 def test_a_layer_too_large_for_parallel_hardware_is_refused_with_the_number():
-    count = 200 * 150
-    node = ir.ShiftDense((1,) * count, (0,) * count, (0,) * 150, 0)
-    with pytest.raises(IRError, match=r"at most 20000 weights at once in parallel hardware.*got 30000"):
-        make_design(ir.Network(ir.Input((200,), (ir.Format(4),)), (node,)))
+    count = 300 * 50
+    node = ir.ShiftDense((1,) * count, (0,) * count, (0,) * 50, 0)
+    with pytest.raises(
+        IRError, match=r"at most 2,000,000 pairs of weights that meet in a sum.*got 2,242,500, of 15,000"
+    ):
+        make_design(ir.Network(ir.Input((300,), (ir.Format(4),)), (node,)))
 
 
 def test_a_latency_out_of_range_is_refused_with_the_range():

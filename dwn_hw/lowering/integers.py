@@ -12,8 +12,8 @@ from dwn_hw import adders, evaluate, ir
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.words import ADD, QUANTIZE, Builder, Operation, Output, Words
 
-#: Weights that are not 0 in one layer, of all places of a window: sharing looks at all pairs of a sum.
-MOST_PLACES = 20_000
+#: Pairs of weights that meet in one of the sums of a layer: sharing looks at each of them. A minute's work.
+MOST_PAIRS = 2_000_000
 
 
 def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) -> Words:
@@ -54,10 +54,12 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
 
 def _sums(build: Builder, name: str, weights: npt.NDArray[np.int64], biases: Sequence[int]) -> list[tuple[int, int]]:
     """``weights @ inputs + biases``."""
-    places = int(np.count_nonzero(weights))
-    if places > MOST_PLACES:
-        remedy = "Ask for the folded engine with --lanes."
-        raise IRError(Problem(name, f"at most {MOST_PLACES} weights at once in parallel hardware", f"{places}", remedy))
+    places = np.count_nonzero(weights, axis=1)
+    pairs = int((places * (places - 1) // 2).sum())
+    if pairs > MOST_PAIRS:
+        rule = f"at most {MOST_PAIRS:,} pairs of weights that meet in a sum, for parallel hardware"
+        got = f"{pairs:,}, of {places.sum():,} weights in {len(places):,} sums"
+        raise IRError(Problem(name, rule, got, "Ask for the folded engine with --lanes."))
     formats = build.formats
     graph = adders.share(weights, biases, [(fmt.low, fmt.high) for fmt in formats])
     named = {out.term: f"{name}_o{o}" for o, out in reversed(list(enumerate(graph.outputs)))}
