@@ -10,12 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, proof, serialize, synthesis, verifier
+from dwn_hw.shift.trained import ShiftModel, has_shift_layers
 from dwn_hw.trained import TrainedDwn
 
 save = checkpoints.save
-load = checkpoints.load
 
 PathLike: TypeAlias = str | os.PathLike[str]
+
+
+def load(path: PathLike, arch: str | None = None) -> TrainedDwn | ShiftModel:
+    """The trained model in a ``.pt`` file, as docs/checkpoints.md lists them; nothing in it is executed.
+
+    ``arch``: ``FILE.py:CLASS``, the user's own class, for the state_dict of a network with shift layers. That file is run.
+    """
+    if arch is None:
+        return checkpoints.load(path)
+    from dwn_hw.shift import architecture
+
+    return architecture.load(path, arch)
 
 
 def freeze(
@@ -25,16 +37,20 @@ def freeze(
     scaler: Any = None,
     input_format: str | None = None,
     x: npt.NDArray[Any] | None = None,
+    y: npt.NDArray[Any] | None = None,
+    **options: Any,
 ) -> ir.Network:
     """The network of integers and truth tables that equals ``model`` for every code of its port.
 
     ``model``: what :func:`load` gives, or a live ``nn.Sequential`` of DWN layers with its ``thermometer`` (unless that stands
     first in it) and ``scaler``. ``input_format``: what the port carries (``u8/255``); else it is read off ``x``, samples in the
-    user's own units, or off the thresholds. Raises CheckpointError with every reason why it cannot be.
+    user's own units, or off the thresholds. Or a live module with shift layers, traced by ``torch.fx``.
+    ``options``: those of :class:`dwn_hw.Options` (``input_shape``, ``normalize``, ``activations``, ``calibrate``, …). Raises
+    CheckpointError with every reason why it cannot be.
     """
     trained = _trained(model, thermometer, scaler)
-    asked = exporter.Options(input_format=input_format, optimize=False)
-    return exporter.plan(trained, asked, _samples("x", x)).design.network
+    asked = _options(input_format=input_format, optimize=False, **options)
+    return exporter.plan(trained, asked, _samples("x", x, y)).network
 
 
 def export(
@@ -54,8 +70,7 @@ def export(
     classes. ``calibrate``: such samples, or (samples, classes), to find the narrowest port by. ``options``: those of
     :class:`dwn_hw.Options`.
     """
-    tried = calibrate if isinstance(calibrate, tuple) else (calibrate, None)
-    asked = exporter.Options(calibrate=_samples("calibrate", *tried), **options)
+    asked = _options(calibrate=calibrate, **options)
     return exporter.export(_trained(model, thermometer, scaler), Path(out), asked, _samples("x", x, y))
 
 
@@ -93,7 +108,15 @@ def _samples(name: str, x: npt.ArrayLike | None, y: npt.ArrayLike | None = None)
     return None if x is None else data.Samples(np.asarray(x), None, None if y is None else np.asarray(y), name)
 
 
-def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn:
-    if isinstance(model, TrainedDwn):
+def _options(calibrate: Any = None, **options: Any) -> exporter.Options:
+    """Samples, or samples and classes, to calibrate by; and the rest as it is."""
+    tried = calibrate if isinstance(calibrate, tuple) else (calibrate, None)
+    return exporter.Options(calibrate=_samples("calibrate", *tried), **options)
+
+
+def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | ShiftModel:
+    if isinstance(model, TrainedDwn | ShiftModel):
         return model
+    if has_shift_layers(model):
+        return ShiftModel(model, type(model).__name__)
     return extract.extract_modules(model, thermometer, scaler)

@@ -139,7 +139,7 @@ def calibrate(
         "calibration_samples": len(evidence.calibration),
         "validation_samples": len(evidence.validation),
         "ports_compared": sum(map(len, sequences.values())),
-        "model": _rates(evidence, evidence.wanted),
+        "model": rates(evidence, evidence.wanted),
         "curve": curve,
         "shared": rows.get("shared"),
         "per_feature": rows.get("per_feature"),
@@ -174,11 +174,11 @@ def _measured(
         "encoder_lut": costs["encoder"].lut,
         "lut": sum(part.lut for part in costs.values()),
         "holds": evidence.calibrated(got) and evidence.validated(got),
-        **_rates(evidence, got),
+        **rates(evidence, got),
     }
 
 
-def _rates(evidence: Evidence, got: Predictions) -> dict[str, Any]:
+def rates(evidence: Evidence, got: Predictions) -> dict[str, Any]:
     """Of the validation part: how many predictions change, and where classes are known, accuracy and what it lost."""
     count, changed = len(evidence.validation), evidence.changed(got, evidence.validation)
     rates: dict[str, Any] = {"changed": changed, "agreement": round(1 - changed / count, 6)}
@@ -202,16 +202,16 @@ def _reason(found: dict[str, Any]) -> str:
         rate = support.most_changed(count, found["ports_compared"])
         parts = [f"calibrated: {width_text(row)}"]
         parts += [f"no prediction of {found['calibration_samples']} calibration and {count} validation samples changes"]
-        parts += [f"of other predictions at most {_upward(rate)} do, with {_SURE} confidence"]
+        parts += [f"of other predictions at most {upward(rate)} do, with {_SURE} confidence"]
     else:
         parts = [f"calibrated: {width_text(row)}"]
-        parts += [f"accuracy falls by at most {_upward(row['most_dropped'])}, with {_SURE} confidence"]
+        parts += [f"accuracy falls by at most {upward(row['most_dropped'])}, with {_SURE} confidence"]
     if "accuracy" in row:
         parts += [f"{accuracy_text(row)} of {count} validation samples right, {accuracy_text(model)} by the model"]
     return "; ".join(parts)
 
 
-def _upward(rate: float) -> str:
+def upward(rate: float) -> str:
     """A limit, in per cent: never rounded down."""
     return f"{math.ceil(max(rate, 0) * 10_000) / 10_000:.2%}"
 
@@ -243,7 +243,7 @@ def check(model: TrainedDwn, samples: Samples | None, max_drop: float | None, st
         )
     data = [] if samples is None else _data_problems(model, samples, max_drop)
     if samples is not None and sensible:
-        data += _too_few(samples, max_drop)
+        data += too_few(samples, max_drop)
     if options:
         raise OptionError(*options, *data)
     if data:
@@ -276,7 +276,8 @@ def _data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) 
     return problems
 
 
-def _too_few(samples: Samples, max_drop: float | None) -> list[Problem]:
+def too_few(samples: Samples, max_drop: float | None) -> list[Problem]:
+    """The problem of a file that holds fewer samples than what is asked needs; none where there are enough."""
     given = support.validating(len(samples))
     least = support.needed(SHOWN if max_drop is None else max_drop)
     if given >= least:

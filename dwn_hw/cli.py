@@ -54,6 +54,12 @@ _MODEL_OPTIONS = (
         metavar="PART",
         help="For --calibrate: keep accuracy within this instead, 0.01 for one in a hundred.",
     ),
+    click.option(
+        "--arch", metavar="FILE.py:CLASS", help="Your own class, for weights with shift layers; FILE.py is run."
+    ),
+    click.option(
+        "--activations", metavar="I.F", help="Integer and fraction bits between shift layers, as DeepShift's 16.16."
+    ),
     click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
     click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
     click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
@@ -123,12 +129,13 @@ def _samples(path: Path | None) -> Any:
 @command
 def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arguments: Any) -> None:
     """Freeze MODEL and write its Verilog, interface, vectors and report."""
-    from dwn_hw import checkpoints, exporter
+    from dwn_hw import api, exporter
 
+    arch = arguments.pop("arch")
     options, samples = _options(arguments), _samples(data_file)
     exporter.check_out(out)
     screen.progress("reading the model")
-    report = exporter.export(checkpoints.load(model), out, options, samples, screen.progress)
+    report = exporter.export(api.load(model, arch), out, options, samples, screen.progress)
     _say_plan(screen, report)
     screen.say(f"wrote {out}", f"next: dwn-hw verify {shlex.quote(str(out))}")
     screen.result(report | {"out": str(out)})
@@ -139,18 +146,23 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
 @command
 def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any) -> None:
     """Say everything that is wrong with MODEL at once, or what would be built. Writes nothing."""
-    from dwn_hw import checkpoints, exporter
+    from dwn_hw import api, exporter
 
+    arch = arguments.pop("arch")
     options, samples = _options(arguments), _samples(data_file)
     screen.progress("reading the model")
-    report = exporter.plan(checkpoints.load(model), options, samples, screen.progress).report
+    report = exporter.plan(api.load(model, arch), options, samples, screen.progress).report
     _say_plan(screen, report)
     screen.result(report)
 
 
 def _say_plan(screen: Screen, report: Report) -> None:
     from dwn_hw.interface import rate
+    from dwn_hw.shift import words
 
+    if report.get("kind") == "shift":
+        screen.say(*words.lines(report))
+        return
     screen.say(*report["network"], "")
     if report["calibration"]:
         _show_calibration(screen, report["calibration"])

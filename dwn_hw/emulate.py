@@ -2,8 +2,9 @@
 
 Bits travel as *planes*: row ``i`` of a ``(bits, words)`` array of ``uint64`` holds bit ``i`` of 64 samples a word.
 A layer of LUTs is a tree of multiplexers over whole planes, the same for every LUT of a size, so it is a few
-vectorised operations. Nodes that are not about bits are left to :mod:`dwn_hw.evaluate`. Samples are cut into
-chunks that stay in the cache, and the chunks are spread over threads (numpy releases the interpreter lock).
+vectorised operations. Sums of integers are :mod:`dwn_hw.emulate_sums`; other nodes are left to :mod:`dwn_hw.evaluate`.
+Samples are cut into chunks that stay in the cache, and the chunks are spread over threads (numpy releases the
+interpreter lock).
 
 The meaning is that of :mod:`dwn_hw.evaluate`, which shares no code with what is here; tests hold the two equal.
 """
@@ -19,9 +20,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import evaluate
+from dwn_hw import emulate_sums, evaluate
 from dwn_hw.errors import DataError
-from dwn_hw.ir import Edge, Group, GroupSum, LutLayer, Network, Node, Thermometer
+from dwn_hw.ir import Edge, Group, GroupSum, LutLayer, MaxPool2d, Network, Node, ShiftConv2d, ShiftDense, Thermometer
 
 Planes: TypeAlias = npt.NDArray[np.uint64]
 
@@ -54,26 +55,31 @@ class Emulator:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._steps = tuple(_prepare(node, edge) for node, edge in zip(network.nodes, network.edges(), strict=False))
+        self._edges = network.edges()
+        ends = zip(network.nodes, self._edges, self._edges[1:], strict=False)
+        self._steps = tuple(_prepare(node, before, after) for node, before, after in ends)
+        self._at_once, self._threads = CHUNK, os.cpu_count()
+        if emulate_sums.adds_up(network):
+            self._at_once, self._threads = emulate_sums.samples_at_once(network, CHUNK), 1
 
     def run(
         self, codes: npt.NDArray[Any], progress: Callable[[int], None] = lambda done: None
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
         """(input of the last node, output), for ``codes``; ``progress`` is told how many samples are done."""
         evaluate.check_codes(self.network, codes[:0] if codes.ndim else codes)
-        edges = self.network.edges()
+        edges, size = self._edges, self._at_once
         before = np.empty((len(codes), *edges[-2].shape), np.int64)
         after = np.empty((len(codes), *edges[-1].shape), np.int64)
 
         def chunk(start: int) -> int:
-            part = codes[start : start + CHUNK]
+            part = codes[start : start + size]
             evaluate.check_codes(self.network, part)
-            before[start : start + CHUNK], after[start : start + CHUNK] = self._chunk(part)
+            before[start : start + size], after[start : start + size] = self._chunk(part)
             return len(part)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:
             try:
-                for done in pool.map(chunk, range(0, len(codes), CHUNK)):
+                for done in pool.map(chunk, range(0, len(codes), size)):
                     progress(done)
             except DataError:
                 evaluate.check_codes(self.network, codes)  # counts samples from the first, not from the chunk's
@@ -91,8 +97,14 @@ def _values(value: Any) -> npt.NDArray[Any]:
     return value.unpack() if isinstance(value, Planar) else np.asarray(value)
 
 
-def _prepare(node: Node, edge: Edge) -> Step:
+def _prepare(node: Node, edge: Edge, after: Edge) -> Step:
     match node:
+        case ShiftDense():
+            return emulate_sums.Dense(node, after)
+        case ShiftConv2d():
+            return emulate_sums.Convolution(node, after)
+        case MaxPool2d():
+            return emulate_sums.Pool(node, after)
         case Thermometer():
             return _Encode(node)
         case LutLayer():

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import (
+    __version__,
     calibration,
     contract,
     cost,
@@ -37,7 +38,8 @@ from dwn_hw import (
 )
 from dwn_hw.design import Design, LutDesign, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
-from dwn_hw.errors import DataError, ExportError, Problem
+from dwn_hw.errors import DataError, ExportError, OptionError, Problem
+from dwn_hw.shift.trained import ShiftModel
 from dwn_hw.trained import Scaler, TrainedDwn
 
 #: Told what is being done, in a few words.
@@ -86,23 +88,59 @@ class Options:
     seed: int = 0
     calibrate: data.Samples | None = None
     max_drop: float | None = None
+    activations: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes."""
+    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes.
 
-    design: Design
+    ``design`` is None for a network that has no hardware in this version.
+    """
+
+    design: Design | None
     seed: int
     report: dict[str, Any]
     codes: npt.NDArray[np.int64] | None
     frozen: ir.Network | None = None
 
+    @property
+    def network(self) -> ir.Network:
+        """What is built; before the passes where nothing is."""
+        network = self.frozen if self.design is None else self.design.network
+        assert network is not None
+        return network
+
 
 def plan(
-    model: TrainedDwn, options: Options, samples: data.Samples | None = None, progress: Progress = lambda text: None
+    model: TrainedDwn | ShiftModel,
+    options: Options,
+    samples: data.Samples | None = None,
+    progress: Progress = lambda text: None,
 ) -> Plan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
+    return (
+        _plan_shift(model, options, samples, progress)
+        if isinstance(model, ShiftModel)
+        else _plan_dwn(model, options, samples, progress)
+    )
+
+
+def _plan_shift(model: ShiftModel, options: Options, samples: data.Samples | None, progress: Progress) -> Plan:
+    from dwn_hw.shift import plan as shift
+
+    taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
+    frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
+    report = {"tool": f"dwn-hw {__version__}", "digest": serialize.digest(frozen.network), **frozen.report}
+    return Plan(None, options.seed, report, frozen.codes, frozen.network)
+
+
+def _plan_dwn(model: TrainedDwn, options: Options, samples: data.Samples | None, progress: Progress) -> Plan:
+    if options.activations is not None:
+        remedy = "Leave it out: the bits between layers are no numbers."
+        raise OptionError(
+            Problem("--activations", "only for a network that shifts and adds", options.activations, remedy)
+        )
     left_to_host = None if options.use_scaler else model.scaler
     model = scaling.apply(model, options.normalize, options.input_shape, options.use_scaler)
     progress("choosing the input format")
@@ -182,7 +220,7 @@ def _constant_thresholds(network: ir.Network) -> int:
 
 
 def export(
-    model: TrainedDwn,
+    model: TrainedDwn | ShiftModel,
     out: Path,
     options: Options = Options(),
     samples: data.Samples | None = None,
@@ -197,6 +235,9 @@ def export(
 
 def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> None:
     """Write what was planned to ``out``, whole or not at all."""
+    if decided.design is None:
+        remedy = "dwn-hw check says what would be built; dwn_hw.freeze gives the network."
+        raise ExportError(Problem(str(out), "a network that this version has hardware for", "shift layers", remedy))
     design, network = decided.design, decided.design.network
     described = interface.describe(design)
     progress("writing Verilog")

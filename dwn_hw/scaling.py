@@ -21,14 +21,14 @@ def apply(model: TrainedDwn, normalize: str | None, input_shape: str | None, use
         if model.scaler is not None:
             remedy = "Leave --normalize out."
             raise OptionError(Problem("--normalize", "only for a model without a scaler", model.scaler.kind, remedy))
-        scaler = _normalizer(normalize, input_shape, len(model.thresholds))
+        scaler = normalizer(normalize, input_shape, len(model.thresholds))
         return TrainedDwn(
             model.thresholds, scaler, model.layers, model.group, model.class_names, model.feature_names, model.source
         )
     return model if use_scaler else freezing.without_scaler(model)
 
 
-def _normalizer(text: str, shape: str | None, features: int) -> Scaler:
+def normalizer(text: str, shape: str | None, features: int) -> Scaler:
     """``MEAN,STD``, or ``M1,M2,M3,S1,S2,S3`` for the channels of ``--input-shape``, as torchvision's Normalize."""
     try:
         numbers = np.array([float(part) for part in text.split(",")], np.float32)

@@ -18,18 +18,18 @@ PACKAGE = ROOT / "dwn_hw"
 #: A module, or a folder of modules, may import only from those to its left, and a folder from itself.
 _ORDER = """
     __init__ errors _assets edges arithmetic adders
-    ir trained serialize evaluate emulate contract freezing vectors data
+    ir trained serialize evaluate emulate_sums emulate contract freezing vectors data
     levels mapped words families cuts passes streaming lowering pipeline design cost widths trial support calibration
     interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction scaling exporter simulate verifier proof synthesis doctor demo api screen cli
+    prediction scaling shift exporter simulate verifier proof synthesis doctor demo api screen cli
 """
 ORDER = _ORDER.split()
 
 #: Each heavy dependency enters through one door.
 DOORS = {
-    "torch": {"nn", "training", "digits", "checkpoints", "reference"},
+    "torch": {"nn", "training", "digits", "checkpoints", "reference", "shift"},
     "amaranth": {"rtl"},
     "subprocess": {"toolchain"},
     "cocotb": set(),  # only sim/ imports it, in the simulator's process

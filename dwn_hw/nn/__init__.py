@@ -1,4 +1,4 @@
-"""The training layers of a DWN, in plain torch: the names, arguments and state_dict keys of ``torch_dwn``.
+"""The training layers of a DWN, in plain torch: the names, arguments and state_dict keys of ``torch_dwn``; and DeepShift's.
 
 ::
 
@@ -9,14 +9,22 @@
         GroupSum(k=10, tau=10 / 3),                          # (samples, 10) scores
     )
 
+The layers of networks that shift and add (:mod:`dwn_hw.nn.shift`) are beside them, with the names of DeepShift, and what turns an
+existing model into one.
+
 Conventions: a bit is the number 0.0 or 1.0, and any ``x > 0`` counts as one; slot 0 of a LUT is the least
 significant bit of its address. No kernel is compiled: everything runs wherever torch runs, CPU or GPU.
 """
 
 from __future__ import annotations
 
+from dwn_hw.nn import shift_ste
+
 # binarization
 from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
+
+# convert
+from dwn_hw.nn.convert import convert_to_shift, count_layer_type, round_shift_weights
 
 # group_sum
 from dwn_hw.nn.group_sum import GroupSum
@@ -27,11 +35,16 @@ from dwn_hw.nn.lut_layer import EFDFunction, LUTLayer
 # mapping
 from dwn_hw.nn.mapping import LearnableMapping, LearnableMappingFunction, layer_mapping
 
+# shift
+from dwn_hw.nn.shift import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ
+
 # ste
 from dwn_hw.nn.ste import STE, STEFunction
 
 __all__ = [
     "STE",
+    "Conv2dShift",
+    "Conv2dShiftQ",
     "DistributiveThermometer",
     "EFDFunction",
     "GaussianThermometer",
@@ -39,7 +52,13 @@ __all__ = [
     "LUTLayer",
     "LearnableMapping",
     "LearnableMappingFunction",
+    "LinearShift",
+    "LinearShiftQ",
     "STEFunction",
     "Thermometer",
+    "convert_to_shift",
+    "count_layer_type",
     "layer_mapping",
+    "round_shift_weights",
+    "shift_ste",
 ]

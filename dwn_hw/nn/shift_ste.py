@@ -1,0 +1,117 @@
+"""Steps with a straight-through gradient, as DeepShift trains with: rounded forward, the identity backward.
+
+M. Elhoushi et al., "DeepShift: Towards Multiplication-Less Neural Networks", CVPR Workshops 2021 (arXiv:1905.13298); the
+functions have the names and the arithmetic of the authors' code. Tensors of any shape.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from dwn_hw.nn._checks import refuse
+
+#: How a real exponent becomes an integer: to the nearest, halves to the even one; or up with the probability of its fraction.
+ROUNDINGS = ("deterministic", "stochastic")
+
+
+class StraightThrough(torch.autograd.Function):
+    """``apply(x, value)``: forward ``value``, backward the gradient to ``x`` unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """``value``, of the shape of ``x``."""
+        return value.clone() if value is x else value
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Pass the gradient straight through."""
+        return grad_outputs[0], None
+
+
+class UnsymmetricGradMulFunction(torch.autograd.Function):
+    """``apply(a, b)``: forward ``a·b``; backward ``g·b`` to ``a``, and ``g`` alone to ``b``."""
+
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """The product."""
+        ctx.save_for_backward(b)
+        return a * b
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A sign's gradient does not shrink with the power of two beside it."""
+        (b,) = ctx.saved_tensors
+        return grad_outputs[0] * b, grad_outputs[0]
+
+
+def _through(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = StraightThrough.apply(x, value)  # type: ignore[no-untyped-call]
+    return result
+
+
+def rounded(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
+    """Integers, by one of :data:`ROUNDINGS`; no gradient of its own."""
+    if rounding not in ROUNDINGS:
+        rule = f"one of {', '.join(ROUNDINGS)}"
+        raise refuse("rounding", rule, repr(rounding), f"Give {rule}.")
+    if rounding == "stochastic":
+        floor = x.floor()
+        return floor + torch.bernoulli((x - floor).nan_to_num(0.0))  # the exponent of 0 is -inf, and stays it
+    return x.round()
+
+
+def round(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
+    """:func:`rounded`, with the gradient of the identity."""
+    return _through(x, rounded(x, rounding))
+
+
+def sign(x: torch.Tensor) -> torch.Tensor:
+    """−1, 0 or 1, with the gradient of the identity."""
+    return _through(x, x.sign())
+
+
+def clamp(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
+    """``least``…``most``, with the gradient of the identity."""
+    return _through(x, x.clamp(least, most))
+
+
+def clampabs(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
+    """The magnitude within ``least``…``most``; 0 stays 0. The gradient of the identity."""
+    return _through(x, x.sign() * x.abs().clamp(least, most))
+
+
+def power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> tuple[torch.Tensor, torch.Tensor]:
+    """(exponents, signs) of the powers of two that ``x`` is rounded to: ``log2|x|`` rounded. Of 0 the sign is 0, the exponent −∞.
+
+    In the dtype of ``x``, by the natural logarithm: near the middle between two powers that decides, and upstream does so.
+    """
+    return rounded(x.abs().log() / math.log(2), rounding), x.sign()
+
+
+def round_power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
+    """``±2**round(log2|x|)``, or 0 for 0, with the gradient of the identity."""
+    exponents, signs = power_of_2(x.detach(), rounding)
+    return _through(x, 2.0**exponents * signs)
+
+
+def to_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int = 16) -> torch.Tensor:
+    """``x`` floored to the grid ``2**-fraction_bits``, clamped to ``-2**(integer_bits-1)``…``2**(integer_bits-1)-1``.
+
+    The sign is one of ``integer_bits``. No gradient of its own.
+    """
+    bound = 2.0 ** (integer_bits - 1)
+    return (torch.floor(x * 2.0**fraction_bits) * 2.0**-fraction_bits).clamp(-bound, bound - 1)
+
+
+def round_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int = 16) -> torch.Tensor:
+    """:func:`to_fixed_point`, with the gradient of the identity."""
+    return _through(x, to_fixed_point(x.detach(), integer_bits, fraction_bits))
+
+
+def unsym_grad_mul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """``a·b``, whose gradient to ``b`` leaves ``a`` out (:class:`UnsymmetricGradMulFunction`)."""
+    product: torch.Tensor = UnsymmetricGradMulFunction.apply(a, b)  # type: ignore[no-untyped-call]
+    return product
