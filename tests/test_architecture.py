@@ -23,7 +23,7 @@ _ORDER = """
     interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction scaling shift exporter simulate verifier proof synthesis doctor demo api screen cli
+    prediction scaling shift planning exporter simulate verifier proof synthesis doctor demo api screen cli
 """
 ORDER = _ORDER.split()
 

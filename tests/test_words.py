@@ -89,6 +89,25 @@ def test_a_rectifier_goes_into_the_clamp_behind_it(fmt, lsb, rounding, seed):
     assert (evaluate.evaluate(merged, codes) == evaluate.evaluate(network, codes)).all()
 
 
+@given(case=dense() | convolutions(), finer=st.integers(0, 5), seed=st.integers(0, 99))
+def test_a_finer_grid_goes_into_the_layer_behind_it(case, finer, seed):
+    node, port = case
+    fmt = port.formats[0]
+    quantize = ir.Quantize(fmt.lsb - finer, "floor", fmt.low << finer, fmt.high << finer)
+    network = ir.Network(port, (quantize, node))
+    dropped = passes.optimize(network)
+    assert len(dropped.nodes) == 1
+    codes = codes_for(port, seed)
+    assert (evaluate.evaluate(dropped, codes) == evaluate.evaluate(network, codes)).all()
+    before, after = (made.edges()[-1].formats[0] for made in (network, dropped))
+    assert (after.lsb, after.bits <= before.bits) == (before.lsb, True)
+    if fmt.high > 0:
+        clamping = ir.Network(
+            port, (ir.Quantize(fmt.lsb - finer, "floor", fmt.low << finer, (fmt.high << finer) - 1), node)
+        )
+        assert passes.optimize(clamping) == clamping
+
+
 @st.composite
 def classifiers(draw) -> ir.Network:
     """Image, convolution, clamp, pool, dense, argmax: of every kind one."""

@@ -10,12 +10,12 @@ from dwn_hw.families import FAMILIES, Family
 from dwn_hw.lowering.absorb import absorb
 from dwn_hw.lowering.encoder import lower_thermometer
 from dwn_hw.lowering.functions import shannon
-from dwn_hw.lowering.integers import lower_integers
+from dwn_hw.lowering.integers import fits, lower_integers
 from dwn_hw.lowering.streamed import lower_streamed
 from dwn_hw.lowering.vote import lower_argmax, lower_group_sum
 from dwn_hw.mapped import LUT_INPUTS, Builder, Netlist
 
-__all__ = ["LUT_INPUTS", "lower", "lower_network"]
+__all__ = ["LUT_INPUTS", "fits", "lower", "lower_network"]
 
 
 def lower_network(

@@ -52,10 +52,24 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
     return build.finish([Output(term, shift, fmt) for (term, shift), fmt in zip(leaves, formats, strict=True)])
 
 
+def fits(network: ir.Network) -> bool:
+    """Whether no layer is too large for parallel hardware; of a convolution by counting every place of its window as full."""
+    for node, edge in zip(network.nodes, network.edges()[1:], strict=True):
+        if isinstance(node, ir.ShiftDense | ir.ShiftConv2d):
+            places = np.count_nonzero(np.array(node.signs).reshape(len(node.bias), -1), axis=1)
+            if _pairs(places) * edge.size // edge.shape[0] > MOST_PAIRS:
+                return False
+    return True
+
+
+def _pairs(places: npt.NDArray[Any]) -> int:
+    return int((places * (places - 1) // 2).sum())
+
+
 def _sums(build: Builder, name: str, weights: npt.NDArray[np.int64], biases: Sequence[int]) -> list[tuple[int, int]]:
     """``weights @ inputs + biases``."""
     places = np.count_nonzero(weights, axis=1)
-    pairs = int((places * (places - 1) // 2).sum())
+    pairs = _pairs(places)
     if pairs > MOST_PAIRS:
         rule = f"at most {MOST_PAIRS:,} pairs of weights that meet in a sum, for parallel hardware"
         got = f"{pairs:,}, of {places.sum():,} weights in {len(places):,} sums"

@@ -13,14 +13,17 @@ from dwn_hw import ir
 from dwn_hw.mapped import LUT_INPUTS
 from dwn_hw.passes.clamp import merge_clamps
 from dwn_hw.passes.fold import fold_bits
+from dwn_hw.passes.grid import drop_finer_grids
 from dwn_hw.passes.idle import drop_idle_inputs
 from dwn_hw.passes.merge import merge_into_readers
 from dwn_hw.passes.removed import removed
 from dwn_hw.passes.unread import drop_unread
 
 __all__ = [
+    "INTEGER_PASSES",
     "PASSES",
     "Pass",
+    "drop_finer_grids",
     "drop_idle_inputs",
     "drop_unread",
     "fold_bits",
@@ -36,7 +39,7 @@ Pass = Callable[[ir.Network], ir.Network]
 PASSES: tuple[Pass, ...] = (fold_bits, drop_idle_inputs, drop_unread, merge_into_readers, drop_unread)
 
 #: Of networks that count in integers.
-INTEGER_PASSES: tuple[Pass, ...] = (merge_clamps,)
+INTEGER_PASSES: tuple[Pass, ...] = (merge_clamps, drop_finer_grids)
 
 #: Two or three are enough for the networks that we know; the last changes nothing.
 MAX_ROUNDS = 10

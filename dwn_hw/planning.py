@@ -1,0 +1,262 @@
+"""What is decided of a model before anything is written: the frozen network, its hardware, and what was found on the way.
+
+:func:`plan` is what ``check`` shows and ``export`` writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import (
+    __version__,
+    calibration,
+    contract,
+    cost,
+    data,
+    evaluate,
+    freezing,
+    interface,
+    ir,
+    lowering,
+    passes,
+    reference,
+    scaling,
+    serialize,
+    vectors,
+)
+from dwn_hw.design import Design, LutDesign, clock_estimate, make_design
+from dwn_hw.emulate import Emulator
+from dwn_hw.errors import DataError, OptionError, Problem
+from dwn_hw.shift.trained import ShiftModel
+from dwn_hw.trained import Scaler, TrainedDwn
+
+#: Told what is being done, in a few words.
+Progress = Callable[[str], None]
+
+#: Random codes on which the frozen network is compared with torch at every export.
+CHECKED_CODES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may ask of an export; the command line's options, one for one."""
+
+    input_format: str | None = None
+    normalize: str | None = None
+    input_shape: str | None = None
+    use_scaler: bool = True
+    shell: str = "stream"
+    latency: int | None = None
+    clock_mhz: float | None = None
+    scores: bool = False
+    target: str = "generic"
+    optimize: bool = True
+    encoder: str = "parallel"
+    seed: int = 0
+    calibrate: data.Samples | None = None
+    max_drop: float | None = None
+    activations: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes.
+
+    ``design`` is None for a network that has no hardware in this version.
+    """
+
+    design: Design | None
+    seed: int
+    report: dict[str, Any]
+    codes: npt.NDArray[np.int64] | None
+    frozen: ir.Network | None = None
+
+    @property
+    def network(self) -> ir.Network:
+        """What is built; before the passes where nothing is."""
+        network = self.frozen if self.design is None else self.design.network
+        assert network is not None
+        return network
+
+
+def plan(
+    model: TrainedDwn | ShiftModel,
+    options: Options,
+    samples: data.Samples | None = None,
+    progress: Progress = lambda text: None,
+) -> Plan:
+    """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
+    return (
+        _plan_shift(model, options, samples, progress)
+        if isinstance(model, ShiftModel)
+        else _plan_dwn(model, options, samples, progress)
+    )
+
+
+def _plan_shift(model: ShiftModel, options: Options, samples: data.Samples | None, progress: Progress) -> Plan:
+    from dwn_hw.shift import plan as shift
+
+    taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
+    frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
+    report = {"tool": f"dwn-hw {__version__}", "digest": serialize.digest(frozen.network), **frozen.report}
+    if not lowering.fits(frozen.network):
+        return Plan(None, options.seed, report, frozen.codes, frozen.network)
+    progress("sharing adders")
+    design = _design(frozen.network, options)
+    codes = vectors.make(frozen.network, random=CHECKED_CODES, seed=options.seed).codes
+    report["optimized_scores"] = freezing.check_scores(frozen.network, design.network, codes)
+    return Plan(design, options.seed, report | _hardware(design, options), frozen.codes, frozen.network)
+
+
+def _hardware(design: LutDesign, options: Options) -> dict[str, Any]:
+    """What is reported of a design."""
+    return {
+        "digest": serialize.digest(design.network),
+        "network": repr(design.network).splitlines(),
+        "encoder": options.encoder,
+        "latency": design.latency,
+        "target": design.target,
+        "interval": design.interval,
+        "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
+        "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
+    }
+
+
+def _plan_dwn(model: TrainedDwn, options: Options, samples: data.Samples | None, progress: Progress) -> Plan:
+    if options.activations is not None:
+        remedy = "Leave it out: the bits between layers are no numbers."
+        raise OptionError(
+            Problem("--activations", "only for a network that shifts and adds", options.activations, remedy)
+        )
+    left_to_host = None if options.use_scaler else model.scaler
+    model = scaling.apply(model, options.normalize, options.input_shape, options.use_scaler)
+    progress("choosing the input format")
+    if samples is not None and samples.x is not None:
+        _check_features(samples.x, samples.name, len(model.thresholds))
+    port, calibrated = _port(model, options, samples, progress)
+    progress("freezing")
+    network = _noted(freezing.freeze_dwn(model, port), left_to_host)
+    progress("lowering to LUTs")
+    design = _design(network, options)
+    progress("comparing with torch")
+    encoded = None if samples is None else data.to_codes(samples, network)
+    checks = _check(model, network, design.network, options.seed)
+    report = {
+        "tool": interface.describe(design)["tool"],
+        **_hardware(design, options),
+        "optimized": passes.removed(network, design.network) if options.optimize else None,
+        "source": model.source,
+        "input": {
+            "origin": port.origin,
+            "reason": port.reason,
+            "scaler": dict(network.notes)["scaler"],
+            "constant_thresholds": _constant_thresholds(network),
+        },
+        "calibration": calibrated,
+        "checked": checks,
+        "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
+    }
+    return Plan(design, options.seed, report, None if encoded is None else encoded.codes, network)
+
+
+def _port(
+    model: TrainedDwn, options: Options, samples: data.Samples | None, progress: Progress
+) -> tuple[contract.Port, dict[str, Any] | None]:
+    """The port, and how it was calibrated if it was."""
+    calibration.check(model, options.calibrate, options.max_drop, options.input_format)
+    if options.calibrate is None:
+        return contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples)), None
+
+    def estimate(network: ir.Network) -> dict[str, cost.Cost]:
+        return cost.estimate(_design(network, options))
+
+    return calibration.calibrate(
+        model, options.calibrate, options.max_drop, seed=options.seed, estimate=estimate, progress=progress
+    )
+
+
+def _design(network: ir.Network, options: Options) -> LutDesign:
+    return make_design(
+        passes.optimize(network) if options.optimize else network,
+        latency=options.latency,
+        clock_mhz=options.clock_mhz,
+        shell=options.shell,
+        with_scores=options.scores,
+        target=options.target,
+        share=options.optimize,
+        encoder=options.encoder,
+    )
+
+
+def _constant_thresholds(network: ir.Network) -> int:
+    """Comparisons that no code of the port ever changes: a port that is too narrow makes many."""
+    return sum(
+        not fmt.low < threshold <= fmt.high
+        for node in network.nodes[:1]
+        if isinstance(node, ir.Thermometer)
+        for row, fmt in zip(node.thresholds, network.input.edge.flat_formats(), strict=True)
+        for threshold in row
+    )
+
+
+def _noted(network: ir.Network, left_to_host: Scaler | None) -> ir.Network:
+    """The network, with a note that nobody overlooks if its host has to scale."""
+    if left_to_host is None:
+        return network
+    text = f"{interface.LEFT_TO_HOST} the model's {left_to_host.kind} scaler comes before this port (--no-scaler)"
+    return dataclasses.replace(network, notes=tuple((k, text if k == "scaler" else v) for k, v in network.notes))
+
+
+def _check_features(x: npt.NDArray[Any], name: str, features: int) -> None:
+    """Before a port is chosen by them; what the port cannot take is found when they are encoded."""
+    if x[0].size != features:
+        remedy = "Give the features that the model was trained on."
+        raise DataError(Problem(name, f"samples of {features} features", f"{x[0].size}", remedy))
+    if x.dtype.kind not in "iufb":
+        raise DataError(Problem(name, "x of numbers", f"{x.dtype}", "Save x as floats or integers."))
+
+
+def _real_samples(samples: data.Samples | None) -> npt.NDArray[Any] | None:
+    if samples is None or samples.x is None:
+        return None
+    return samples.x.reshape(len(samples.x), -1)
+
+
+def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int) -> dict[str, Any]:
+    """The first rung: model = network (= what is ``built`` of it), on directed and random codes. Raises Mismatch."""
+    checked = vectors.make(network, random=CHECKED_CODES, seed=seed).codes
+    encoder = freezing.check_encoder(model, network, checked)
+    torch_sums = reference.torch_reference(model)
+    sums = freezing.check_reference(torch_sums, network, checked[-CHECKED_CODES:]) if torch_sums else 0
+    optimized = freezing.check_scores(network, built, checked) if built != network else 0
+    return {
+        "encoder_bits": encoder,
+        "group_sums": sums,
+        "reference": "torch" if torch_sums else "torch not installed",
+        "optimized_sums": optimized,
+    }
+
+
+def _agreement(
+    model: TrainedDwn, network: ir.Network, samples: data.Samples, encoded: contract.Encoded
+) -> dict[str, Any]:
+    """On the user's data: what the port's grid cost, against the model fed with the real numbers."""
+    _, y = Emulator(network).run(encoded.codes)
+    found: dict[str, Any] = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
+    if samples.x is not None and not contract.are_codes(network.input, samples.x):
+        real = samples.x.reshape(len(samples.x), -1).astype(freezing.model_dtype(model))
+        bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)
+        wanted = bits
+        for node in network.nodes[1:]:
+            wanted = evaluate.apply(node, wanted)
+        found["encoder_bits_changed"] = int((bits != evaluate.apply(network.nodes[0], encoded.codes)).sum())
+        found["predictions_changed"] = int((wanted != y).sum())
+    if samples.y is not None:
+        found["accuracy"] = round(float((samples.y == y).mean()), 6)
+    return found
