@@ -17,7 +17,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from dwn_hw import __version__
+from dwn_hw import __version__, cli_board
 from dwn_hw.screen import Commands, Report, Screen, command
 
 
@@ -26,6 +26,9 @@ from dwn_hw.screen import Commands, Report, Screen, command
 def main() -> None:
     """From a trained multiplication-free network to Verilog that is proven equal to it."""
 
+
+main.add_command(cli_board.run)
+main.add_command(cli_board.board_sim)
 
 _directory = click.argument("directory", type=click.Path(path_type=Path))
 
@@ -66,10 +69,10 @@ _MODEL_OPTIONS = (
     click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
     click.option(
         "--shell",
-        type=click.Choice(["stream", "none"]),
+        type=click.Choice(["stream", "none", "uart", "axis"]),
         default="stream",
         show_default=True,
-        help="Valid/ready, or bare ports.",
+        help="Valid/ready, bare ports, serial line, AXI4-Stream.",
     ),
     click.option(
         "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."

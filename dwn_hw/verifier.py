@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, interface, ir, rtl, serialize, simulate, vectors
+from dwn_hw import data, evaluate, interface, ir, ports, rtl, serialize, simulate, vectors
 from dwn_hw.design import LutDesign
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 
@@ -112,7 +112,17 @@ def verify(
             counts = _run_bench(exported, stimulus, place, simulator, timeout, repeat)
         case _:
             raise TypeError(f"no simulation of a design of kind {design.kind}")
-    return {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+    summary = {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+    if "wrapper" in exported.interface:
+        progress(f"the {exported.interface['shell']} shell in {simulator}")
+        own = ports.Setting(simulator, _sources(exported), place, seed, timeout)
+        summary["ports"] = ports.verify(design, exported.interface, stimulus.codes, own)
+    return summary
+
+
+def _sources(exported: Exported) -> tuple[Path, ...]:
+    """What a simulator reads. The models of cells are the shipped ones: an export is not asked what its own cells do."""
+    return (*exported.sources, *rtl.model_files(exported.interface["target"]))
 
 
 def _run_bench(
@@ -121,9 +131,8 @@ def _run_bench(
     """The cocotb bench of a pipeline, for the job in ``place``: what it counted by phase, or the first Mismatch."""
     tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
     simulation = simulate.Simulation(
-        # The models of a target's cells are the shipped ones: an export is not asked what its own cells do.
         simulator,
-        (*exported.sources, *rtl.model_files(exported.interface["target"])),
+        _sources(exported),
         place / "build",
         "bench_core",
         place / "job.json",
@@ -186,7 +195,7 @@ def _write_job(exported: Exported, design: LutDesign, stimulus: vectors.Vectors,
     arrays = _expected(design, stimulus.codes)
     np.savez(place / "job.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
     job = {
-        "shell": described["shell"],
+        "shell": "stream" if "valid" in described["input"] else "none",
         "clock": described["clock"],
         "reset": described["reset"],
         "latency": design.latency,
