@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dwn_hw import __version__, ir, serialize, shells
 from dwn_hw.design import SHELLS, TARGETS, Design, LutDesign, Pipeline, Stage, transfers
 from dwn_hw.families import FAMILIES
+from dwn_hw.folded import make_folded
 from dwn_hw.lowering import lower_network
 from dwn_hw.pipeline import Registers
 from dwn_hw.streaming import ENCODERS
@@ -159,6 +160,10 @@ def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = 
             netlists = lower_network(network, FAMILIES[target], share, encoder) if lowered else ()
             pipeline = read_pipeline(interface, network)
             return LutDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
+        case "folded":
+            if (shell, interface["target"]) != ("stream", "generic"):
+                raise ValueError(f"no such design: {shell}, {interface['target']}")
+            return make_folded(network, lanes=interface["lanes"], with_scores=with_scores)
         case kind:
             raise ValueError(f"no kind of hardware is called {kind!r}")
 
@@ -237,6 +242,19 @@ def to_markdown(interface: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+#: What a reader of the Verilog must know of the names in it.
+_NAMES = {
+    "lut": (
+        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
+        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
+    ),
+    "folded": (
+        "Names   lane07: its sum of output 7 of a block; operand4, sum6: the 4th and 6th register that a tap passes;",
+        "        tap_row, channel, column, …: the loops of a step. Weights and biases are in the .hex files.",
+    ),
+}
+
+
 def _reset(described: dict[str, Any]) -> list[str]:
     return ["Reset   rst, synchronous, high; needed once. Only the valid bits are reset."] if described["reset"] else []
 
@@ -245,7 +263,8 @@ def to_header(described: dict[str, Any], network: ir.Network) -> str:
     """The same in a few lines, for the top of the Verilog."""
     source, output = described["input"], described["output"]
     family = FAMILIES[described["target"]]
-    models = "" if family.portable else f" Simulate with sim/{family.models}."
+    models = "" if family.portable else f". Simulate with sim/{family.models}"
+    luts = f"; {family.address}{models}" if described["kind"] == "lut" else ""
     fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
     lines = [
         f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
@@ -258,9 +277,8 @@ def to_header(described: dict[str, Any], network: ir.Network) -> str:
         f"Output  {output['port']}: {fields}.",
         f"Timing  latency {described['latency']} clocks{_from(described)}, {rate(described['interval'])}.",
         *_reset(described),
-        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
-        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
-        f"Bits    the first entry of every vector is lowest; {family.address}.{models}",
+        *_NAMES[described["kind"]],
+        f"Bits    the first entry of every vector is lowest{luts}.",
         f"Ties    {described['ties']}.",
         "The whole contract is in interface.json and INTERFACE.md.",
     ]
@@ -338,6 +356,8 @@ def _timing(interface: dict[str, Any]) -> list[str]:
     if latency == 0:
         wires = " Valid and ready are wires from one side to the other." if "valid" in interface["input"] else ""
         return [f"Combinational: the result follows the codes within the clock.{wires}"]
+    if interface["kind"] == "folded":
+        return _folded_timing(interface)
     where = ", ".join(
         _registers(part) for part in interface["parts"] if part["registers_inside"] or part["register_after"]
     )
@@ -345,12 +365,28 @@ def _timing(interface: dict[str, Any]) -> list[str]:
     begun, interval, words = _from(interface), interface["interval"], interface["transfers"]
     lines = [f"Latency {latency} clocks{begun}{stall}, {rate(interval)}. Registers: {where}."]
     if begun:
-        lines += [
-            f"From the first feature it is {latency + words - 1} clocks. A sample is {words} transfers, feature 0 first,",
-            "with any gaps; nothing but their number, counted from the reset, says where one begins.",
-        ]
+        lines += [f"From the first feature it is {latency + words - 1} clocks. {_sample(words)}"]
     if "valid" in interface["input"]:
         lines += ["`x_ready` depends on `y_ready` within the clock, and never on `x_valid`. Inputs are not registered."]
     else:
         lines += ["Nothing is reset and nothing stalls: the first results after power-up are of no input."]
     return lines
+
+
+def _sample(words: int) -> str:
+    counted = "nothing but their number, counted from the reset, says where one begins."
+    return f"A sample is {words} transfers, feature 0 first, with any gaps; {counted}"
+
+
+def _folded_timing(interface: dict[str, Any]) -> list[str]:
+    words, latency, lanes = interface["transfers"], interface["latency"], interface["lanes"]
+    return [
+        f"Latency {latency} clocks from the last feature, {rate(interface['interval'])}, on {lanes} lanes.",
+        _sample(words),
+        "`x_ready` is low from a sample's last code until its result was taken. Neither `x_ready` nor `y_valid` depends on an",
+        "input within the clock. Nothing but the result ever waits: the clocks of a step are always the same.",
+        "",
+        "| step | writes | clocks |",
+        "| --- | --- | --- |",
+        *(f"| {step['name']} | {step['writes']} | {step['clocks']} |" for step in interface["steps"]),
+    ]

@@ -24,6 +24,9 @@ from dwn_hw.emulate import Emulator
 #: Random codes among which ties are looked for, and how many ties are kept.
 TIE_POOL, TIES = 16384, 256
 
+#: The same for networks that count in integers: each of their samples takes thousands of operations.
+SMALL_POOL = 64
+
 #: Vectors kept for the addresses of LUTs.
 ADDRESSES = 4096
 
@@ -71,7 +74,7 @@ def make(
     base = directed(network, seed)
     parts = {"directed": base.codes} if corners else {}
     kinds = base.kinds if corners else ()
-    if corners and addresses:
+    if corners and addresses and isinstance(network.nodes[0], ir.Thermometer):
         parts["address"] = _addresses(network, np.random.default_rng(seed + 2))
         kinds = (*kinds, ("address", len(parts["address"])))
     if data is not None and len(data):
@@ -138,7 +141,7 @@ def _boundary(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.i
 
 
 def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    pool = _random(network, rng, TIE_POOL)
+    pool = _random(network, rng, TIE_POOL if isinstance(network.nodes[0], ir.Thermometer) else SMALL_POOL)
     if not isinstance(network.nodes[-1], ir.ArgMax) or len(network.nodes) < 2 or network.edges()[-2].size < 2:
         return pool[:0]
     scores, _ = Emulator(network).run(pool)

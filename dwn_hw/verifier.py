@@ -9,21 +9,25 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, interface, ir, ports, rtl, serialize, simulate, vectors
-from dwn_hw.design import LutDesign
+from dwn_hw import data, evaluate, interface, ir, ports, recording, rtl, serialize, simulate, vectors
+from dwn_hw.design import Design, LutDesign
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
+from dwn_hw.folded import FoldedDesign
 
 Progress = Callable[[str], None]
 
 #: Vectors of each of the four slow runs with idle and back-pressure; fewer of those that take many clocks each.
 SLOW_VECTORS, SLOW_WORDS, FEWEST_SLOW = 250, 4000, 8
+
+#: Clocks that the random vectors of a folded engine may take at full speed; of one that takes many, fewer are run than asked.
+MOST_CLOCKS = 5_000_000
 
 #: Samples for which all nodes are held in memory at once while expected values are computed.
 _BLOCK = 2048
@@ -95,6 +99,8 @@ def verify(
     exported = read_export(folder)
     network = exported.network
     codes = None if samples is None else data.to_codes(samples, network).codes
+    design = interface.read_design(exported.interface, network)
+    random = min(random, _most_vectors(design))
     stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners, addresses=True)
     if not len(stimulus.codes):
         remedy = "Ask for --vectors, or give --data."
@@ -105,11 +111,14 @@ def verify(
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     golden = _check_golden(exported)
     progress(f"computing what {len(stimulus.codes)} vectors must give")
-    match design := interface.read_design(exported.interface, network):
+    match design:
         case LutDesign():
             _write_job(exported, design, stimulus, place)
             progress(f"building and running in {simulator}")
             counts = _run_bench(exported, stimulus, place, simulator, timeout, repeat)
+        case FoldedDesign():
+            progress(f"building and running in {simulator}")
+            counts = _record(exported, design, stimulus, place, simulator, timeout, repeat)
         case _:
             raise TypeError(f"no simulation of a design of kind {design.kind}")
     summary = {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
@@ -123,6 +132,36 @@ def verify(
 def _sources(exported: Exported) -> tuple[Path, ...]:
     """What a simulator reads. The models of cells are the shipped ones: an export is not asked what its own cells do."""
     return (*exported.sources, *rtl.model_files(exported.interface["target"]))
+
+
+def _most_vectors(design: Design) -> int:
+    """Random vectors that a simulation is worth."""
+    return max(1, MOST_CLOCKS // design.interval) if isinstance(design, FoldedDesign) else 1 << 30
+
+
+def _record(
+    exported: Exported,
+    design: FoldedDesign,
+    stimulus: vectors.Vectors,
+    place: Path,
+    simulator: str,
+    timeout: float,
+    repeat: str,
+) -> dict[str, dict[str, int]]:
+    """The phases of a folded engine: what was compared in each, or the first Mismatch."""
+    built = recording.Simulated(design, exported.sources, place / "build", simulator, timeout)
+    counts = {}
+    for i, phase in enumerate(recording.phases(design, len(stimulus.codes), stimulus.seed)):
+        order = np.arange(len(stimulus.codes))
+        if phase.samples < len(order):
+            order = np.random.default_rng(stimulus.seed + i).permutation(order)[: phase.samples]
+        codes = stimulus.codes[order]
+        found = recording.compare(design, phase, codes, built.run(phase, codes, stimulus.seed + i))
+        if isinstance(found, recording.Difference):
+            first = asdict(found) | {"vector": int(order[min(found.vector, len(order) - 1)])}
+            raise Mismatch(_describe(first, exported, stimulus, repeat))
+        counts[phase.name] = found
+    return counts
 
 
 def _run_bench(

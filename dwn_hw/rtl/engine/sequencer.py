@@ -1,0 +1,164 @@
+"""The sequencer: which step, which window, which tap; a nest of counters with other limits in every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out
+
+from dwn_hw.folded.schedule import Schedule
+from dwn_hw.folded.steps import LOOPS, WINDOW
+from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed
+
+
+class Sequencer(Unit):
+    """Takes the codes of a sample, runs the steps, and waits until the result was taken.
+
+    ``index``: of the code that is taken. ``address``, ``weight``: of the tap, at register 2. ``take`` (register 3): the tap is
+    there, and in the image; ``begins``: it is its window's first. ``first`` (5): the same for the lanes. ``load`` (6): the sums
+    are whole; ``ends_block``: its last position; ``ends_group``: the group's last block; ``ends_step``: the last window.
+    ``finished``: the step's last number is being written.
+    """
+
+    def __init__(self, plan: Schedule, instances: bool = False) -> None:
+        self.plan, self.steps = plan, plan.steps
+        self.program = Program("sequencer_program", [step.name for step in plan.steps], instances)
+        flags = ("x_ready", "y_valid", "take", "begins", "first", "load", "ends_block", "ends_group", "ends_step")
+        super().__init__(
+            "sequencer",
+            {
+                **{name: In(1) for name in ("x_valid", "y_ready", "finished")},
+                **{name: Out(1) for name in flags},
+                "step": Out(bits_for(len(plan.steps) - 1)),
+                "index": Out(bits_for(plan.edges[0].size - 1)),
+                "address": Out(max(bits_for(memory.rows - 1) for memory in plan.buffers)),
+                "weight": Out(bits_for(max(plan.weights.rows - 1, 0))),
+            },
+            reset=True,
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Loops, and what follows from them."""
+        m = Module()
+        running, goes, window_ends = Signal(), Signal(), Signal()
+        self._control(m, running)
+        values, ends = self._loops(m, goes)
+        # Only a window's last tap can have to wait: until the sums of the window before have left.
+        leaving = Signal(bits_for(max(map(self.plan.full, self.steps)) - 1))
+        m.d.comb += [window_ends.eq(ends[WINDOW - 1]), goes.eq(running & ~(window_ends & leaving.any()))]
+        fresh = Signal(init=1)
+        rest = self.program.of("rest", [self.plan.rest(step) - 1 for step in self.steps])
+        full = self.program.of("full", [self.plan.full(step) - 1 for step in self.steps])
+        last_block = self._at_last(m, values, "block")
+        with m.If(leaving.any()):
+            m.d.sync += leaving.eq(leaving - 1)
+        with m.If(goes):
+            m.d.sync += fresh.eq(window_ends)
+            with m.If(window_ends):
+                m.d.sync += leaving.eq(Mux(last_block, rest, full))
+            with m.If(ends[-1]):
+                m.d.sync += running.eq(0)
+        ends_block = Signal()
+        m.d.comb += ends_block.eq(ends[LOOPS.index("row")])
+        self._weights(m, goes, window_ends, ends_block)
+        inside = self._address(m, values)
+        there, begins, *_ = (delayed(m, name, value, 3) for name, value in (("goes", goes), ("first", fresh)))
+        m.d.comb += [self.take.eq(there[3] & inside), self.begins.eq(begins[3])]
+        m.d.comb += self.first.eq(delayed(m, "first", begins[3], 2, 4)[-1])
+        m.d.comb += self.load.eq(delayed(m, "load", goes & window_ends, 6)[-1])
+        flags = (("ends_block", ends_block), ("ends_group", last_block), ("ends_step", ends[-1]))
+        m.d.comb += [getattr(self, name).eq(delayed(m, name, flag, 6)[-1]) for name, flag in flags]
+        self.program.place(m, self.step)
+        return m
+
+    def _control(self, m: Module, running: Any) -> None:
+        """Codes in, steps, result out."""
+        loading = Signal(init=1)
+        m.d.comb += self.x_ready.eq(loading)
+        with m.If(self.x_valid & loading):
+            m.d.sync += self.index.eq(self.index + 1)
+            with m.If(self.index == self.plan.edges[0].size - 1):
+                m.d.sync += [self.index.eq(0), loading.eq(0), running.eq(1)]
+        with m.If(self.finished):
+            with m.If(self.step == len(self.steps) - 1):
+                m.d.sync += self.y_valid.eq(1)
+            with m.Else():
+                m.d.sync += [self.step.eq(self.step + 1), running.eq(1)]
+        with m.If(self.y_valid & self.y_ready):
+            m.d.sync += [self.y_valid.eq(0), self.step.eq(0), loading.eq(1)]
+
+    def _loops(self, m: Module, goes: Any) -> tuple[dict[str, Any], list[Any]]:
+        """The counters by name, and for each, whether it and all within it are at their last value."""
+        values: dict[str, Any] = {}
+        ends: list[Any] = []
+        inner: Any = Const(1, 1)
+        for i, name in enumerate(LOOPS):
+            own = [step.loops[i] for step in self.steps]
+            if all(loop.count == 1 for loop in own):
+                values[name] = Const(0, 1)
+                ends.append(inner)
+                continue
+            value = values[name] = Signal(bits_for(max(loop.last for loop in own)), name=name)
+            last, end = self._at_last(m, values, name), Signal(name=f"{name}_ends")
+            stride = self.program.of(f"{name}_stride", [loop.stride for loop in own])
+            m.d.comb += end.eq(inner & last)
+            with m.If(goes & inner):
+                m.d.sync += value.eq(Mux(last, 0, value + stride))
+            ends.append(end)
+            inner = end
+        return values, ends
+
+    def _at_last(self, m: Module, values: dict[str, Any], name: str) -> Any:
+        own = [step.loops[LOOPS.index(name)] for step in self.steps]
+        if all(loop.count == 1 for loop in own):
+            return Const(1, 1)
+        return values[name] == self.program.of(f"{name}_last", [loop.last for loop in own])
+
+    def _weights(self, m: Module, goes: Any, window_ends: Any, ends_block: Any) -> None:
+        """Every tap has the next row; windows of a block have the same ones."""
+        current, block = (Signal(len(self.weight), name=f"weight{name}") for name in ("0", "_of_block"))
+        adds = self.program.of("adds", [not step.pools for step in self.steps])
+        following = Signal(len(current), name="weight_next")
+        m.d.comb += following.eq(current + 1)
+        with m.If(goes & adds):
+            m.d.sync += current.eq(Mux(window_ends & ~ends_block, block, following))
+            with m.If(ends_block):
+                m.d.sync += block.eq(following)
+        with m.If(self.y_valid):
+            m.d.sync += [current.eq(0), block.eq(0)]
+        m.d.comb += self.weight.eq(delayed(m, "weight", current, 2, reset_less=True)[-1])
+
+    def _address(self, m: Module, values: dict[str, Any]) -> Any:
+        """Drives ``address``; whether the tap is in the image, at register 3."""
+        images = [step.image for step in self.steps]
+        padded = any(image.left or image.top for image in images)
+        column, row = values["column"] + values["tap_column"], values["row"] + values["tap_row"]
+        if padded:
+            column = column - self.program.of("left", [image.left for image in images])
+            row = row - self.program.of("top", [image.top for image in images])
+        named = (("plane", values["channel"] + values["group"]), ("column", column), ("row", row))
+        plane, column, row = (self._register(m, name, value, 1) for name, value in named)
+        if padded:
+            circular = self.program.of("circular", [image.circular for image in images])
+            limits = (("width", column), ("area", row))
+            wrapped, outside = [], []
+            for name, value in limits:
+                limit = self.program.of(name, [getattr(image, name) for image in images])
+                before, beyond = value < 0, value >= limit
+                outside.append(before | beyond)
+                wrapped.append(Mux(before, value + limit, Mux(beyond, value - limit, value)))
+            column, row = wrapped if any(image.circular for image in images) else (column, row)
+            inside = Signal()
+            m.d.comb += inside.eq(circular | ~(outside[0] | outside[1]))
+        else:
+            inside = Const(1, 1)
+        address = self._register(m, "address", plane + row + column, 2, len(self.address))
+        m.d.comb += self.address.eq(address)
+        return delayed(m, "inside", inside, 2, 2)[-1]
+
+    def _register(self, m: Module, name: str, value: Any, stage: int, bits: int | None = None) -> Any:
+        shape = value.shape()
+        held = Signal(bits or shape.width, name=f"{name}{stage}", reset_less=True)
+        m.d.sync += held.eq(value)
+        return held.as_signed() if shape.signed and not bits else held

@@ -1,0 +1,16 @@
+// The clock of bench_engine.v under Verilator: a main of its own needs no coroutines of the C++ compiler.
+#include "Vbench.h"
+#include "verilated.h"
+
+int main(int argc, char** argv) {
+    VerilatedContext context;
+    context.commandArgs(argc, argv);
+    Vbench bench{&context};
+    bench.clk = 0;
+    while (!context.gotFinish()) {
+        bench.clk = !bench.clk;
+        bench.eval();
+        context.timeInc(1);
+    }
+    bench.final();
+}
