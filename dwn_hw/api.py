@@ -50,7 +50,9 @@ def freeze(
     """
     trained = _trained(model, thermometer, scaler)
     asked = _options(input_format=input_format, optimize=False, **options)
-    return exporter.plan(trained, asked, _samples("x", x, y)).network
+    frozen = exporter.plan(trained, asked, _samples("x", x, y)).frozen
+    assert frozen is not None
+    return frozen
 
 
 def export(

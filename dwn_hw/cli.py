@@ -19,6 +19,7 @@ from rich.table import Table
 
 from dwn_hw import __version__, cli_board
 from dwn_hw.screen import Commands, Report, Screen, command
+from dwn_hw.telling import say_plan
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,6 +79,9 @@ _MODEL_OPTIONS = (
         "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
     ),
     click.option("--clock-mhz", type=float, metavar="MHZ", help="As few registers as meet this clock, by estimate."),
+    click.option(
+        "--lanes", type=click.IntRange(min=1), help="Of the folded engine; else parallel where layers are small."
+    ),
     click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
     click.option(
         "--target",
@@ -139,7 +143,7 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     exporter.check_out(out)
     screen.progress("reading the model")
     report = exporter.export(api.load(model, arch), out, options, samples, screen.progress)
-    _say_plan(screen, report)
+    say_plan(screen, report)
     screen.say(f"wrote {out}", f"next: dwn-hw verify {shlex.quote(str(out))}")
     screen.result(report | {"out": str(out)})
 
@@ -155,80 +159,8 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
     options, samples = _options(arguments), _samples(data_file)
     screen.progress("reading the model")
     report = exporter.plan(api.load(model, arch), options, samples, screen.progress).report
-    _say_plan(screen, report)
+    say_plan(screen, report)
     screen.result(report)
-
-
-def _say_plan(screen: Screen, report: Report) -> None:
-    from dwn_hw.interface import rate
-    from dwn_hw.shift import words
-
-    if report.get("kind") == "shift":
-        screen.say(*words.lines(report))
-        return
-    screen.say(*report["network"], "")
-    if report["calibration"]:
-        _show_calibration(screen, report["calibration"])
-    screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
-    if constant := report["input"]["constant_thresholds"]:
-        screen.say(f"           {constant} thresholds lie at or beyond the ends of the port: their bits are constant")
-    checked = report["checked"]
-    screen.say(f"checked    {checked['encoder_bits']} encoder bits equal to the model's own comparisons")
-    reference = f"{checked['group_sums']} group sums equal to {checked['reference']}"
-    screen.say(f"           {reference if checked['group_sums'] else checked['reference'] + ': sums not compared'}")
-    if report["data"]:
-        screen.say(
-            "data       " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report["data"].items())
-        )
-    if report["optimized"]:
-        removed = [
-            f"{count} {what} of {name}"
-            for name, counts in report["optimized"].items()
-            for what, count in counts.items()
-            if count > 0
-        ]
-        equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
-        screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")
-    begun = " from the last feature" if report["encoder"] == "streamed" else ""
-    screen.say(
-        f"latency    {report['latency']} clocks{begun}, {rate(report['interval'])}", f"estimate   {_estimate(report)}"
-    )
-
-
-def _estimate(report: Report) -> str:
-    from dwn_hw.families import FAMILIES
-
-    lut, carry, ff = (sum(part[kind] for part in report["estimate"].values()) for kind in ("lut", "carry", "ff"))
-    family = FAMILIES[report["target"]]
-    carries = f", {carry} sites of carry chains" * (carry > 0)
-    clock = "" if family.portable else f"; about {report['clock_mhz']['estimate']:.0f} MHz on {family.name}"
-    return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{clock}"
-
-
-def _show_calibration(screen: Screen, found: Report) -> None:
-    from dwn_hw import calibration
-
-    count = found["validation_samples"]
-    screen.say(
-        f"validated  on {count} samples, calibrated on {found['calibration_samples']}: {found['asked']} to be kept", ""
-    )
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    known = "accuracy" in found["model"]
-
-    def accuracy(row: Report) -> list[str]:
-        return [calibration.accuracy_text(row)] if known else []
-
-    for heading in ("bits a feature", "port", "encoder lut", "lut", f"kept of {count}", *["accuracy"] * known, "holds"):
-        table.add_column(heading, justify="right")
-    rows = [*found["curve"], *(found[kind] for kind in ("shared", "per_feature") if found[kind]), found["taken"]]
-    for row in {repr(row): row for row in rows}.values():
-        bits = "…".join(str(bits) for bits in sorted({row["least_bits"], row["most_bits"]}))
-        figures = (str(row[name]) for name in ("port_bits", "encoder_lut", "lut"))
-        holds = "taken" if row == found["taken"] else "yes" if row["holds"] else "no"
-        table.add_row(bits, *figures, str(count - row["changed"]), *accuracy(row), holds)
-    table.add_row("model", *[""] * 3, str(count), *accuracy(found["model"]))
-    screen.show(table)
-    screen.say("")
 
 
 @main.command(short_help="Simulate an export and compare every node.")
@@ -383,7 +315,7 @@ def demo(screen: Screen, out: Path, target: str, seed: int) -> None:
     report = show.run(out, seed=seed, target=target, progress=screen.progress)
     trained = report["trained"]
     screen.say(f"trained    a DWN on the 8x8 digits: {trained['accuracy']:.1%} of {trained['test_images']} test images")
-    _say_plan(screen, report["export"])
+    say_plan(screen, report["export"])
     _say_verified(screen, report["verify"])
     _show_counts(screen, report["synth"])
     screen.say("Verilog    " + str(out / "export" / "rtl"), "interface  " + str(out / "export" / "INTERFACE.md"))

@@ -33,6 +33,7 @@ from dwn_hw import (
 from dwn_hw.design import Design, LutDesign, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import DataError, OptionError, Problem
+from dwn_hw.folded import FoldedDesign, make_folded
 from dwn_hw.shift.trained import ShiftModel
 from dwn_hw.trained import Scaler, TrainedDwn
 
@@ -41,6 +42,12 @@ Progress = Callable[[str], None]
 
 #: Random codes on which the frozen network is compared with torch at every export.
 CHECKED_CODES = 2048
+
+#: And those on which what is built of a shift network is compared with the network before the passes: images, often.
+CHECKED_IMAGES = 128
+
+#: Of a folded engine for which no number was asked.
+DEFAULT_LANES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +69,18 @@ class Options:
     calibrate: data.Samples | None = None
     max_drop: float | None = None
     activations: str | None = None
+    lanes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes.
+    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes."""
 
-    ``design`` is None for a network that has no hardware in this version.
-    """
-
-    design: Design | None
+    design: Design
     seed: int
     report: dict[str, Any]
     codes: npt.NDArray[np.int64] | None
     frozen: ir.Network | None = None
-
-    @property
-    def network(self) -> ir.Network:
-        """What is built; before the passes where nothing is."""
-        network = self.frozen if self.design is None else self.design.network
-        assert network is not None
-        return network
 
 
 def plan(
@@ -105,25 +103,25 @@ def _plan_shift(model: ShiftModel, options: Options, samples: data.Samples | Non
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
     frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
     report = {"tool": f"dwn-hw {__version__}", "digest": serialize.digest(frozen.network), **frozen.report}
-    if not lowering.fits(frozen.network):
-        return Plan(None, options.seed, report, frozen.codes, frozen.network)
-    progress("sharing adders")
+    progress("planning hardware")
     design = _design(frozen.network, options)
-    codes = vectors.make(frozen.network, random=CHECKED_CODES, seed=options.seed).codes
+    codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed).codes
     report["optimized_scores"] = freezing.check_scores(frozen.network, design.network, codes)
     return Plan(design, options.seed, report | _hardware(design, options), frozen.codes, frozen.network)
 
 
-def _hardware(design: LutDesign, options: Options) -> dict[str, Any]:
-    """What is reported of a design."""
+def _hardware(design: Design, options: Options) -> dict[str, Any]:
+    """What is reported of a design; a clock is estimated of parallel ones."""
+    clock = round(clock_estimate(design), 1) if isinstance(design, LutDesign) else None
     return {
         "digest": serialize.digest(design.network),
         "network": repr(design.network).splitlines(),
         "encoder": options.encoder,
+        "hardware": design.kind,
         "latency": design.latency,
         "target": design.target,
         "interval": design.interval,
-        "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
+        "clock_mhz": {"asked": options.clock_mhz, "estimate": clock},
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
 
@@ -181,9 +179,22 @@ def _port(
     )
 
 
-def _design(network: ir.Network, options: Options) -> LutDesign:
+def _design(network: ir.Network, options: Options) -> Design:
+    """Parallel hardware; the folded engine where it was asked for, or where a layer has too many weights for that."""
+    network = passes.optimize(network) if options.optimize else network
+    if network.is_luts():
+        if options.lanes is not None:
+            rule = "only for a network of shift layers"
+            raise OptionError(Problem("--lanes", rule, f"{options.lanes}, for look-up tables", "Leave it out."))
+        return _parallel(network, options)
+    if options.lanes is None and lowering.fits(network):
+        return _parallel(network, options)
+    return _folded(network, options)
+
+
+def _parallel(network: ir.Network, options: Options) -> LutDesign:
     return make_design(
-        passes.optimize(network) if options.optimize else network,
+        network,
         latency=options.latency,
         clock_mhz=options.clock_mhz,
         shell=options.shell,
@@ -192,6 +203,24 @@ def _design(network: ir.Network, options: Options) -> LutDesign:
         share=options.optimize,
         encoder=options.encoder,
     )
+
+
+def _folded(network: ir.Network, options: Options) -> FoldedDesign:
+    parallel_only = (
+        ("--latency", options.latency, None),
+        ("--clock-mhz", options.clock_mhz, None),
+        ("--target", options.target, "generic"),
+        ("--encoder", options.encoder, "parallel"),
+    )
+    problems = [
+        Problem(option, "not with the folded engine, whose schedule the lanes decide", f"{asked}", "Leave it out.")
+        for option, asked, left in parallel_only
+        if asked != left
+    ]
+    if problems:
+        raise OptionError(*problems)
+    lanes = DEFAULT_LANES if options.lanes is None else options.lanes
+    return make_folded(network, lanes=lanes, with_scores=options.scores, shell=options.shell)
 
 
 def _constant_thresholds(network: ir.Network) -> int:

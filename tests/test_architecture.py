@@ -24,7 +24,7 @@ _ORDER = """
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
     prediction scaling shift planning exporter simulate ports recording verifier proof synthesis host virtual running
-    doctor demo api screen cli_board cli
+    doctor demo api screen telling cli_board cli
 """
 ORDER = _ORDER.split()
 
@@ -38,7 +38,7 @@ DOORS = {
     "sklearn": {"digits"},
     "safetensors": {"serialize"},
     "click": {"cli", "cli_board", "screen"},
-    "rich": {"cli", "screen"},
+    "rich": {"cli", "screen", "telling"},
     "serial": {"host"},
     "pickle": set(),
 }
