@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 
 FEATURES, BITS = 4, 2
 
-COMMANDS = ("check", "demo", "doctor", "export", "predict", "prove", "synth", "verify")
+COMMANDS = ("board-sim", "check", "demo", "doctor", "export", "predict", "prove", "run", "synth", "verify")
 
 
 def layers(seed=0, luts=6, classes=3):
