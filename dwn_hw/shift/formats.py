@@ -5,6 +5,7 @@ As stated by the user; else the model's own; else 16 bits that hold what was see
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,12 +70,12 @@ def by_range(model: TrainedShift, x: Doubles, bits: int = RANGED_BITS) -> tuple[
         ends[layer] = min(ends[layer, 0], values.min()), max(ends[layer, 1], values.max())
 
     reference.run(model, (reference.WIDE,) * len(model.layers), x, watch)
-    return tuple(_holding(low, high, bits) for low, high in ends)
+    return tuple(_holding(low, high, bits) for low, high in ends.tolist())
 
 
 def _holding(low: float, high: float, bits: int) -> FixedPoint:
     signed = low < 0
-    exponent = int(np.frexp(max(high, -low))[1]) + ROOM
+    exponent = math.frexp(max(high, -low))[1] + ROOM
     return fixed(bits, signed, exponent + signed - bits)
 
 
@@ -116,7 +117,7 @@ class Saturation:
                 low, high = (end * 2.0**wanted.lsb for end in (wanted.lowest, wanted.highest))
                 rule = f"activations within {low:g}…{high:g} ({wanted.format!r})"
                 got = f"{value:g} for sample {sample} of {name} ({count} such activations)"
-                needed = int(np.frexp(abs(value))[1]) + 1
+                needed = math.frexp(value)[1] + 1
                 remedy = f"State at least {needed} integer bits, or leave --activations out."
                 problems.append(Problem(layer.name, rule, got, remedy))
         if problems:

@@ -63,7 +63,7 @@ def narrow(
     while low < high:  # the first step at which the calibration part no longer holds
         middle = (low + high) // 2
         progress(f"calibrating: {_text(steps[middle])} bits on {len(evidence.calibration)} samples")
-        holds = evidence.calibrated(trial.predict(steps[middle], evidence.calibration))
+        holds = _kept(evidence, trial.predict(steps[middle], evidence.calibration))
         low, high = (middle + 1, high) if holds else (low, middle)
     rows, taken = [], None
     for at in sorted({max(0, low - 1 - back) for back in _STEPS_BACK}) if low else ():
@@ -75,6 +75,14 @@ def narrow(
         taken = at
     report = _report(evidence, seed, rows, taken is not None)
     return Chosen(steps[taken or 0], "calibrated", _reason(report, steps[taken or 0])), report
+
+
+def _kept(evidence: Evidence, got: npt.NDArray[np.int64]) -> bool:
+    """Whether the calibration part would pass as the validation part has to: that leaves candidates which do."""
+    part = evidence.calibration
+    if evidence.max_drop is None:
+        return evidence.changed(got, part) == 0
+    return support.most_dropped(*evidence.paired(got, part), len(part)) <= evidence.max_drop
 
 
 def _path(model: TrainedShift, x: Doubles, progress: Callable[[str], None]) -> list[_Formats]:

@@ -218,13 +218,15 @@ def _on_data(
     codes = encoded.codes
     saturation = formats.Saturation(chosen.formats)
     first = codes[:CHECKED_SAMPLES]
-    values = entry.values(model, first)
-    scores, exact = reference.run(model, chosen.formats, values, saturation.watch)
+    given = _given(model, entry, samples, codes)
     if chosen.origin == "stated":
-        saturation.refuse(model, samples.name)
+        # Of the numbers themselves: a port that carries activations has saturated them already.
+        asked = formats.Saturation(chosen.formats)
+        reference.run(model, chosen.formats, given[:CHECKED_SAMPLES], asked.watch)
+        asked.refuse(model, samples.name)
+    scores, exact = reference.run(model, chosen.formats, entry.values(model, first), saturation.watch)
     equal(network, first, scores, exact)
     _, y = Emulator(network).run(codes)
-    given = _given(model, entry, samples, codes)
     original = model.original(given.astype(np.float32))
     wanted = original.argmax(axis=1)
     found: dict[str, Any] = {

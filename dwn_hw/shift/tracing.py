@@ -105,7 +105,8 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
     model = copy.deepcopy(module).eval().cpu()
     found = Findings(source or type(module).__name__)
     graph, shapes = _graph(model, shape, found)
-    steps, left_out = _Walk(graph, shapes, found).steps()
+    # The graph's copy has run, and shift layers clamp their parameters when they run: those of the module are read.
+    steps, left_out = _Walk(module, graph, shapes, found).steps()
     if not any(isinstance(step, Weighted) for step in steps):
         found.add("", "must have a shift layer", "none", "dwn_hw.nn.convert_to_shift makes them of Linear and Conv2d.")
     found.stop()
@@ -153,8 +154,10 @@ def _graph(model: torch.nn.Module, shape: Ints, found: Findings) -> tuple[fx.Gra
 class _Walk:
     """The nodes of a graph in order, each made a step, or a problem."""
 
-    def __init__(self, graph: fx.GraphModule, shapes: dict[fx.Node, Ints], found: Findings) -> None:
-        self.graph, self.shapes, self.found = graph, shapes, found
+    def __init__(
+        self, module: torch.nn.Module, graph: fx.GraphModule, shapes: dict[fx.Node, Ints], found: Findings
+    ) -> None:
+        self.module, self.graph, self.shapes, self.found = module, graph, shapes, found
         self.made: list[Step] = []
         self.left_out: list[str] = []
         self.ended = ""  # the softmax, after which nothing may come
@@ -190,7 +193,7 @@ class _Walk:
     def _name(self, node: fx.Node) -> tuple[str, str, torch.nn.Module | None]:
         """What is done, the part of the model for a message, and the layer if it is one."""
         if node.op == "call_module":
-            module = self.graph.get_submodule(str(node.target))
+            module = self.module.get_submodule(str(node.target))
             return type(module).__name__, str(node.target), module
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
         return name.lstrip("_"), f"{node.name} in forward", None
