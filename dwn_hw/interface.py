@@ -177,7 +177,7 @@ def to_hex(bits: npt.NDArray[np.uint8]) -> str:
 
 def to_markdown(interface: dict[str, Any]) -> str:
     """``INTERFACE.md``: the same facts for a person."""
-    source, output = interface["input"], interface["output"]
+    source = interface["input"]
     lines = [
         f"# Interface of `{interface['top']}`",
         "",
@@ -213,10 +213,19 @@ def to_markdown(interface: dict[str, Any]) -> str:
         lines.append(
             f"| {f['index']} | {_cell(f['name'])} | [{high}:{f['lsb']}] | {fmt} | {f['step']} | {f['offset']} |"
         )
-    lines += [
-        "",
-        "## Output",
-        "",
+    lines += ["", "## Output", "", *_result(interface)]
+    family = FAMILIES[interface["target"]]
+    if not family.portable:
+        lines += [f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{family.models}` beside it.", ""]
+    if interface["classes"]:
+        lines += ["| class | name |", "| --- | --- |"]
+        lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _result(interface: dict[str, Any]) -> list[str]:
+    source, output = interface["input"], interface["output"]
+    lines = [
         f"`{output['port']}`:",
         "",
         "| field | bits of the port | each |",
@@ -229,17 +238,8 @@ def to_markdown(interface: dict[str, Any]) -> str:
     y = ", and `y`, the class" * (output["fields"][0]["name"] == "class")
     lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}."]
     words = f", {interface['transfers']} lines of x a vector" * (interface["transfers"] > 1)
-    lines += [
-        f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`, for `$readmemh`{words}.",
-        "",
-    ]
-    family = FAMILIES[interface["target"]]
-    if not family.portable:
-        lines += [f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{family.models}` beside it.", ""]
-    if interface["classes"]:
-        lines += ["| class | name |", "| --- | --- |"]
-        lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
-    return "\n".join(lines).rstrip() + "\n"
+    same = f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`"
+    return [*lines, f"{same}, for `$readmemh`{words}.", ""]
 
 
 #: What a reader of the Verilog must know of the names in it.
