@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from dwn_hw import cli, evaluate, exporter, host, interface, virtual, wire
 from dwn_hw.design import make_design
 from dwn_hw.errors import BoardError, Mismatch
-from dwn_hw.frames import FLAG, Frame, Kind, Layout, encode
+from dwn_hw.frames import Frame, Kind, Layout, encode
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 from dwn_hw.running import session
 from dwn_hw.verifier import read_export
