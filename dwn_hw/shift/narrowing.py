@@ -30,13 +30,13 @@ from dwn_hw.shift.trained import Doubles, FixedPoint, TrainedShift
 WIDEST, NARROWEST = 16, 2
 
 #: Calibration samples whose scores are compared at each width of each layer; activations of a layer that a format is fitted to.
-PROBES, FITTED = 200, 50_000
+PROBES, FITTED = 100, 50_000
 
 #: How far a format's greatest value may lie below the greatest seen, in powers of two.
 _CLIPPED = 4
 
 #: Candidates of the sequence that is validated: so many steps of the path before the narrowest.
-_STEPS_BACK = (16, 8, 4, 2, 1, 0)
+_STEPS_BACK = (8, 4, 2, 1, 0)
 
 _Formats = tuple[FixedPoint, ...]
 
