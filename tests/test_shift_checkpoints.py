@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from torch import nn
 
 import dwn_hw
-from dwn_hw import cli, exporter
+from dwn_hw import cli, contract, exporter
 from dwn_hw.data import Samples, to_codes
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import CheckpointError, DataError, OptionError
@@ -181,6 +181,10 @@ def test_check_shows_what_would_be_built_and_json_says_the_same(tmp_path, nets, 
 def test_options_that_a_kind_of_network_has_not_are_refused(nets, small):
     with pytest.raises(OptionError, match="--max-drop: only with --calibrate"):
         dwn_hw.freeze(dwn_hw.load(small, f"{nets}:Small"), max_drop=0.1)
+    with pytest.raises(OptionError, match="--calibrate: not with --activations"):
+        dwn_hw.freeze(dwn_hw.load(small, f"{nets}:Small"), calibrate=np.zeros((9, 4)), activations="4.4")
+    with pytest.raises(OptionError, match="--no-scaler: only for a model that was saved with a scaler"):
+        dwn_hw.freeze(dwn_hw.load(small, f"{nets}:Small"), use_scaler=False)
     with pytest.raises(OptionError, match="--input-shape: the shape of a sample"):
         dwn_hw.freeze(dwn_hw_class(nets, "ConvMNIST"))
 
@@ -220,7 +224,7 @@ def test_the_real_network_at_16_16_predicts_all_10000_images_as_torch_in_float64
     scaler = Scaler("standard", np.full(784, 0.1307, "f4"), np.full(784, 0.3081, "f4"))
     model = tracing.trace(real.module, (1, 28, 28), scaler)
     formats = tuple(layer.own for layer in model.layers)
-    entry = choose(model, formats[0], "u8/255", None)
+    entry = choose(model, formats[0], contract.parse("u8/255"))
     wanted, exact = reference.run(model, formats, entry.values(model, x.astype(np.int64)))
     assert exact.all()
     assert np.array_equal(scores * 2.0 ** network.edges()[-2].formats[0].lsb, wanted)
