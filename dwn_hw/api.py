@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, proof, serialize, synthesis, verifier
-from dwn_hw.shift import trained as shift
+from dwn_hw.shift import trained as shifted
 from dwn_hw.trained import TrainedDwn
 
 save = checkpoints.save
@@ -18,7 +18,7 @@ save = checkpoints.save
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
-def load(path: PathLike, arch: str | None = None) -> TrainedDwn | shift.ShiftModel:
+def load(path: PathLike, arch: str | None = None) -> TrainedDwn | shifted.ShiftModel:
     """The trained model in a ``.pt`` file, as docs/checkpoints.md lists them; nothing in it is executed.
 
     ``arch``: ``FILE.py:CLASS``, the user's own class, for the state_dict of a network with shift layers. That file is run.
@@ -116,9 +116,9 @@ def _options(calibrate: Any = None, **options: Any) -> exporter.Options:
     return exporter.Options(calibrate=_samples("calibrate", *tried), **options)
 
 
-def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | shift.ShiftModel:
-    if isinstance(model, TrainedDwn | shift.ShiftModel):
+def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | shifted.ShiftModel:
+    if isinstance(model, TrainedDwn | shifted.ShiftModel):
         return model
-    if shift.has_shift_layers(model):
-        return shift.ShiftModel(model, type(model).__name__)
+    if shifted.has_shift_layers(model):
+        return shifted.ShiftModel(model, type(model).__name__)
     return extract.extract_modules(model, thermometer, scaler)

@@ -153,5 +153,6 @@ def _requests(name: str, requests: list[str]) -> list[Problem]:
     """One problem for each thing that the pickle asked for."""
     rule = "must hold only tensors, plain values and layers that dwn-hw knows"
     remedy = "Nothing was executed. If it is a class of your own, " + forms.RESAVE[0].lower() + forms.RESAVE[1:]
+    remedy += " Of a network with shift layers save the state_dict, and add --arch FILE.py:CLASS."
     shortened = [*requests[:_MAX_REQUESTS], *(["more requests"] if len(requests) > _MAX_REQUESTS else [])]
     return [Problem(name, rule, request, remedy) for request in shortened]

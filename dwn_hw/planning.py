@@ -100,6 +100,11 @@ def plan(
 def _plan_shift(model: ShiftModel, options: Options, samples: data.Samples | None, progress: Progress) -> Plan:
     from dwn_hw.shift import plan as shift
 
+    if not options.use_scaler:
+        remedy = "Leave it out; without --normalize nothing is scaled."
+        raise OptionError(
+            Problem("--no-scaler", "only for a model that was saved with a scaler", "shift layers", remedy)
+        )
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
     frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
     report = {"tool": f"dwn-hw {__version__}", "digest": serialize.digest(frozen.network), **frozen.report}

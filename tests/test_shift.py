@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 import dwn_hw
-from dwn_hw import evaluate, ir, serialize
+from dwn_hw import contract, evaluate, ir, prediction, serialize
+from dwn_hw.data import Samples
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import CheckpointError, DataError, OptionError
 from dwn_hw.nn import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ, convert_to_shift
@@ -150,6 +151,24 @@ def test_freezing_leaves_the_model_as_it_was():
     dwn_hw.freeze(model)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert model.training
+
+
+def test_stochastic_rounding_is_deterministic_when_frozen():
+    torch.manual_seed(0)
+    one, other = (nn.Sequential(LinearShift(6, 3, rounding=rounding)) for rounding in ("stochastic", "deterministic"))
+    other.load_state_dict(one.state_dict())
+    assert dwn_hw.freeze(one).nodes == dwn_hw.freeze(other).nodes
+
+
+def test_a_file_of_samples_is_predicted_as_the_live_model_does():
+    model = randomised(Functional(), 3, 0.1)
+    pixels = np.random.default_rng(2).integers(0, 256, (40, 1, 6, 6))
+    x = pixels / 256.0
+    network = dwn_hw.freeze(model, input_format="uQ0.8", input_shape="1,6,6")
+    report, (codes, _, classes) = prediction.predict(network, Samples(x, None, None, "x"))
+    assert np.array_equal(codes, pixels)
+    assert np.array_equal(classes, model.double()(torch.from_numpy(x)).argmax(1).numpy())
+    assert (report["samples"], report["rounded"], report["saturated"]) == (40, 0, 0)
 
 
 class Unsupported(nn.Module):
@@ -309,7 +328,7 @@ def test_a_normalised_byte_is_exact_for_every_code_and_channel(means, stds, lsb)
         (2, 1, 1),
         Scaler("standard", np.array(means, "f4"), np.array(stds, "f4")),
     )
-    entry = choose(model, fixed(24, True, lsb), "u8/255", None)
+    entry = choose(model, fixed(24, True, lsb), contract.parse("u8/255"))
     codes = np.stack([np.arange(256), np.arange(256)[::-1]], axis=1).reshape(256, 2, 1, 1)
     got = evaluate.evaluate(ir.Network(entry.port, entry.nodes), codes)
     assert (entry.origin, entry.port.formats) == ("stated", (ir.Format(8),))

@@ -56,19 +56,18 @@ class Front:
         return np.asarray(real, np.float64).reshape(codes.shape)
 
 
-def choose(model: TrainedShift, first: FixedPoint, stated: str | None, x: npt.NDArray[Any] | None) -> Front:
-    """The front that gives ``first``, the format of the first layer's activations.
-
-    ``stated``: what the port carries (``u8/255``); else the grid that ``x`` (samples, features) in the user's units lies on;
-    else the activations themselves.
+def port(model: TrainedShift, stated: str | None, x: npt.NDArray[Any] | None) -> contract.Port | None:
+    """What the port carries: as ``stated`` (``u8/255``); else the grid that ``x`` (samples, features) in the user's units lies
+    on; else None, for the first layer's activations.
     """
-    nothing = np.zeros((math.prod(model.shape), 1))
-    port = contract.choose(nothing, stated, x)
-    if port.origin != "default":
-        made = _by_step(model, port, first) or _by_line(model, port, first)
-        if made is not None:
-            return made
-    return _own(model, first, port)
+    found = contract.choose(np.zeros((math.prod(model.shape), 1)), stated, x)
+    return None if found.origin == "default" else found
+
+
+def choose(model: TrainedShift, first: FixedPoint, wanted: contract.Port | None) -> Front:
+    """The front that gives ``first``, the format of the first layer's activations, behind the port ``wanted`` if it can be."""
+    made = None if wanted is None else _by_step(model, wanted, first) or _by_line(model, wanted, first)
+    return made or _own(model, first, wanted)
 
 
 def _by_step(model: TrainedShift, port: contract.Port, first: FixedPoint) -> Front | None:
@@ -174,31 +173,20 @@ def _line(codes: npt.NDArray[np.int64], target: npt.NDArray[np.int64], shift: in
 
 def quantize(edge: ir.Edge, wanted: FixedPoint) -> tuple[ir.Node, ...]:
     """The node that rounds ``edge`` to ``wanted``, within what can come; none where nothing would change."""
-    fmt = edge.formats[0]
     low, high = min(f.low for f in edge.formats), max(f.high for f in edge.formats)
-    whole = ir.Quantize(wanted.lsb, wanted.rounding, wanted.lowest, wanted.highest)
-    ends = [int(end) for end in _ends(whole, low, high, fmt.lsb)]
-    if fmt.lsb == wanted.lsb and wanted.lowest <= low and high <= wanted.highest:
+    dropped = wanted.lsb - edge.formats[0].lsb
+    if dropped == 0 and wanted.lowest <= low and high <= wanted.highest:
         return ()
+    half = 1 << (dropped - 1) if dropped > 0 and wanted.rounding == "half_up" else 0
+    least, most = ((end + half) >> dropped if dropped > 0 else end << -dropped for end in (low, high))
+    ends = (min(max(end, wanted.lowest), wanted.highest) for end in (least, most))
     return (ir.Quantize(wanted.lsb, wanted.rounding, *ends),)
 
 
-def _ends(node: ir.Quantize, low: int, high: int, lsb: int) -> tuple[int, int]:
-    """The least and the greatest that come out of ``node`` for codes from ``low`` to ``high``."""
-    dropped = node.lsb - lsb
-    half = 1 << (dropped - 1) if dropped > 0 and node.rounding != "floor" else 0
-    least, most = ((v + half) >> dropped if dropped > 0 else v << -dropped for v in (low, high))
-    return min(max(least, node.lowest), node.highest), max(min(most, node.highest), node.lowest)
-
-
-def _own(model: TrainedShift, first: FixedPoint, port: contract.Port) -> Front:
+def _own(model: TrainedShift, first: FixedPoint, wanted: contract.Port | None) -> Front:
     """The port carries the first layer's activations."""
     fmt = first.format
     source = ir.Input(model.shape, (fmt,), (str(Fraction(2) ** first.lsb),))
-    why = (
-        "no format and no data was given"
-        if port.origin == "default"
-        else "no exact line leads there from " + port.reason
-    )
+    why = "no format was stated, and no data lies on a grid" if wanted is None else f"no exact line: {wanted.reason}"
     reason = f"the port carries the first layer's activations, {fmt!r} ({why})"
     return Front(source, quantize(source.edge, first), "activations", reason, scaled=False)

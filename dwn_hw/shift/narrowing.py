@@ -30,13 +30,13 @@ from dwn_hw.shift.trained import Doubles, FixedPoint, TrainedShift
 WIDEST, NARROWEST = 16, 2
 
 #: Calibration samples whose scores are compared at each width of each layer; activations of a layer that a format is fitted to.
-PROBES, FITTED = 200, 50_000
+PROBES, FITTED = 100, 50_000
 
 #: How far a format's greatest value may lie below the greatest seen, in powers of two.
 _CLIPPED = 4
 
 #: Candidates of the sequence that is validated: so many steps of the path before the narrowest.
-_STEPS_BACK = (16, 8, 4, 2, 1, 0)
+_STEPS_BACK = (8, 4, 2, 1, 0)
 
 _Formats = tuple[FixedPoint, ...]
 
@@ -46,11 +46,12 @@ def narrow(
     samples: Samples,
     max_drop: float | None,
     stated: str | None,
+    port: contract.Port | None,
     *,
     seed: int,
     progress: Callable[[str], None],
 ) -> tuple[Chosen, dict[str, Any]]:
-    """The formats, and what was found, as plain values. ``stated``: the port's format, if the user gave one."""
+    """The formats, and what was found, as plain values. ``stated``: the port's format as the user gave it, ``port`` as it is."""
     _check(model, samples, max_drop)
     progress("calibrating: the model's own predictions")
     real = front.real_samples(model, stated, samples)
@@ -58,7 +59,7 @@ def narrow(
     evidence = Evidence(wanted, samples.y, *support.split(len(samples), samples.y, seed), max_drop)
     progress("calibrating: a binary point for each width of each layer")
     steps = _path(model, real[evidence.calibration], progress)
-    trial = _Trial(model, samples, stated, real)
+    trial = _Trial(model, samples, port, real)
     low, high = 0, len(steps)
     while low < high:  # the first step at which the calibration part no longer holds
         middle = (low + high) // 2
@@ -138,8 +139,8 @@ def _error(wanted: FixedPoint, values: Doubles) -> float:
 class _Trial:
     """The model frozen with one choice of formats after another, and emulated on samples."""
 
-    def __init__(self, model: TrainedShift, samples: Samples, stated: str | None, real: Doubles) -> None:
-        self.model, self.stated = model, stated
+    def __init__(self, model: TrainedShift, samples: Samples, port: contract.Port | None, real: Doubles) -> None:
+        self.model, self.port = model, port
         assert samples.x is not None
         self.x = samples.x.reshape(len(samples), -1)
         # A port that carries activations takes them normalised.
@@ -147,7 +148,7 @@ class _Trial:
 
     def predict(self, chosen: _Formats, part: support.Indices) -> npt.NDArray[np.int64]:
         """Classes (samples,) of a part of the samples; of the others −1."""
-        entry = front.choose(self.model, chosen[0], self.stated, self.x)
+        entry = front.choose(self.model, chosen[0], self.port)
         network = freezing.freeze(self.model, entry, chosen)
         numbers = self.real if entry.origin == "activations" else self.x
         codes = contract.encode(network.input, numbers[part]).codes.reshape(-1, *network.input.shape)

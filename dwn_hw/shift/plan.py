@@ -54,23 +54,21 @@ def plan(
     module: Any, asked: Asked, samples: data.Samples | None, source: str, progress: Callable[[str], None]
 ) -> Frozen:
     """Freeze ``module``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
+    _check_options(asked)
     progress("tracing the model")
     model = freezing.fold(_traced(module, asked, samples or asked.calibrate, source))
     by = samples or asked.calibrate
     x = None if by is None or by.x is None else by.x.reshape(len(by), -1)
-    calibration = None
+    port, calibration = front.port(model, asked.input_format, x), None
     if asked.calibrate is not None:
         chosen, calibration = narrowing.narrow(
-            model, asked.calibrate, asked.max_drop, asked.input_format, seed=asked.seed, progress=progress
+            model, asked.calibrate, asked.max_drop, asked.input_format, port, seed=asked.seed, progress=progress
         )
     else:
-        if asked.max_drop is not None:
-            remedy = "Add --calibrate DATA.npz, or leave it out."
-            raise OptionError(Problem("--max-drop", "only with --calibrate", f"{asked.max_drop:g} alone", remedy))
         progress("choosing number formats")
         real = None if samples is None or samples.x is None else front.real_samples(model, asked.input_format, samples)
         chosen = formats.choose(model, asked.activations, real)
-    entry = front.choose(model, chosen.formats[0], asked.input_format, x)
+    entry = front.choose(model, chosen.formats[0], port)
     progress("freezing")
     network = freezing.freeze(model, entry, chosen.formats)
     progress("comparing with torch in float64")
@@ -92,6 +90,18 @@ def plan(
         progress(f"comparing on {len(samples)} samples")
         report["data"] = _on_data(model, entry, chosen, network, samples, encoded)
     return Frozen(network, report, None if encoded is None else encoded.codes)
+
+
+def _check_options(asked: Asked) -> None:
+    problems = []
+    if asked.calibrate is None and asked.max_drop is not None:
+        remedy = "Add --calibrate DATA.npz, or leave it out."
+        problems.append(Problem("--max-drop", "only with --calibrate", f"{asked.max_drop:g} alone", remedy))
+    if asked.calibrate is not None and asked.activations is not None:
+        remedy = "Leave one of them out."
+        problems.append(Problem("--calibrate", "not with --activations", f"{asked.activations!r} as well", remedy))
+    if problems:
+        raise OptionError(*problems)
 
 
 def _traced(module: Any, asked: Asked, samples: data.Samples | None, source: str) -> TrainedShift:
