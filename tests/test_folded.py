@@ -187,8 +187,8 @@ def test_the_weights_stand_in_their_memory_a_row_a_tap_a_code_a_lane():
 def test_the_schedule_prints_as_a_table():
     text = str(make_folded(nets.mlp(), lanes=8).schedule).splitlines()
     assert text[0].split() == ["step", "windows", "taps", "sums", "clocks", "reads", "writes"]
-    assert text[1].split() == ["dense", "4", "64", "8…8", f"{4 * 64 + 8 + 10}", "buffer0", "buffer1"]
-    assert text[2].split() == ["dense2", "2", "32", "8…2", f"{2 * 32 + 2 + 10}", "buffer1", "result"]
+    assert text[1].split() == ["dense", "4", "64", "8,", "8", f"{4 * 64 + 8 + 10}", "buffer0", "buffer1"]
+    assert text[2].split() == ["dense2", "2", "32", "8,", "2", f"{2 * 32 + 2 + 10}", "buffer1", "result"]
 
 
 def test_more_lanes_take_fewer_clocks_until_activations_are_the_limit():

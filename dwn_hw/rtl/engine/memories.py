@@ -53,7 +53,10 @@ endmodule
 
 
 class Ram(Unit):
-    """``data`` is row ``address`` of a clock before; ``write_data`` goes to row ``write_address`` while ``write`` is high."""
+    """``data`` is row ``address`` of a clock before; ``write_data`` goes to row ``write_address`` while ``write`` is high.
+
+    A row that is read while it is written may be anything: no step reads the buffer that it writes.
+    """
 
     def __init__(self, module: str, memory: Memory) -> None:
         self.memory, self.depth = memory, max(2, memory.rows)
@@ -81,7 +84,7 @@ class Ram(Unit):
     input  wire {address} write_address,
     input  wire {data} write_data
 );
-  (* ram_style = "block" *)
+  (* ram_style = "block", no_rw_check *)
   reg {data} rows [0:{self.depth - 1}];
   always @(posedge clk)
     if (write) rows[write_address] <= write_data;
