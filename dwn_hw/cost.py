@@ -12,12 +12,16 @@ from dataclasses import dataclass, replace
 from dwn_hw import cuts
 from dwn_hw.design import Design, LutDesign
 from dwn_hw.families import FAMILIES, Family
-from dwn_hw.streaming import Schedule
+from dwn_hw.folded import FoldedDesign, Schedule
+from dwn_hw.folded.blocks import block_rams
+from dwn_hw.folded.schedule import Memory
+from dwn_hw.streaming import Schedule as StreamSchedule
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of block RAM.
+    """``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of block RAM
+    in ``bram`` blocks.
 
     A site of a chain has its LUT in front of it, which is among ``lut``. ``site``: all that is taken, with the LUTs that
     carries pass on their way out of a chain.
@@ -29,6 +33,7 @@ class Cost:
     carry: int
     site: int
     ram: int = 0
+    bram: int = 0
 
 
 def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
@@ -37,6 +42,8 @@ def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
     match design:
         case LutDesign():
             return _estimate_luts(design, family)
+        case FoldedDesign():
+            return _estimate_folded(design.schedule, family)
         case _:
             raise TypeError(f"no estimate for a design of kind {design.kind}")
 
@@ -55,7 +62,7 @@ def _estimate_luts(design: LutDesign, family: Family) -> dict[str, Cost]:
     return costs
 
 
-def _streamed(compared: Cost, plan: Schedule, outputs: int) -> Cost:
+def _streamed(compared: Cost, plan: StreamSchedule, outputs: int) -> Cost:
     """What is around the comparators, whose cost counts a flip-flop for each output: a counter and what captures.
 
     A LUT for each bit of the counter, one for when it moves, and one for its end; a second for that with a block RAM.
@@ -73,5 +80,34 @@ def _streamed(compared: Cost, plan: Schedule, outputs: int) -> Cost:
 def total(costs: dict[str, Cost]) -> Cost:
     """All parts together; ``depth`` is the deepest part."""
     values: Sequence[Cost] = list(costs.values())
-    added = {kind: sum(getattr(c, kind) for c in values) for kind in ("lut", "ff", "carry", "site", "ram")}
+    added = {kind: sum(getattr(c, kind) for c in values) for kind in ("lut", "ff", "carry", "site", "ram", "bram")}
     return Cost(**added, depth=max(c.depth for c in values))
+
+
+def _estimate_folded(plan: Schedule, family: Family) -> dict[str, Cost]:
+    """Block RAMs and the lanes' registers are counted; LUTs, and the rest, are rough: some for each bit of what they do."""
+    sums, operand, columns = plan.total.bits, plan.operand.bits, len(plan.steps)
+    shifted = min(sums, operand + plan.widest_shift)
+    # A LUT of six inputs chooses one of four: two bits of a shift a level.
+    levels = -(-plan.shift_bits // 2) if family.lut_inputs == 6 else plan.shift_bits
+    lanes = plan.lanes * bool(plan.weights.rows)
+    lane = Cost(shifted * levels + 2 * sums, plan.code_bits + 1 + shifted + 2 * sums, levels + 1, 0, 0)
+    address = (plan.buffers[0].rows - 1).bit_length()
+    known = {
+        "lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth, 0, 0),
+        "sequencer": _rough(12 * address + 4 * columns, 11 * address),
+        "reader": _rough(4 * operand, 4 * operand),
+        "writer": _rough(6 * sums + 6 * address, 4 * sums + 3 * address),
+        "result": _rough(2 * plan.result.bits, plan.result.bits + 2 * plan.steps[-1].size.bit_length()),
+    }
+    memories = {"weights": plan.weights, "biases": plan.biases} if plan.weights.rows else {}
+    memories |= {f"buffer{i}": memory for i, memory in enumerate(plan.buffers)}
+    return known | {name: _memory(memory, family) for name, memory in memories.items()}
+
+
+def _rough(lut: int, ff: int) -> Cost:
+    return Cost(lut, ff, 0, 0, lut)
+
+
+def _memory(memory: Memory, family: Family) -> Cost:
+    return Cost(0, 0, 0, 0, 0, memory.size, block_rams(memory, family.name))

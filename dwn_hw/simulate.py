@@ -34,7 +34,7 @@ public_flat_rd -module "dwn_*" -var "y"
 
 
 #: Paths that make and the shells below it take as they are.
-_PLAIN = re.compile(r"[A-Za-z0-9_./+@=,-]+")
+PLAIN = re.compile(r"[A-Za-z0-9_./+@=,-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def run(simulation: Simulation, *, build_timeout: float, test_timeout: float) ->
 @contextlib.contextmanager
 def _where_make_can_work(simulation: Simulation) -> Iterator[Simulation]:
     """The same, or, since make takes no spaces and the like in a path, a copy in a temporary directory."""
-    if _PLAIN.fullmatch(str(simulation.folder.resolve())):
+    if PLAIN.fullmatch(str(simulation.folder.resolve())):
         yield simulation
         return
     with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:

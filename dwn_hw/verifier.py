@@ -149,18 +149,18 @@ def _record(
     repeat: str,
 ) -> dict[str, dict[str, int]]:
     """The phases of a folded engine: what was compared in each, or the first Mismatch."""
-    built = recording.Simulated(design, exported.sources, place / "build", simulator, timeout)
     counts = {}
-    for i, phase in enumerate(recording.phases(design, len(stimulus.codes), stimulus.seed)):
-        order = np.arange(len(stimulus.codes))
-        if phase.samples < len(order):
-            order = np.random.default_rng(stimulus.seed + i).permutation(order)[: phase.samples]
-        codes = stimulus.codes[order]
-        found = recording.compare(design, phase, codes, built.run(phase, codes, stimulus.seed + i))
-        if isinstance(found, recording.Difference):
-            first = asdict(found) | {"vector": int(order[min(found.vector, len(order) - 1)])}
-            raise Mismatch(_describe(first, exported, stimulus, repeat))
-        counts[phase.name] = found
+    with recording.built(design, exported.sources, place / "build", simulator, timeout) as simulated:
+        for i, phase in enumerate(recording.phases(design, len(stimulus.codes), stimulus.seed)):
+            order = np.arange(len(stimulus.codes))
+            if phase.samples < len(order):
+                order = np.random.default_rng(stimulus.seed + i).permutation(order)[: phase.samples]
+            codes = stimulus.codes[order]
+            found = recording.compare(design, phase, codes, simulated.run(phase, codes, stimulus.seed + i))
+            if isinstance(found, recording.Difference):
+                first = asdict(found) | {"vector": int(order[min(found.vector, len(order) - 1)])}
+                raise Mismatch(_describe(first, exported, stimulus, repeat))
+            counts[phase.name] = found
     return counts
 
 

@@ -1,7 +1,7 @@
 // Feeds a folded engine with codes from a file, and records what it writes and when. Knows nothing of what is right.
 //
 // Plusargs: +codes=FILE, a code a line, in hexadecimal of a fixed number of digits; +samples=N; +writes=FILE, +events=FILE: what is
-// written; +idle=N, +stall=N: of 256 clocks, so many in which no code is offered, no result is taken; +seed=N; +resets=FILE: the
+// written; +idle=N, +stall=N: of 256 clocks, so many in which no code is offered, no result is taken; +limit=N clocks; +seed=N; +resets=FILE: the
 // clocks in which the reset is high, after the first two, in rising order. A sample that a reset interrupts is fed again.
 //
 // writes: step, address, value, in hexadecimal, one a line. events, each with its clock: `b` a sample's first code was taken, `e` its
@@ -11,8 +11,7 @@ module bench #(
     parameter X_BITS = 8,
     parameter X_DIGITS = 2,
     parameter Y_BITS = 4,
-    parameter TRANSFERS = 1,
-    parameter LIMIT = 1000000
+    parameter TRANSFERS = 1
 )
 `ifdef VERILATOR
 (
@@ -35,7 +34,7 @@ module bench #(
     );
 
     reg [8*1024-1:0] name;
-    integer codes, writes, events, resets, samples, idle, stall, read;
+    integer codes, writes, events, resets, samples, idle, stall, limit, read;
     integer clock = 0, word = 0, given = 0, done = 0, count = 0, next_reset = -1;
     reg [31:0] random;
     reg waiting = 0;
@@ -64,6 +63,7 @@ module bench #(
         read = $value$plusargs("samples=%d", samples);
         read = $value$plusargs("idle=%d", idle);
         read = $value$plusargs("stall=%d", stall);
+        read = $value$plusargs("limit=%d", limit);
         read = $value$plusargs("seed=%d", random);
         random = {random[30:0], 1'b1};
     end
@@ -111,10 +111,10 @@ module bench #(
         y_ready <= random[15:8] >= stall;
         if (next_reset < clock) begin
             read = $fscanf(resets, "%d", next_reset);
-            if (read != 1) next_reset = LIMIT + 1;
+            if (read != 1) next_reset = limit + 1;
         end
         rst <= clock < 2 || clock == next_reset;
-        if (clock == LIMIT) begin
+        if (clock == limit) begin
             $fdisplay(events, "t %0d", clock);
             $finish;
         end

@@ -176,7 +176,7 @@ class Schedule:
         """A table, a line a step."""
         rows = [("step", "windows", "taps", "sums", "clocks", "reads", "writes")]
         for i, step in enumerate(self.steps):
-            sums = str(self.rest(step)) if step.blocks == 1 else f"{self.full(step)}…{self.rest(step)}"
+            sums = str(self.rest(step)) if step.blocks == 1 else f"{self.full(step)}, {self.rest(step)}"
             windows = step.groups * step.blocks * step.positions
             target = f"buffer{(i + 1) % 2}" if step is not self.steps[-1] else "result"
             source = f"buffer{i % 2}"

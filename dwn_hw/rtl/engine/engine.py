@@ -34,7 +34,8 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         self.design, self.instances, self.plan = design, instances, design.schedule
         self.sequencer, self.reader = Sequencer(self.plan, instances), Reader(self.plan)
         self.writer, self.result = Writer(self.plan, instances), Result(self.plan, design.with_scores)
-        self.lane, self.memories = Lane(self.plan), self._memories()
+        self.lane = Lane(self.plan) if self.plan.weights.rows else None
+        self.memories = self._memories()
         super().__init__({"x": In(stream.Signature(design.word.bits)), "y": Out(stream.Signature(len(self.result.y)))})
 
     def ports(self) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
 
     def units(self) -> tuple[Unit, ...]:
         """One of each Verilog module."""
-        lanes = (self.lane,) * bool(self.plan.weights.rows)
+        lanes = (self.lane,) if self.lane else ()
         return (self.sequencer, self.reader, *lanes, self.writer, self.result, *self.memories.values())
 
     def _memories(self) -> dict[str, Unit]:
@@ -90,7 +91,7 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         """All lanes, the first below; what leaves."""
         plan = self.plan
         above: Any = Const(0, plan.total.bits)
-        if not plan.weights.rows:
+        if self.lane is None:
             return above
         for name, row in (("weights", wires["weight"]), ("biases", wires["row"])):
             place(m, name, self.memories[name], self.instances, address=row, data=data[name])

@@ -14,7 +14,8 @@ class Rom(Unit):
     """``data`` is row ``address`` of a clock before. In Verilog the rows are those of :attr:`file`, read by ``$readmemh``."""
 
     def __init__(self, module: str, memory: Memory, rows: Ints) -> None:
-        self.memory, self.rows = memory, rows
+        self.memory, self.depth = memory, max(2, memory.rows)  # an address has a bit at least
+        self.rows = (*rows, *(0,) * (self.depth - len(rows)))
         super().__init__(module, {"address": In(bits_for(memory.rows - 1)), "data": Out(memory.bits)})
 
     @property
@@ -30,7 +31,7 @@ class Rom(Unit):
     def elaborate(self, platform: object) -> Module:
         """A memory."""
         m = Module()
-        content = MemoryData(shape=self.memory.bits, depth=self.memory.rows, init=self.rows)
+        content = MemoryData(shape=self.memory.bits, depth=self.depth, init=self.rows)
         m.submodules.memory = memory = MemoryInstance(data=content)
         memory.read_port(domain="sync", addr=self.address, data=self.data, en=Const(1, 1), transparent_for=())
         return m
@@ -43,7 +44,7 @@ class Rom(Unit):
     output reg  [{self.memory.bits - 1}:0] data
 );
   (* ram_style = "block", rom_style = "block" *)
-  reg [{self.memory.bits - 1}:0] rows [0:{self.memory.rows - 1}];
+  reg [{self.memory.bits - 1}:0] rows [0:{self.depth - 1}];
   initial $readmemh("{self.file}", rows);
   always @(posedge clk)
     data <= rows[address];
@@ -52,10 +53,13 @@ endmodule
 
 
 class Ram(Unit):
-    """``data`` is row ``address`` of a clock before; ``write_data`` goes to row ``write_address`` while ``write`` is high."""
+    """``data`` is row ``address`` of a clock before; ``write_data`` goes to row ``write_address`` while ``write`` is high.
+
+    A row that is read while it is written may be anything: no step reads the buffer that it writes.
+    """
 
     def __init__(self, module: str, memory: Memory) -> None:
-        self.memory = memory
+        self.memory, self.depth = memory, max(2, memory.rows)
         at = bits_for(memory.rows - 1)
         ports = {"write": In(1), "write_address": In(at), "write_data": In(memory.bits)}
         super().__init__(module, {**ports, "address": In(at), "data": Out(memory.bits)})
@@ -63,7 +67,7 @@ class Ram(Unit):
     def elaborate(self, platform: object) -> Module:
         """A memory."""
         m = Module()
-        content = MemoryData(shape=self.memory.bits, depth=self.memory.rows, init=[])
+        content = MemoryData(shape=self.memory.bits, depth=self.depth, init=[])
         m.submodules.memory = memory = MemoryInstance(data=content)
         memory.write_port(domain="sync", addr=self.write_address, data=self.write_data, en=self.write)
         memory.read_port(domain="sync", addr=self.address, data=self.data, en=Const(1, 1), transparent_for=())
@@ -80,8 +84,8 @@ class Ram(Unit):
     input  wire {address} write_address,
     input  wire {data} write_data
 );
-  (* ram_style = "block" *)
-  reg {data} rows [0:{self.memory.rows - 1}];
+  (* ram_style = "block", no_rw_check *)
+  reg {data} rows [0:{self.depth - 1}];
   always @(posedge clk)
     if (write) rows[write_address] <= write_data;
   always @(posedge clk)
