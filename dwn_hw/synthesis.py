@@ -175,6 +175,11 @@ def _count(
     finally:
         result.unlink(missing_ok=True)
         cell.unlink(missing_ok=True)
+    return count_cells(cells, target)
+
+
+def count_cells(cells: dict[str, int], target: Target) -> dict[str, int]:
+    """yosys' numbers by type of cell as numbers by what they count as."""
     return {
         what: sum(n for cell, n in cells.items() if re.fullmatch(pattern, cell))
         for what, pattern in target.cells.items()

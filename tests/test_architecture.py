@@ -22,21 +22,23 @@ _ORDER = """
     mapped families cuts passes streaming lowering pipeline design cost widths trial support calibration interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction scaling exporter simulate verifier proof synthesis doctor demo api screen cli
+    prediction scaling exporter simulate verifier proof synthesis boards fitting routing building
+    doctor demo api screen board_commands cli
 """
 ORDER = _ORDER.split()
 
 #: Each heavy dependency enters through one door.
 DOORS = {
     "torch": {"nn", "training", "digits", "checkpoints", "reference"},
-    "amaranth": {"rtl"},
+    "amaranth": {"rtl", "boards"},
+    "amaranth_boards": {"boards"},
     "subprocess": {"toolchain"},
     "cocotb": set(),  # only sim/ imports it, in the simulator's process
     "cocotb_tools": {"simulate"},
     "sklearn": {"digits"},
     "safetensors": {"serialize"},
-    "click": {"cli", "screen"},
-    "rich": {"cli", "screen"},
+    "click": {"cli", "screen", "board_commands"},
+    "rich": {"cli", "screen", "board_commands"},
     "pickle": set(),
 }
 
