@@ -22,7 +22,7 @@ _RESET_CLOCKS = 16
 
 #: yosys' script around ``synth_<family>``. Each part is mapped by itself, so that what it takes can be counted and its wires
 #: keep their names; only then it becomes one netlist. What is printed after ABC has run can be lost in the wheel: a file is not.
-BEFORE = f"hierarchy -top {TOP}; chtype -set $lut t:dwn_lut; setattr -mod -set keep_hierarchy 1 dwn_*"
+PARTS_APART = "chtype -set $lut t:dwn_lut; setattr -mod -set keep_hierarchy 1 dwn_*"
 _AFTER = f"opt_clean; tee -q -o {TOP}.stat.json stat -json; setattr -mod -unset keep_hierarchy; flatten; opt_clean; "
 
 
@@ -76,7 +76,11 @@ def make(board: Board, sources: Mapping[str, str], clocks_per_bit: int) -> Proje
 
 
 def _options(synth: str = "", last: str = "") -> dict[str, str]:
-    return {"script_after_read": BEFORE, "script_after_synth": _AFTER + last, "synth_opts": synth}
+    return {
+        "script_after_read": f"hierarchy -top {TOP}; {PARTS_APART}",
+        "script_after_synth": _AFTER + last,
+        "synth_opts": synth,
+    }
 
 
 #: Overrides of the platforms' scripts, by family.
