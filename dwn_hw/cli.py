@@ -17,7 +17,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from dwn_hw import __version__
+from dwn_hw import __version__, cli_board
 from dwn_hw.screen import Commands, Report, Screen, command
 
 
@@ -26,6 +26,9 @@ from dwn_hw.screen import Commands, Report, Screen, command
 def main() -> None:
     """From a trained multiplication-free network to Verilog that is proven equal to it."""
 
+
+main.add_command(cli_board.run)
+main.add_command(cli_board.board_sim)
 
 _directory = click.argument("directory", type=click.Path(path_type=Path))
 

@@ -94,10 +94,10 @@ def to_codes(samples: Samples, network: ir.Network) -> contract.Encoded:
 
 
 def save_predictions(path: Path, network: ir.Network, codes: npt.NDArray[Any], scores: Any, y: Any) -> None:
-    """Write ``codes``, ``scores`` (what the last node before a class index gave) and ``y`` (the class index)."""
+    """Write ``codes``, ``scores`` (what the last node before a class index gave; None: unknown) and ``y`` (the class)."""
     arrays = {"codes": _narrow(codes)}
     if isinstance(network.nodes[-1], ir.ArgMax):
-        arrays |= {"scores": _narrow(scores), "y": _narrow(y)}
+        arrays |= ({} if scores is None else {"scores": _narrow(scores)}) | {"y": _narrow(y)}
     else:
         arrays["scores"] = _narrow(y)
     partial = path.parent / f"{path.name}.partial"

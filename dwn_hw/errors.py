@@ -11,6 +11,7 @@
     │   └── IRError          a network that breaks a rule of ``ir``
     ├── ToolError            exit code 1: a child program is missing or failed
     │   └── ToolTimeout      it took longer than it was given
+    ├── BoardError           exit code 1: a board does not answer, or is not the one that is meant
     ├── Mismatch             exit code 1: two things that must be equal are not
     ├── Undecided            exit code 1: whether two things are equal was not found out
     └── Unfit                exit code 1: a board cannot take a design: it is too large, or too slow for the clock
@@ -78,6 +79,14 @@ class ToolError(DwnHwError):
 
 class ToolTimeout(ToolError):
     """A child program that was stopped because it took too long."""
+
+
+class BoardError(DwnHwError):
+    """A board that does not answer as it should; ``problem`` says how, and what to do."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
 
 
 class Mismatch(DwnHwError):

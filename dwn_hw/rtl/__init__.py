@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dwn_hw.rtl import uart
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS, FreeShell, StreamShell
@@ -18,4 +19,5 @@ __all__ = [
     "models",
     "part_to_verilog",
     "to_verilog",
+    "uart",
 ]

@@ -27,7 +27,9 @@ def to_verilog(interface: dict[str, Any], clocks_per_bit: int) -> dict[str, str]
 def _top(interface: dict[str, Any], layout: Layout, clocks_per_bit: int) -> str:
     x_pad, y_pad = 8 * layout.x_bytes - layout.x_bits, 8 * layout.y_bytes - layout.y_bits
     identity = layout.identity()
-    clocks = [f".{port}({wire})" for port, wire in ((interface["clock"], "clk"), (interface["reset"], "core_rst")) if port]
+    clocks = [
+        f".{port}({wire})" for port, wire in ((interface["clock"], "clk"), (interface["reset"], "core_rst")) if port
+    ]
     unused = [f"[{x_pad - 1}:0] unused_x"] * (x_pad > 0) + ["unused_rst"] * (not interface["reset"])
     return f"""// The uart shell: {interface["tool"]}, network digest {interface["digest"]}.
 // 8N1; a sample is {layout.transfers} x {layout.x_bytes} bytes, a result {layout.y_bytes} and 3 of clocks, at most {layout.batch} samples a frame.

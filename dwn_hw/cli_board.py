@@ -1,0 +1,113 @@
+"""Commands that talk to a board, real or virtual."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dwn_hw.screen import Report, Screen, command
+
+_directory = click.argument("directory", type=click.Path(path_type=Path))
+
+#: Seconds that a simulated board may take for what a real one does at once.
+_VIRTUAL_PATIENCE = 60.0
+
+
+@click.command(short_help="Predict on a board, through its serial line.")
+@_directory
+@click.argument("samples", type=click.Path(path_type=Path), required=False)
+@click.option("--port", metavar="DEVICE", help="The board's serial port, say /dev/ttyUSB1.")
+@click.option("--virtual", is_flag=True, help="A simulated board instead.")
+@click.option("--baud", type=click.IntRange(min=1), default=115_200, show_default=True, help="Of the port.")
+@click.option("--compare", is_flag=True, help="Compare every answer with the network.")
+@click.option("--self-test", is_flag=True, help="Run the export's golden vectors first.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write y, scores and codes to this .npz.")
+@command
+def run(
+    screen: Screen,
+    directory: Path,
+    samples: Path | None,
+    port: str | None,
+    virtual: bool,
+    baud: int,
+    compare: bool,
+    self_test: bool,
+    out: Path | None,
+) -> None:
+    """Send SAMPLES (.npz) through a board that holds an export, and read its answers."""
+    from dwn_hw import data, running, verifier
+
+    exported = verifier.read_export(directory)
+    loaded = None if samples is None else replace(data.load(samples), name=str(samples))
+    with _board(screen, exported, port, virtual, baud) as board:
+        report, answers = running.session(
+            exported, board, loaded, compared=compare, self_test=self_test, progress=screen.progress
+        )
+    if out is not None and answers is not None:
+        fields = answers.fields
+        last = fields["class" if "class" in fields else "scores"]
+        data.save_predictions(out, exported.network, answers.codes, fields.get("scores"), last)
+        report |= {"out": str(out)}
+    _say(screen, report)
+    screen.result(report)
+
+
+@contextlib.contextmanager
+def _board(screen: Screen, exported: Any, port: str | None, virtual: bool, baud: int) -> Iterator[Any]:
+    """The board that the options mean, on an open line."""
+    from dwn_hw import running, toolchain
+    from dwn_hw.errors import OptionError, Problem
+
+    if (port is None) != virtual:
+        got = "both" if virtual else "neither"
+        raise OptionError(Problem("--port", "this or --virtual", got, "Give one of them."))
+    try:
+        from dwn_hw import host
+    except ModuleNotFoundError:
+        raise toolchain.missing("pyserial") from None
+    layout = running.check(exported)
+    with contextlib.ExitStack() as stack:
+        patience = host.PATIENCE
+        if port is None:
+            from dwn_hw import virtual as simulated
+
+            port = stack.enter_context(simulated.board(exported, screen.progress)).device
+            patience = _VIRTUAL_PATIENCE
+        yield host.Board(stack.enter_context(host.open_line(port, baud)), layout, patience)
+
+
+def _say(screen: Screen, report: Report) -> None:
+    line = report["line"]
+    if "self_test" in report:
+        test = report["self_test"]
+        screen.say(f"self-test  {test['vectors']} golden vectors, {test['values']} values equal")
+    if "samples" in report:
+        keys = ("samples", "rounded", "saturated", "samples_per_second", "accuracy")
+        screen.say("board      " + ", ".join(f"{key.replace('_', ' ')} {report[key]}" for key in keys if key in report))
+        low, high = report["clocks"]
+        screen.say(f"clocks     {low if low == high else f'{low} to {high}'} from the last code to the result")
+    if "equal_values" in report:
+        screen.say(f"EQUAL      {report['equal_values']} values of {report['samples']} samples")
+    screen.say(f"line       {line['requests']} requests, {line['refused']} refused, {line['unanswered']} unanswered")
+
+
+@click.command("board-sim", short_help="Simulate a board with a serial port.")
+@_directory
+@command
+def board_sim(screen: Screen, directory: Path) -> None:
+    """Simulate a board that holds an export; prints the name of its serial port and runs until interrupted."""
+    from dwn_hw import running, verifier, virtual
+
+    exported = verifier.read_export(directory)
+    running.check(exported)
+    with virtual.board(exported, screen.progress) as board:
+        screen.stop()
+        click.echo(board.device)
+        screen.say("Interrupt to end.")
+        with contextlib.suppress(KeyboardInterrupt):
+            board.child.wait()

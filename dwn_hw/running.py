@@ -1,0 +1,150 @@
+"""An export on a board: samples through its serial line, compared where that is asked, and what happened as a report."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import data, host, interface, ir
+from dwn_hw.emulate import Emulator
+from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
+from dwn_hw.frames import Layout
+from dwn_hw.verifier import Exported, Progress
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a board gave for ``codes``: ``fields`` by name (``class`` or ``scores`` first), and ``clocks`` a sample."""
+
+    codes: Ints
+    fields: dict[str, Ints]
+    clocks: Ints
+    seconds: float
+
+
+def check(exported: Exported) -> Layout:
+    """The layout on the line. Raises ExportError for an export without streams."""
+    if exported.interface["input"].get("valid") is None:
+        remedy = "Export with --shell stream."
+        raise ExportError(Problem(str(exported.folder), "an export with streams", "one without", remedy))
+    return Layout.of(exported.interface)
+
+
+def run(exported: Exported, board: host.Board, codes: Ints, progress: Progress = lambda text: None) -> Answers:
+    """Codes (samples, features) through the board."""
+    started = shown = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown > 1:
+            shown = now
+            progress(f"{done} of {len(codes)} samples, {done / (now - started):.0f} a second")
+
+    results = board.run(pack(exported, codes), tell)
+    seconds = time.monotonic() - started
+    return Answers(codes, *unpack(exported, results), seconds)
+
+
+def pack(exported: Exported, codes: Ints) -> list[bytes]:
+    """Each sample as a request carries it."""
+    design = interface.read_design(exported.interface, exported.network)
+    words = np.packbits(interface.pack_port(codes, design), axis=1, bitorder="little")
+    return [sample.tobytes() for sample in words.reshape(len(codes), -1)]
+
+
+def unpack(exported: Exported, results: list[bytes]) -> tuple[dict[str, Ints], Ints]:
+    """Results as a reply carries them: the output's fields by name, each (samples, *shape), and clocks (samples,)."""
+    layout, edges = Layout.of(exported.interface), exported.network.edges()
+    rows = np.frombuffer(b"".join(results), np.uint8).reshape(len(results), layout.result_bytes)
+    bits = np.unpackbits(rows[:, : layout.y_bytes], axis=1, bitorder="little")
+    fields = {}
+    for found, edge in zip(exported.interface["output"]["fields"], (edges[-1], edges[-2]), strict=False):
+        own = bits[:, found["lsb"] : found["lsb"] + edge.bits]
+        fields[found["name"]] = interface.unpack(own, edge)
+    clocks = rows[:, layout.y_bytes :].astype(np.int64) @ (1 << 8 * np.arange(layout.result_bytes - layout.y_bytes))
+    return fields, clocks
+
+
+def expected(network: ir.Network, codes: Ints) -> dict[str, Ints]:
+    """What the network gives, by the same names."""
+    scores, last = Emulator(network).run(codes)
+    return {"class": last, "scores": scores} if isinstance(network.nodes[-1], ir.ArgMax) else {"scores": last}
+
+
+def compare(answers: Answers, wanted: dict[str, Ints], what: str, where: str) -> int:
+    """How many values are equal, all of them; raises Mismatch with the first that is not. ``what`` the samples are."""
+    count = 0
+    for name, got in answers.fields.items():
+        own = wanted[name].reshape(got.shape)
+        different = np.argwhere(got != own)
+        if len(different):
+            sample, *unit = (int(i) for i in different[0])
+            at = (sample, *unit)
+            codes = answers.codes[sample].reshape(-1).tolist()
+            shown = ", ".join(map(str, codes[:16])) + (", …" if len(codes) > 16 else "")
+            place = f", {name} {unit[0]}" if len(unit) == 1 and got.shape[-1] > 1 else f", {name}"
+            wrong = len(np.unique(different[:, 0]))
+            raise Mismatch(
+                f"{where} differs from the network: {what} {sample}{place}: expected {own[at]}, got {got[at]}\n"
+                f"  codes {shown}\n  {wrong} of {len(got)} differ"
+            )
+        count += got.size
+    return count
+
+
+def golden(exported: Exported) -> tuple[Ints, dict[str, Ints]]:
+    """The golden vectors of an export, and what they must give."""
+    path = exported.folder / "vectors" / "golden.npz"
+    codes = data.to_codes(data.load(path), exported.network).codes
+    with np.load(path) as file:
+        names = {"class": "y", "scores": "scores"}
+        wanted = {name: file[key].astype(np.int64) for name, key in names.items() if key in file}
+    if any(len(values) != len(codes) for values in wanted.values()) or not wanted:
+        raise DataError(Problem(str(path), "golden vectors with their results", "none", "Export again."))
+    return codes, wanted
+
+
+def session(
+    exported: Exported,
+    board: host.Board,
+    samples: data.Samples | None,
+    *,
+    compared: bool = False,
+    self_test: bool = False,
+    progress: Progress = lambda text: None,
+) -> tuple[dict[str, Any], Answers | None]:
+    """All that `dwn-hw run` does with a board: identity, self-test, samples, comparison; a report, and what was predicted."""
+    if samples is None and not self_test:
+        raise OptionError(Problem("run", "a file of samples, or --self-test", "neither", "Give one of them."))
+    encoded = None if samples is None else data.to_codes(samples, exported.network)
+    progress("asking the board which network it holds")
+    board.check()
+    report: dict[str, Any] = {"digest": exported.interface["digest"]}
+    where = f"the board on {shlex.quote(board.line.name)}"
+    if self_test:
+        codes, wanted = golden(exported)
+        progress(f"self-test: {len(codes)} golden vectors")
+        given = run(exported, board, codes, progress)
+        report["self_test"] = {"vectors": len(codes), "values": compare(given, wanted, "golden vector", where)}
+    answers = None
+    if samples is not None and encoded is not None:
+        progress(f"{len(samples)} samples")
+        answers = run(exported, board, encoded.codes, progress)
+        rate = round(len(samples) / answers.seconds, 1)
+        report |= {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
+        report |= {"samples_per_second": rate, "clocks": [int(answers.clocks.min()), int(answers.clocks.max())]}
+        if samples.y is not None and "class" in answers.fields:
+            report["accuracy"] = round(float(np.mean(samples.y == answers.fields["class"].reshape(-1))), 6)
+        if compared:
+            wanted = expected(exported.network, encoded.codes)
+            report["equal_values"] = compare(answers, wanted, "sample", where)
+    report["line"] = host.describe(board, board.statistics())
+    return report, answers

@@ -1,0 +1,81 @@
+"""The virtual board: the whole design, serial shell and core, simulated, with its line on a pseudo-terminal.
+
+Verilator makes a program of the export's Verilog and ``sim/board.cpp``; any serial program can talk to the device that
+it names, at any baud rate. It is kept in the export directory and built again only when something that goes in has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dwn_hw import _assets, rtl, toolchain
+from dwn_hw.verifier import Exported, Progress
+
+#: Of the simulated line: few, for speed.
+CLOCKS_PER_BIT = 4
+
+#: After so many bit times without a byte the shell waits for nothing, and the simulation may rest.
+_REST = 8192
+
+_BUILD_TIMEOUT = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A virtual board: ``device`` is the port that a host opens."""
+
+    device: str
+    child: toolchain.Child
+
+
+@contextlib.contextmanager
+def board(exported: Exported, progress: Progress = lambda text: None) -> Iterator[Running]:
+    """Build the board of an export if need be, and run it. Raises ToolError."""
+    program = build(exported, progress)
+    with toolchain.Child([program], "virtual board") as child:
+        yield Running(child.line(), child)
+
+
+def build(exported: Exported, progress: Progress = lambda text: None) -> Path:
+    """The program, in the export directory's ``virtual/``."""
+    tool = toolchain.verilator()
+    sources = _sources(exported)
+    place = exported.folder / "virtual"
+    program, stamp = place / "board", place / "built"
+    key = _key(sources, tool.version)
+    if program.is_file() and stamp.is_file() and stamp.read_text() == key:
+        return program
+    progress("building the virtual board in verilator")
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:  # make takes no spaces and the like in a path
+        folder = Path(name)
+        for file, text in sources.items():
+            (folder / file).write_text(text, "utf-8")
+        defines = f"-DCLOCKS_PER_BIT={CLOCKS_PER_BIT} -DIDLE_CLOCKS={_REST * CLOCKS_PER_BIT}"
+        command = [tool.path, "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "-Wno-fatal"]
+        command += ["--top-module", "dwn_uart", "-CFLAGS", f"-O1 {defines}", "-Mdir", "obj", "-o", "board", *sources]
+        toolchain.run(command, name="verilator", cwd=folder, env=tool.env, timeout=_BUILD_TIMEOUT)
+        stamp.unlink(missing_ok=True)
+        shutil.copy(folder / "obj" / "board", program)
+    stamp.write_text(key)
+    return program
+
+
+def _sources(exported: Exported) -> dict[str, str]:
+    """File name → text of everything that is built. The shell is this version's, whatever the export holds."""
+    shell = rtl.uart.to_verilog(exported.interface, CLOCKS_PER_BIT)
+    paths = (*exported.sources, *rtl.model_files(exported.interface["target"]), _assets.asset("sim", "board.cpp"))
+    return {path.name: path.read_text("utf-8") for path in paths} | shell
+
+
+def _key(sources: dict[str, str], version: str) -> str:
+    state = hashlib.sha256(f"{version} {CLOCKS_PER_BIT} {_REST}".encode())
+    for name, text in sorted(sources.items()):
+        state.update(f"{name} {len(text)} {text}".encode())
+    return state.hexdigest()
