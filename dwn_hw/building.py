@@ -96,7 +96,8 @@ def build(
         for words in job.made.commands if job.board.flow == "nextpnr" else ():
             if words[0] in toolchain.WHEELS:
                 toolchain.wheel(words[0])  # what is missing is said before the work
-        with tempfile.TemporaryDirectory(prefix=".dwn-hw.", dir=folder) as name:
+        place.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial.", dir=place.parent) as name:
             work = Path(name) / board
             work.mkdir()
             for file, text in job.made.files.items():
@@ -122,6 +123,40 @@ def cached(place: Path, key: str) -> dict[str, Any] | None:
     return report | {"cached": True} if whole else None
 
 
+def overview(folder: Path | None = None) -> list[dict[str, Any]]:
+    """Every board's data; of an export also the estimated needs, whether they fit, and what was built of it."""
+    exported = None if folder is None else read_export(folder)
+    found = {row["board"]: row for row in fitting.survey(exported)} if exported else {}
+    rows = []
+    for board in boards.every():
+        row = {
+            "board": board.key,
+            "name": board.name,
+            "device": board.device,
+            "target": board.family,
+            "flow": board.flow,
+            "capacity": board.capacity,
+            "clock_mhz": board.clock_mhz,
+            "baud": board.baud,
+            "uart": board.uart,
+            "built": _built(exported, board) if exported else None,
+        }
+        rows.append(row | found.get(board.key, {}))
+    return rows
+
+
+def _built(exported: Exported, board: Board) -> dict[str, Any] | None:
+    """What the last build of this very network for a board came to."""
+    path = exported.folder / "build" / board.key / "report.json"
+    try:
+        report = json.loads(path.read_text("utf-8"))
+        if report["digest"] != exported.interface["digest"] or not report["bitstream"]:
+            return None
+        return {**report["used"], "fmax_mhz": report["timing"]["fmax_mhz"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -140,6 +175,8 @@ def _head(job: Job) -> dict[str, Any]:
         "key": job.key(),
         "tools": toolchain.versions(*(words[0] for words in job.made.commands if words[0] in toolchain.WHEELS)),
         "capacity": job.board.capacity,
+        "uart": job.board.uart,
+        "notes": job.board.notes,
         "cached": False,
     }
 
@@ -268,7 +305,6 @@ def _is_verilog(name: str) -> bool:
 
 
 def _move(work: Path, place: Path) -> None:
-    place.parent.mkdir(exist_ok=True)
     if place.exists():
         shutil.rmtree(place)
     work.rename(place)

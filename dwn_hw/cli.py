@@ -17,7 +17,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from dwn_hw import __version__, cli_board
+from dwn_hw import __version__, cli_board, cli_build
 from dwn_hw.screen import Commands, Report, Screen, command
 
 
@@ -29,6 +29,8 @@ def main() -> None:
 
 main.add_command(cli_board.run)
 main.add_command(cli_board.board_sim)
+for _command in (cli_build.boards, cli_build.build, cli_build.program):
+    main.add_command(_command)
 
 _directory = click.argument("directory", type=click.Path(path_type=Path))
 
