@@ -16,7 +16,7 @@ _board = click.option("--board", required=True, metavar="BOARD", help="One of `d
 
 
 def _table(*headings: str, left: int = 1) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i < left else "right")
     return table
