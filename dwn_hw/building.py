@@ -61,8 +61,8 @@ def plan(folder: Path, board: str, seeds: int = 3, baud: int | None = None) -> J
     exported = read_export(folder)
     said = exported.interface
     boards.check_target(chosen, said["target"])
-    if said["shell"] != "stream":
-        rule = "for a board an export with --shell stream, around which the UART is built"
+    if "valid" not in said["input"]:
+        rule = "for a board an export with streams, around which the UART is built"
         raise OptionError(Problem("--shell", rule, said["shell"], "Export again without --shell."))
     clocks = chosen.clocks_per_bit(baud)
     sources = {path.name: path.read_text("utf-8") for path in exported.sources}
@@ -224,7 +224,7 @@ def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, int]]:
     """
     said = job.exported.interface
     names = [part["name"] for part in said["parts"]]
-    own = {path.stem for path in job.exported.sources}
+    own = {path.stem for path in job.exported.sources} - {"dwn_uart", *uart.FIXED}
     target = synthesis.TARGETS[job.board.family]
     parts = {name: dict.fromkeys(target.cells, 0) for name in (*names, "registers", "shell")}
     for module, found in stat["modules"].items():

@@ -65,10 +65,10 @@ _MODEL_OPTIONS = (
     click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
     click.option(
         "--shell",
-        type=click.Choice(["stream", "none"]),
+        type=click.Choice(["stream", "none", "uart", "axis"]),
         default="stream",
         show_default=True,
-        help="Valid/ready, or bare ports.",
+        help="Valid/ready, bare ports, serial line, AXI4-Stream.",
     ),
     click.option(
         "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."

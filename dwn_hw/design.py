@@ -16,8 +16,9 @@ from dwn_hw.mapped import Netlist
 from dwn_hw.pipeline import Placer, Registers
 from dwn_hw.streaming import ENCODERS, Schedule
 
-#: How codes come in and results go out; :mod:`dwn_hw.rtl.shell` has their rules.
-SHELLS = ("stream", "none")
+#: How codes come in and results go out; :mod:`dwn_hw.rtl.shell` has the rules of the first two, and :mod:`dwn_hw.rtl.wrappers`
+#: what stands around ``stream`` for the others.
+SHELLS = ("stream", "none", "uart", "axis")
 
 #: ``generic``: portable Verilog for every tool. The others: LUT cells of a family, which synthesis keeps as they are.
 TARGETS = tuple(FAMILIES)
@@ -146,7 +147,7 @@ def make_design(
 def _streaming_problems(network: Network, shell: str) -> list[Problem]:
     problems = []
     if shell == "none":
-        rule = "with --encoder streamed only stream, whose reset says where a sample begins"
+        rule = "with --encoder streamed one with a reset, which says where a sample begins"
         problems.append(Problem("--shell", rule, "none", "Leave one of them out."))
     if not isinstance(network.nodes[0], Thermometer):
         rule = "streamed only for a network that begins with a thermometer"

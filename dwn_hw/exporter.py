@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from dwn_hw import (
     calibration,
+    chost,
     contract,
     cost,
     data,
@@ -55,7 +56,7 @@ CONTENT = (
         "vectors",
         "report.json",
     ),
-    *("verify", "prove", "synth", "virtual", "build"),
+    *("verify", "prove", "synth", "host", "virtual", "build"),
 )
 
 #: Where an export is written before it is moved to its place.
@@ -200,7 +201,7 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
     design, network = decided.design, decided.design.network
     described = interface.describe(design)
     progress("writing Verilog")
-    sources = rtl.to_verilog(design, header=interface.to_header(described, network))
+    sources = rtl.to_verilog(design, header=interface.to_header(described, network)) | rtl.wrap(described)
     progress("computing golden vectors")
     golden = _golden(network, decided.codes, decided.seed)
     with _written_whole(out) as folder:
@@ -216,6 +217,9 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
                 (folder / "sim" / name).write_text(text, "utf-8")
         (folder / "interface.json").write_text(_json(described), "utf-8")
         (folder / "INTERFACE.md").write_text(interface.to_markdown(described), "utf-8")
+        if "valid" in described["input"]:
+            (folder / "host").mkdir()
+            (folder / "host" / "dwn_host.h").write_text(chost.header(described), "utf-8")
         (folder / "vectors").mkdir()
         scores, y = Emulator(network).run(golden)
         data.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)

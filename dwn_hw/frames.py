@@ -1,8 +1,8 @@
 """The frames that a host and a board exchange over a serial line; docs/serial.md has them in words.
 
-Framing is HDLC's for asynchronous lines (RFC 1662): ``0x7E``, content, ``0x7E``; inside, ``0x7E`` and ``0x7D`` become ``0x7D`` and
-the byte ^ 0x20. Content: kind, number, length of the payload (2 bytes), payload, CRC-16/X-25 of all that; numbers low byte first.
-A flag ends a frame wherever it stands, so a damaged frame takes no other with it. The board's side is
+Framing is HDLC's for asynchronous lines (RFC 1662): ``0x7E``, content, ``0x7E``; inside, ``0x7E`` and ``0x7D`` become
+``0x7D`` and the byte ^ 0x20. Content: kind, number, length of the payload (2 bytes), payload, CRC-16/X-25 of all that; numbers
+low byte first. A flag ends a frame wherever it stands, so a damaged frame takes no other with it. The board's side is
 ``rtl_templates/dwn_deframe.v`` and ``dwn_enframe.v``.
 """
 

@@ -1,7 +1,7 @@
 """The host's side of the serial line: what `dwn-hw run` does, and the one door to pyserial.
 
-A request is sent again, under a new number, until its own reply has come, or too often: what is damaged, refused, late or doubled on
-the line costs time and never an answer. A board is asked first which network it holds.
+A request is sent again, under a new number, until its own reply has come, or too often: what is damaged, refused, late or
+doubled on the line costs time and never an answer. A board is asked first which network it holds.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _ports() -> list[str]:
 class Board:
     """A board on an open ``line`` that should hold an export of this ``layout``.
 
-    ``patience``: seconds beside the bytes' own time on the line; a simulated board is slower than its line. ``sent``, ``refused``,
-    ``unanswered``, ``late``: requests, and of those the ones that were refused, got no answer, or got one too late.
+    ``patience``: seconds beside the bytes' own time on the line; a simulated board is slower than its line. ``sent``,
+    ``refused``, ``unanswered``, ``late``: requests, and of those the ones that were refused, got no answer, or got one too late.
     """
 
     line: serial.Serial

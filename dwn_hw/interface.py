@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import __version__, ir, serialize
+from dwn_hw import __version__, ir, serialize, shells
 from dwn_hw.design import Design, Pipeline, Stage
 from dwn_hw.families import FAMILIES
 from dwn_hw.mapped import Netlist
@@ -27,11 +27,11 @@ LEFT_TO_HOST = "LEFT TO THE HOST:"
 def describe(design: Design) -> dict[str, Any]:
     """The interface as plain values, ready for JSON."""
     network, pipeline, shell = design.network, design.pipeline, design.shell
-    clocked, stream = pipeline.latency > 0, shell == "stream"
+    clocked, stream = pipeline.latency > 0, shell != "none"
     suffix = "_payload" if stream else ""
     notes = dict(network.notes)
     word = design.stream.word if design.stream else None
-    return {
+    described = {
         "format": FORMAT,
         "tool": f"dwn-hw {__version__}",
         "digest": serialize.digest(network),
@@ -70,6 +70,7 @@ def describe(design: Design) -> dict[str, Any]:
         "classes": list(network.class_names),
         "ties": "the lowest class index wins",
     }
+    return described | shells.describe(described)
 
 
 def _handshake(side: str, stream: bool) -> dict[str, str]:
@@ -184,7 +185,17 @@ def to_markdown(interface: dict[str, Any]) -> str:
         f"Network digest `{interface['digest']}`, {interface['tool']}.",
         "",
     ]
-    lines += [*_ports(interface), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
+    lines += [
+        *shells.to_markdown(interface),
+        *_ports(interface),
+        "",
+        "## Timing",
+        "",
+        *_timing(interface),
+        "",
+        "## Input",
+        "",
+    ]
     lines += [*_codes(interface)]
     left = source["scaler"].startswith(LEFT_TO_HOST)
     units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"
@@ -326,12 +337,12 @@ def _registers(part: dict[str, Any]) -> str:
 def _timing(interface: dict[str, Any]) -> list[str]:
     latency = interface["latency"]
     if latency == 0:
-        wires = " Valid and ready are wires from one side to the other." if interface["shell"] == "stream" else ""
+        wires = " Valid and ready are wires from one side to the other." if "valid" in interface["input"] else ""
         return [f"Combinational: the result follows the codes within the clock.{wires}"]
     where = ", ".join(
         _registers(part) for part in interface["parts"] if part["registers_inside"] or part["register_after"]
     )
-    stall = " when nothing stalls" if interface["shell"] == "stream" else ""
+    stall = " when nothing stalls" if "valid" in interface["input"] else ""
     begun, interval = _from(interface), interface["interval"]
     lines = [f"Latency {latency} clocks{begun}{stall}, {rate(interval)}. Registers: {where}."]
     if begun:
@@ -339,7 +350,7 @@ def _timing(interface: dict[str, Any]) -> list[str]:
             f"From the first feature it is {latency + interval - 1} clocks. A sample is {interval} transfers, feature 0 first,",
             "with any gaps; nothing but their number, counted from the reset, says where one begins.",
         ]
-    if interface["shell"] == "stream":
+    if "valid" in interface["input"]:
         lines += ["`x_ready` depends on `y_ready` within the clock, and never on `x_valid`. Inputs are not registered."]
     else:
         lines += ["Nothing is reset and nothing stalls: the first results after power-up are of no input."]

@@ -178,7 +178,7 @@ def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Pa
     arrays = _expected(design, stimulus.codes)
     np.savez(place / "job.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
     job = {
-        "shell": described["shell"],
+        "shell": "stream" if "valid" in described["input"] else "none",
         "clock": described["clock"],
         "reset": described["reset"],
         "latency": design.pipeline.latency,

@@ -19,8 +19,8 @@ PACKAGE = ROOT / "dwn_hw"
 _ORDER = """
     __init__ errors _assets edges
     ir trained serialize evaluate emulate contract freezing vectors data
-    mapped families cuts passes streaming lowering pipeline design cost widths trial support calibration interface
-    frames toolchain rtl
+    mapped families cuts passes streaming lowering pipeline design cost widths trial support calibration
+    frames chost shells interface toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
     prediction scaling exporter simulate verifier proof synthesis host virtual running

@@ -245,7 +245,7 @@ def test_an_error_is_shown_even_when_quiet(home):
         (["check", "model.pt", "--frob"], "No such option"),
         (["check"], "Missing argument 'MODEL'"),
         (["export", "model.pt"], "Missing option '-o' / '--out'"),
-        (["check", "model.pt", "--shell", "axis"], "'axis' is not one of 'stream', 'none'"),
+        (["check", "model.pt", "--shell", "pcie"], "'pcie' is not one of 'stream', 'none', 'uart', 'axis'"),
         (["check", "model.pt", "--latency", "soon"], "'soon' is not a valid integer"),
         (["check", "model.pt", "--seed", "-1"], "-1 is not in the range x>=0"),
         (["verify", "out", "--simulator", "vcs"], "'vcs' is not one of 'verilator', 'icarus'"),

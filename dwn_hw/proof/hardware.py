@@ -102,7 +102,7 @@ class Hardware:
 
 def _stream(described: dict[str, object]) -> Stream | None:
     source, sink = described["input"], described["output"]
-    if described["shell"] != "stream" or not isinstance(source, dict) or not isinstance(sink, dict):
+    if not isinstance(source, dict) or not isinstance(sink, dict) or "valid" not in source:
         return None
     reset = described["reset"]
     return Stream(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dwn_hw.rtl import uart
+from dwn_hw.rtl import axis, uart
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS, FreeShell, StreamShell
 from dwn_hw.rtl.verilog import model_files, models, part_to_verilog, to_verilog
+from dwn_hw.rtl.wrappers import wrap
 
 __all__ = [
     "SHELLS",
@@ -14,10 +15,12 @@ __all__ = [
     "FreeShell",
     "Part",
     "StreamShell",
+    "axis",
     "make_parts",
     "model_files",
     "models",
     "part_to_verilog",
     "to_verilog",
     "uart",
+    "wrap",
 ]

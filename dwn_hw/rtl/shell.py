@@ -7,6 +7,8 @@
     valid/ready on both sides (the rules of :mod:`amaranth.lib.stream`: a transfer happens in a clock in which both are high;
     valid never waits for ready; a payload holds until it is taken), and a synchronous reset that forgets what is under
     way. The core stalls as a whole while a result waits.
+
+``uart`` and ``axis`` are ``stream`` with more Verilog around it: :mod:`dwn_hw.rtl.wrappers`.
 """
 
 from __future__ import annotations
@@ -89,7 +91,12 @@ class StreamShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no 
 
 
 #: The shells by name.
-SHELLS: dict[str, type[FreeShell] | type[StreamShell]] = {"none": FreeShell, "stream": StreamShell}
+SHELLS: dict[str, type[FreeShell] | type[StreamShell]] = {
+    "none": FreeShell,
+    "stream": StreamShell,
+    "uart": StreamShell,
+    "axis": StreamShell,
+}
 
 
 def output_width(core: Core) -> int:
