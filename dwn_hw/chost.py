@@ -126,9 +126,10 @@ def header(interface: dict[str, Any]) -> str:
     }
     lines = [
         f"/* Written by {interface['tool']}: the host's side of network {interface['digest']} on a serial line, in C99.",
-        "   A request is a frame of kind DWN_RUN with up to DWN_BATCH samples, DWN_IDENTIFY or DWN_STATISTICS (no payload). The reply",
-        "   has the request's number and its kind + DWN_REPLY, or refuses it with a kind of DWN_DAMAGED and above: send it again, under a",
-        "   new number, also when no reply comes. Ask for the identity first, and compare it with dwn_identity. Link with -lm. */",
+        "   A request is a frame of kind DWN_RUN with up to DWN_BATCH samples, DWN_IDENTIFY or DWN_STATISTICS (no payload).",
+        "   The reply has the request's number and its kind + DWN_REPLY, or refuses it with a kind of DWN_DAMAGED and above:",
+        "   send it again, under a new number, also when no reply comes. Ask for the identity first, and compare it with",
+        "   dwn_identity. Link with -lm. */",
         "#ifndef DWN_HOST_H",
         "#define DWN_HOST_H",
         "",

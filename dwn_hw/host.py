@@ -77,12 +77,14 @@ class Board:
     """A board on an open ``line`` that should hold an export of this ``layout``.
 
     ``patience``: seconds beside the bytes' own time on the line; a simulated board is slower than its line. ``sent``,
-    ``refused``, ``unanswered``, ``late``: requests, and of those the ones that were refused, got no answer, or got one too late.
+    ``refused``, ``unanswered``, ``late``: requests, and of those the ones that were refused, got no answer or a damaged one, or
+    got one too late.
     """
 
     line: serial.Serial
     layout: Layout
     patience: float = PATIENCE
+    attempts: int = ATTEMPTS
     sent: int = 0
     refused: int = 0
     unanswered: int = 0
@@ -126,7 +128,7 @@ class Board:
     def ask(self, kind: Kind, payload: bytes, expect: int | None = None) -> bytes:
         """The payload of the reply to a request, of ``expect`` bytes where that is known. Raises BoardError."""
         refusal = None
-        for _ in range(ATTEMPTS):
+        for _ in range(self.attempts):
             reply = self._attempt(kind, payload, expect)
             if reply is not None and reply.kind == kind | frames.REPLY:
                 return reply.payload
@@ -138,12 +140,13 @@ class Board:
         raise BoardError(self._silence(refusal))
 
     def _attempt(self, kind: Kind, payload: bytes, expect: int | None) -> Frame | None:
-        """Send once: the reply, a refusal, or None if there was no answer in time."""
+        """Send once: the reply, a refusal, or None if there was no answer in time, or a damaged one."""
         self.sent += 1
         number = self.sent % 256
         request = frames.encode(Frame(kind, number, payload))
         bits = 10 * 2 * (len(request) + (expect or 64))  # each byte may be escaped
         self._write(request)
+        damaged = self._decoder.damaged
         deadline = time.monotonic() + self.patience + 2 * bits / self.line.baudrate
         while time.monotonic() < deadline:
             for frame in self._read():
@@ -154,6 +157,8 @@ class Board:
                 if frame.kind in Refusal.__members__.values() and (own or frame.kind == Refusal.DAMAGED):
                     return frame
                 self.late += 1
+            if self._decoder.damaged > damaged:
+                return None
         return None
 
     def _write(self, request: bytes) -> None:
@@ -184,7 +189,7 @@ class Board:
 
     def _silence(self, refusal: Refusal | None) -> Problem:
         """What came instead of an answer."""
-        rule = f"an answer to one of {ATTEMPTS} requests"
+        rule = f"an answer to one of {self.attempts} requests"
         if refusal is not None:
             remedy = "Look at cable, ground and baud rate, or use a slower one."
             return Problem(self.line.name, rule, f"refusals: the request came {_WHY[refusal]}", remedy)

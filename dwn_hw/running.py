@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, host, interface, ir
+from dwn_hw import data, host, interface, ir, wire
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
 from dwn_hw.frames import Layout
@@ -48,29 +48,10 @@ def run(exported: Exported, board: host.Board, codes: Ints, progress: Progress =
             shown = now
             progress(f"{done} of {len(codes)} samples, {done / (now - started):.0f} a second")
 
-    results = board.run(pack(exported, codes), tell)
-    seconds = time.monotonic() - started
-    return Answers(codes, *unpack(exported, results), seconds)
-
-
-def pack(exported: Exported, codes: Ints) -> list[bytes]:
-    """Each sample as a request carries it."""
     design = interface.read_design(exported.interface, exported.network)
-    words = np.packbits(interface.pack_port(codes, design), axis=1, bitorder="little")
-    return [sample.tobytes() for sample in words.reshape(len(codes), -1)]
-
-
-def unpack(exported: Exported, results: list[bytes]) -> tuple[dict[str, Ints], Ints]:
-    """Results as a reply carries them: the output's fields by name, each (samples, *shape), and clocks (samples,)."""
-    layout, edges = Layout.of(exported.interface), exported.network.edges()
-    rows = np.frombuffer(b"".join(results), np.uint8).reshape(len(results), layout.result_bytes)
-    bits = np.unpackbits(rows[:, : layout.y_bytes], axis=1, bitorder="little")
-    fields = {}
-    for found, edge in zip(exported.interface["output"]["fields"], (edges[-1], edges[-2]), strict=False):
-        own = bits[:, found["lsb"] : found["lsb"] + edge.bits]
-        fields[found["name"]] = interface.unpack(own, edge)
-    clocks = rows[:, layout.y_bytes :].astype(np.int64) @ (1 << 8 * np.arange(layout.result_bytes - layout.y_bytes))
-    return fields, clocks
+    results = board.run(wire.pack_samples(codes, design), tell)
+    seconds = time.monotonic() - started
+    return Answers(codes, *wire.unpack_results(results, design, exported.interface), seconds)
 
 
 def expected(network: ir.Network, codes: Ints) -> dict[str, Ints]:

@@ -17,8 +17,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dwn_hw import _assets, toolchain
@@ -28,7 +28,7 @@ SIMULATORS = ("verilator", "icarus")
 
 #: What Verilator must leave visible to a bench: the pins, and what leaves each part, nothing inside them.
 _VISIBLE = """`verilator_config
-public_flat_rw -module "dwn_top" -var "*"
+public_flat_rw -module "{top}" -var "*"
 public_flat_rd -module "dwn_*" -var "y"
 """
 
@@ -39,7 +39,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./+@=,-]+")
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Sources to build in ``folder``, the ``bench`` module in ``sim/``, its job file, and the tests it must run."""
+    """Sources to build in ``folder``, the ``bench`` module in ``sim/``, its job file, and the tests it must run.
+
+    ``top``: the module under test; ``parameters``: values for its parameters.
+    """
 
     simulator: str
     sources: tuple[Path, ...]
@@ -47,6 +50,8 @@ class Simulation:
     bench: str
     job: Path
     tests: tuple[str, ...]
+    top: str = "dwn_top"
+    parameters: Mapping[str, int] = field(default_factory=dict)
 
 
 def run(simulation: Simulation, *, build_timeout: float, test_timeout: float) -> bool:
@@ -93,6 +98,7 @@ def environment(simulator: str) -> dict[str, str]:
 
 def _key(simulation: Simulation) -> str:
     state = hashlib.sha256(f"{simulation.simulator} {importlib.metadata.version('cocotb')} {_VISIBLE}".encode())
+    state.update(f"{simulation.top} {sorted(simulation.parameters.items())}".encode())
     if simulation.simulator == "verilator":
         state.update(toolchain.verilator().version.encode())
     for path in simulation.sources:
@@ -107,6 +113,8 @@ def _child(action: str, simulation: Simulation, env: dict[str, str], timeout: fl
         "sources": [str(path.resolve()) for path in simulation.sources],
         "folder": str(simulation.folder.resolve()),
         "bench": simulation.bench,
+        "top": simulation.top,
+        "parameters": dict(simulation.parameters),
         "bench_folder": str(_assets.asset("sim", f"{simulation.bench}.py").parent),
     }
     env = {**env, "DWN_HW_JOB": str(simulation.job.resolve())}
@@ -138,7 +146,7 @@ def _main() -> None:
     arguments: list[str] = []
     if spec["simulator"] == "verilator":
         control = folder / "visible.vlt"
-        control.write_text(_VISIBLE)
+        control.write_text(_VISIBLE.format(top=spec["top"]))
         sources = [VerilatorControlFile(control), *sources]
         # cocotb makes every signal of the design public, which costs most of the speed; the control file names a few.
         # For the vectors of a verification, what g++ saves without optimising is more than what the simulation then loses.
@@ -146,7 +154,8 @@ def _main() -> None:
     if spec["action"] == "build":
         runner.build(
             sources=sources,
-            hdl_toplevel="dwn_top",
+            hdl_toplevel=spec["top"],
+            parameters=spec["parameters"],
             build_dir=folder,
             build_args=arguments,
             always=True,
@@ -158,7 +167,7 @@ def _main() -> None:
     # In some settings cocotb leaves by SystemExit when tests fail, in others it returns: the results file decides.
     with contextlib.suppress(SystemExit):
         runner.test(
-            hdl_toplevel="dwn_top",
+            hdl_toplevel=spec["top"],
             hdl_toplevel_lang="verilog",
             test_module=spec["bench"],
             build_dir=folder,

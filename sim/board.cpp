@@ -96,7 +96,7 @@ int main() {
     unsigned long quiet = 0;
     for (unsigned long clock = 0;; ++clock) {
         if (clock > kReset + 2 * kClocksPerBit && !sender.busy()) {
-            if (used == have && (quiet > kQuiet ? wait_for(terminal, -1) : clock % 1024 == 0 || quiet == 1)) {
+            if (used == have && (quiet > kQuiet ? wait_for(terminal, -1) : clock % 64 == 0 || quiet == 1)) {
                 have = read(terminal, received, sizeof received), used = 0;
                 if (have < 0) have = 0;
                 if (clock % 65536 == 0) wait_for(terminal, 0);

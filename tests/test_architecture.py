@@ -20,10 +20,10 @@ _ORDER = """
     __init__ errors _assets edges
     ir trained serialize evaluate emulate contract freezing vectors data
     mapped families cuts passes streaming lowering pipeline design cost widths trial support calibration
-    frames chost shells interface toolchain rtl
+    frames chost shells interface wire toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction scaling exporter simulate verifier proof synthesis host virtual running
+    prediction scaling exporter simulate ports verifier proof synthesis host virtual running
     boards fitting routing building programming netlists doctor demo api screen cli_board cli_build cli
 """
 ORDER = _ORDER.split()
