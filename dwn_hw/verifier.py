@@ -104,40 +104,54 @@ def verify(
         raise OptionError(Problem("verify", "at least one vector", "none", remedy))
     place = folder / "verify" / simulator
     place.mkdir(parents=True, exist_ok=True)
-    golden = _check_golden(exported)
+    golden = check_golden(exported)
     progress(f"computing what {len(stimulus.codes)} vectors must give")
-    job = _write_job(exported, stimulus, place)
-    progress(f"building and running in {simulator}")
-    tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
-    simulation = simulate.Simulation(
-        # The models of a target's cells are the shipped ones: an export is not asked what its own cells do.
-        simulator,
-        (*exported.sources, *rtl.model_files(exported.interface["target"])),
-        place / "build",
-        "bench_core",
-        job,
-        tests,
-    )
-    passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
+    # The models of a target's cells are the shipped ones: an export is not asked what its own cells do.
+    sources = (*exported.sources, *rtl.model_files(exported.interface["target"]))
     repeat = f"dwn-hw verify {shlex.quote(str(folder))} --simulator {simulator} --vectors {random} --seed {seed}"
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
-    mismatch = place / "counts.mismatch.json"
-    if mismatch.is_file():
-        raise Mismatch(_describe(json.loads(mismatch.read_text()), exported, stimulus, repeat))
-    if not passed:
-        raise ToolError(f"the bench failed without a mismatch; see {place / 'build' / 'results.xml'}")
-    counts = json.loads((place / "counts.json").read_text())
-    summary = {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+    progress(f"building and running in {simulator}")
+    counts = run_bench(exported, stimulus, Bench(simulator, sources, place, repeat), timeout)
+    summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
     if "wrapper" not in exported.interface:
         return summary
     progress(f"the {exported.interface['shell']} shell in {simulator}")
     design = interface.read_design(exported.interface, network)
-    own = ports.Setting(simulator, simulation.sources, place, seed, timeout)
+    own = ports.Setting(simulator, sources, place, seed, timeout)
     through = ports.verify(design, exported.interface, stimulus.codes, own)
     return {**summary, "ports": through}
 
 
-def _check_golden(exported: Exported) -> int:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where ``sources`` with the top ``dwn_top`` are simulated; ``repeat`` is the command that does it again.
+
+    ``inside``: whether the modules of the parts are there to be looked into, or only the ports.
+    """
+
+    simulator: str
+    sources: tuple[Path, ...]
+    place: Path
+    repeat: str
+    inside: bool = True
+
+
+def run_bench(exported: Exported, stimulus: vectors.Vectors, bench: Bench, timeout: float) -> dict[str, dict[str, int]]:
+    """Simulate and compare; what was counted in each test. Raises Mismatch with the first difference."""
+    job = _write_job(exported, stimulus, bench.place, bench.inside)
+    tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
+    simulation = simulate.Simulation(bench.simulator, bench.sources, bench.place / "build", "bench_core", job, tests)
+    passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
+    mismatch = bench.place / "counts.mismatch.json"
+    if mismatch.is_file():
+        raise Mismatch(_describe(json.loads(mismatch.read_text()), exported, stimulus, bench.repeat))
+    if not passed:
+        raise ToolError(f"the bench failed without a mismatch; see {bench.place / 'build' / 'results.xml'}")
+    counts: dict[str, dict[str, int]] = json.loads((bench.place / "counts.json").read_text())
+    return counts
+
+
+def check_golden(exported: Exported) -> int:
     """How many vectors recorded in the export give what the network gives; none where the file is gone.
 
     Raises Mismatch with the first that does not, and DataError for a damaged file.
@@ -155,9 +169,10 @@ def _check_golden(exported: Exported) -> int:
     return len(codes)
 
 
-def _summary(
+def summarize(
     counts: dict[str, dict[str, int]], stimulus: vectors.Vectors, simulator: str, nodes: int, exported: Exported
 ) -> dict[str, Any]:
+    """What was checked, as plain values. Raises ToolError if it was not every vector."""
     results = sum(phase["results"] for phase in counts.values())
     if counts["full_speed"]["results"] != len(stimulus.codes) or not results:
         raise ToolError(f"{counts['full_speed']['results']} of {len(stimulus.codes)} vectors were compared")
@@ -175,7 +190,7 @@ def _summary(
     }
 
 
-def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Path:
+def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path, inside: bool) -> Path:
     """The bench's job (JSON) and its arrays (npz), with the results of an earlier run removed."""
     network, described = exported.network, exported.interface
     for stale in ("counts.json", "counts.mismatch.json"):
@@ -200,6 +215,7 @@ def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Pa
                 "units": edges[stage.node + 1].size,
             }
             for i, stage in enumerate(design.pipeline.stages)
+            if inside
         ],
         "x_bits": described["input"]["bits"],
         "y_bits": edges[-1].formats[0].bits,
