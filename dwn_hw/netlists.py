@@ -1,7 +1,7 @@
 """The ladder of equality, above the RTL: the mapped netlist, and the netlist read back from a finished bitstream.
 
-A mapped netlist of ``dwn_top`` is compared at its ports, in Verilator or Icarus, by the bench that the RTL is compared with.
-An iCE40 bitstream is unpacked into Verilog again, and that is driven as a board is, through the pins of its UART, by the same host.
+A mapped netlist of ``dwn_top`` is compared at its ports, by the bench that the RTL is compared with. An iCE40 bitstream is
+unpacked into Verilog again, and that is driven as a board is, through the pins of its UART, by the same host.
 """
 
 from __future__ import annotations
