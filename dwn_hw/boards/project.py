@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
+from amaranth.lib import io
 
 from dwn_hw.boards import Board, platforms
 
@@ -48,17 +49,18 @@ class Top(Elaboratable):  # type: ignore[misc]  # amaranth ships no types
     def elaborate(self, platform: Any) -> Module:
         """Pins, reset, and the Verilog."""
         m = Module()
-        # Of a UART with more lines (RTS, DTR, …) only these two are used; the others are left alone.
-        lines = {line.name: line.ios[0].dir for line in platform.lookup("uart", 0).ios}
-        pins = platform.request("uart", 0, dir={n: way if n in ("rx", "tx") else "-" for n, way in lines.items()})
+        # Of a UART with more lines (RTS, DTR, …) only these two get buffers; the others are left alone.
+        pins = platform.request("uart", 0, dir={line.name: "-" for line in platform.lookup("uart", 0).ios})
+        m.submodules.rx = rx = io.Buffer("i", pins.rx)
+        m.submodules.tx = tx = io.Buffer("o", pins.tx)
         elapsed = Signal(range(_RESET_CLOCKS))
         with m.If(~elapsed.all()):
             m.d.sync += elapsed.eq(elapsed + 1)
         m.submodules.uart = Instance(
             "dwn_uart",
             *(("p", "CLOCKS_PER_BIT", self.clocks_per_bit), ("i", "clk", ClockSignal())),
-            *(("i", "rst", ResetSignal(allow_reset_less=True) | ~elapsed.all()), ("i", "rx", pins.rx.i)),
-            ("o", "tx", pins.tx.o),
+            *(("i", "rst", ResetSignal(allow_reset_less=True) | ~elapsed.all()), ("i", "rx", rx.i)),
+            ("o", "tx", tx.o),
         )
         return m
 
