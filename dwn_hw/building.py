@@ -104,7 +104,9 @@ def build(
                 (work / file).write_text(text, "utf-8")
             make = _bitstream if job.board.flow == "nextpnr" else _vendor_project
             report = _head(job) | make(job, work, timeout, progress)
-            (work / "report.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+            text = json.dumps(report, indent=2) + "\n"
+            (work / "report.json").write_text(text, "utf-8")
+            report = json.loads(text)
             _move(work, place)
     if out is not None and report["bitstream"]:
         shutil.copyfile(place / report["bitstream"], out)

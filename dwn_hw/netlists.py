@@ -31,8 +31,9 @@ _MODELS = {
 #: Ports with default values are not what every simulator takes.
 _DEFINES = "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n"
 
-#: Seconds that a simulated bitstream may take for a batch of samples beside their time on the line.
-_PATIENCE = 30.0
+#: Seconds that a simulated bitstream may take for a batch of samples beside their time on the line, and how often it is asked:
+#: its line loses nothing but what comes before its reset is over.
+_PATIENCE, _ATTEMPTS = 20.0, 2
 
 
 def verify_netlist(
@@ -139,7 +140,7 @@ def _drive(exported: Exported, program: Path, stimulus: vectors.Vectors, repeat:
     """Every vector through a simulated board's serial line; how many values were equal."""
     wanted = running.expected(exported.network, stimulus.codes)
     with virtual.start(program) as simulated, host.open_line(simulated.device) as line:
-        board = host.Board(line, running.check(exported), _PATIENCE)
+        board = host.Board(line, running.check(exported), _PATIENCE, _ATTEMPTS)
         board.check()
         answers = running.run(exported, board, stimulus.codes, progress)
     try:

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from dwn_hw import boards, exporter, fitting, programming, toolchain, verifier
+from dwn_hw import boards, fitting, programming, toolchain, verifier
 from dwn_hw.boards import project
-from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, OptionError, ToolError, Unfit
 from dwn_hw.families import FAMILIES
-from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 
 pytest.importorskip("amaranth_boards")
 from dwn_hw import building
@@ -30,27 +28,10 @@ ASKED_FOR = {
 }
 
 
-def network(features=4):
-    wires = tuple((i, (i + 1) % (2 * features), (i + 3) % (2 * features)) for i in range(6))
-    nodes = (
-        Thermometer(((3, 9),) * features),
-        LutLayer(wires, (0x96, 0xE8, 0x1B, 0x7E, 0x2D, 0xD4)),
-        GroupSum(3),
-        ArgMax(),
-    )
-    return Network(Input((features,), (Format(4),)), nodes)
-
-
-def export(out, target="generic", shell="stream", made=None, **options):
-    design = make_design(made or network(), target=target, shell=shell, **options)
-    exporter.write(exporter.Plan(design, 0, {}, None), out)
-    return out
-
-
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory):
+def exports(tmp_path_factory, small_export):
     folder = tmp_path_factory.mktemp("boards")
-    return {target: export(folder / target, target) for target in FAMILIES}
+    return {target: small_export(folder / target, target) for target in FAMILIES}
 
 
 def test_every_board_that_was_asked_for_is_there():
@@ -167,9 +148,9 @@ def test_generic_exports_and_the_family_s_own_are_taken_and_others_refused_with_
         assert f"--target {board.family}" in problem.remedy
 
 
-def test_an_export_without_streams_is_refused(tmp_path):
+def test_an_export_without_streams_is_refused(tmp_path, small_export):
     with pytest.raises(OptionError, match=r"--shell: for a board an export with streams.*; got none"):
-        building.build(export(tmp_path / "bare", shell="none"), "icebreaker")
+        building.build(small_export(tmp_path / "bare", shell="none"), "icebreaker")
 
 
 @pytest.mark.parametrize(("baud", "clocks"), [(115_200, 104), (1_000_000, 12), (3_000_000, 4), (9600, 1250)])
@@ -217,9 +198,9 @@ def test_carries_take_the_place_of_luts_where_they_do(exports):
     assert fitting.check(boards.read("ulx3s-25f"), counts, exported)["lut"] == 160
 
 
-def test_the_smallest_board_of_a_family_is_told_from_one_that_is_large_enough(tmp_path):
+def test_the_smallest_board_of_a_family_is_told_from_one_that_is_large_enough(tmp_path, small_export):
     """By estimate: 3,000 features of 4 bits are 12,000 flip-flops in front of the encoder."""
-    exported = verifier.read_export(export(tmp_path / "wide", made=network(3000)))
+    exported = verifier.read_export(small_export(tmp_path / "wide", features=3000))
     rows = {row["board"]: row for row in fitting.survey(exported)}
     assert set(rows) == set(boards.names())
     assert not rows["icebreaker"]["fits"]
@@ -245,8 +226,8 @@ def test_the_commands_list_boards_for_people_and_machines(exports):
     assert told.exit_code == 2
 
 
-def test_programming_wants_a_build_of_this_network(tmp_path):
-    out = export(tmp_path / "out", "ice40")
+def test_programming_wants_a_build_of_this_network(tmp_path, small_export):
+    out = small_export(tmp_path / "out", "ice40")
     with pytest.raises(ExportError, match="a build for icebreaker; got none"):
         programming.program(out, "icebreaker")
     place = out / "build" / "icebreaker"
@@ -276,8 +257,8 @@ def built(out):
     return place / "dwn_board.bin"
 
 
-def test_without_a_programmer_the_exact_commands_are_said(tmp_path, monkeypatch):
-    out = export(tmp_path / "out", "ice40")
+def test_without_a_programmer_the_exact_commands_are_said(tmp_path, monkeypatch, small_export):
+    out = small_export(tmp_path / "out", "ice40")
     bits = built(out)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError) as caught:
@@ -290,8 +271,8 @@ def test_without_a_programmer_the_exact_commands_are_said(tmp_path, monkeypatch)
     ]
 
 
-def test_the_first_programmer_that_is_there_is_run_and_its_failure_is_said(tmp_path, monkeypatch):
-    out = export(tmp_path / "out", "ice40")
+def test_the_first_programmer_that_is_there_is_run_and_its_failure_is_said(tmp_path, monkeypatch, small_export):
+    out = small_export(tmp_path / "out", "ice40")
     bits = built(out)
     tool = tmp_path / "bin" / "openFPGALoader"
     tool.parent.mkdir()
