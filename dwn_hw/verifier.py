@@ -109,22 +109,17 @@ def verify(
     place.mkdir(parents=True, exist_ok=True)
     repeat = f"dwn-hw verify {shlex.quote(str(folder))} --simulator {simulator} --vectors {random} --seed {seed}"
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
-    golden = _check_golden(exported)
-    progress(f"computing what {len(stimulus.codes)} vectors must give")
-    match design:
-        case LutDesign():
-            _write_job(exported, design, stimulus, place)
-            progress(f"building and running in {simulator}")
-            counts = _run_bench(exported, stimulus, place, simulator, timeout, repeat)
-        case FoldedDesign():
-            progress(f"building and running in {simulator}")
-            counts = _record(exported, design, stimulus, place, simulator, timeout, repeat)
-        case _:
-            raise TypeError(f"no simulation of a design of kind {design.kind}")
-    summary = {**_summary(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+    golden = check_golden(exported)
+    bench = Bench(simulator, _sources(exported), place, repeat)
+    progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
+    if isinstance(design, FoldedDesign):
+        counts = _record(exported, design, stimulus, bench, timeout)
+    else:
+        counts = run_bench(exported, stimulus, bench, timeout)
+    summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
     if "wrapper" in exported.interface:
         progress(f"the {exported.interface['shell']} shell in {simulator}")
-        own = ports.Setting(simulator, _sources(exported), place, seed, timeout)
+        own = ports.Setting(simulator, bench.sources, place, seed, timeout)
         summary["ports"] = ports.verify(design, exported.interface, stimulus.codes, own)
     return summary
 
@@ -140,17 +135,11 @@ def _most_vectors(design: Design) -> int:
 
 
 def _record(
-    exported: Exported,
-    design: FoldedDesign,
-    stimulus: vectors.Vectors,
-    place: Path,
-    simulator: str,
-    timeout: float,
-    repeat: str,
+    exported: Exported, design: FoldedDesign, stimulus: vectors.Vectors, bench: Bench, timeout: float
 ) -> dict[str, dict[str, int]]:
     """The phases of a folded engine: what was compared in each, or the first Mismatch."""
     counts = {}
-    with recording.built(design, exported.sources, place / "build", simulator, timeout) as simulated:
+    with recording.built(design, exported.sources, bench.place / "build", bench.simulator, timeout) as simulated:
         for i, phase in enumerate(recording.phases(design, len(stimulus.codes), stimulus.seed)):
             order = np.arange(len(stimulus.codes))
             if phase.samples < len(order):
@@ -159,35 +148,41 @@ def _record(
             found = recording.compare(design, phase, codes, simulated.run(phase, codes, stimulus.seed + i))
             if isinstance(found, recording.Difference):
                 first = asdict(found) | {"vector": int(order[min(found.vector, len(order) - 1)])}
-                raise Mismatch(_describe(first, exported, stimulus, repeat))
+                raise Mismatch(_describe(first, exported, stimulus, bench.repeat))
             counts[phase.name] = found
     return counts
 
 
-def _run_bench(
-    exported: Exported, stimulus: vectors.Vectors, place: Path, simulator: str, timeout: float, repeat: str
-) -> dict[str, dict[str, int]]:
-    """The cocotb bench of a pipeline, for the job in ``place``: what it counted by phase, or the first Mismatch."""
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where ``sources`` with the top ``dwn_top`` are simulated; ``repeat`` is the command that does it again.
+
+    ``inside``: whether the modules of the parts are there to be looked into, or only the ports.
+    """
+
+    simulator: str
+    sources: tuple[Path, ...]
+    place: Path
+    repeat: str
+    inside: bool = True
+
+
+def run_bench(exported: Exported, stimulus: vectors.Vectors, bench: Bench, timeout: float) -> dict[str, dict[str, int]]:
+    """Simulate and compare; what was counted in each test. Raises Mismatch with the first difference."""
+    job = _write_job(exported, stimulus, bench.place, bench.inside)
     tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
-    simulation = simulate.Simulation(
-        simulator,
-        _sources(exported),
-        place / "build",
-        "bench_core",
-        place / "job.json",
-        tests,
-    )
+    simulation = simulate.Simulation(bench.simulator, bench.sources, bench.place / "build", "bench_core", job, tests)
     passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
-    mismatch = place / "counts.mismatch.json"
+    mismatch = bench.place / "counts.mismatch.json"
     if mismatch.is_file():
-        raise Mismatch(_describe(json.loads(mismatch.read_text()), exported, stimulus, repeat))
+        raise Mismatch(_describe(json.loads(mismatch.read_text()), exported, stimulus, bench.repeat))
     if not passed:
-        raise ToolError(f"the bench failed without a mismatch; see {place / 'build' / 'results.xml'}")
-    counts: dict[str, dict[str, int]] = json.loads((place / "counts.json").read_text())
+        raise ToolError(f"the bench failed without a mismatch; see {bench.place / 'build' / 'results.xml'}")
+    counts: dict[str, dict[str, int]] = json.loads((bench.place / "counts.json").read_text())
     return counts
 
 
-def _check_golden(exported: Exported) -> int:
+def check_golden(exported: Exported) -> int:
     """How many vectors recorded in the export give what the network gives; none where the file is gone.
 
     Raises Mismatch with the first that does not, and DataError for a damaged file.
@@ -205,9 +200,10 @@ def _check_golden(exported: Exported) -> int:
     return len(codes)
 
 
-def _summary(
+def summarize(
     counts: dict[str, dict[str, int]], stimulus: vectors.Vectors, simulator: str, nodes: int, exported: Exported
 ) -> dict[str, Any]:
+    """What was checked, as plain values. Raises ToolError if it was not every vector."""
     results = sum(phase["results"] for phase in counts.values())
     if counts["full_speed"]["results"] != len(stimulus.codes) or not results:
         raise ToolError(f"{counts['full_speed']['results']} of {len(stimulus.codes)} vectors were compared")
@@ -225,9 +221,11 @@ def _summary(
     }
 
 
-def _write_job(exported: Exported, design: LutDesign, stimulus: vectors.Vectors, place: Path) -> None:
+def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path, inside: bool) -> Path:
     """The bench's job (JSON) and its arrays (npz), with the results of an earlier run removed."""
     network, described = exported.network, exported.interface
+    design = interface.read_design(described, network)
+    assert isinstance(design, LutDesign)
     for stale in ("counts.json", "counts.mismatch.json"):
         (place / stale).unlink(missing_ok=True)
     edges = network.edges()
@@ -249,6 +247,7 @@ def _write_job(exported: Exported, design: LutDesign, stimulus: vectors.Vectors,
                 "units": edges[stage.node + 1].size,
             }
             for i, stage in enumerate(design.pipeline.stages)
+            if inside
         ],
         "x_bits": described["input"]["bits"],
         "y_bits": edges[-1].formats[0].bits,
@@ -256,7 +255,9 @@ def _write_job(exported: Exported, design: LutDesign, stimulus: vectors.Vectors,
         "slow_vectors": min(SLOW_VECTORS, max(FEWEST_SLOW, SLOW_WORDS // design.interval)),
         "result": str((place / "counts.json").resolve()),
     }
-    (place / "job.json").write_text(json.dumps(job))
+    path = place / "job.json"
+    path.write_text(json.dumps(job))
+    return path
 
 
 def _expected(design: LutDesign, codes: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.uint8]]:

@@ -37,28 +37,45 @@ class Running:
 @contextlib.contextmanager
 def board(exported: Exported, progress: Progress = lambda text: None) -> Iterator[Running]:
     """Build the board of an export if need be, and run it. Raises ToolError."""
-    program = build(exported, progress)
+    with start(build(exported, progress)) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def start(program: Path) -> Iterator[Running]:
+    """Run a board that was built."""
     with toolchain.Child([program], "virtual board") as child:
         yield Running(child.line(), child)
 
 
 def build(exported: Exported, progress: Progress = lambda text: None) -> Path:
     """The program, in the export directory's ``virtual/``."""
+    return compiled(_sources(exported), exported.folder / "virtual", CLOCKS_PER_BIT, progress=progress)
+
+
+def compiled(
+    sources: dict[str, str],
+    place: Path,
+    clocks_per_bit: int,
+    *,
+    flags: tuple[str, ...] = (),
+    progress: Progress = lambda text: None,
+) -> Path:
+    """The program in ``place`` that Verilator makes of Verilog with the top ``dwn_uart``, unless the same was made before."""
     tool = toolchain.verilator()
-    sources = _sources(exported)
-    place = exported.folder / "virtual"
+    sources = sources | {"board.cpp": _assets.asset("sim", "board.cpp").read_text("utf-8")}
     program, stamp = place / "board", place / "built"
-    key = _key(sources, tool.version)
+    key = _key(sources, f"{tool.version} {clocks_per_bit} {' '.join(flags)}")
     if program.is_file() and stamp.is_file() and stamp.read_text() == key:
         return program
     progress("building the virtual board in verilator")
-    place.mkdir(exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:  # make takes no spaces and the like in a path
         folder = Path(name)
         for file, text in sources.items():
             (folder / file).write_text(text, "utf-8")
-        defines = f"-DCLOCKS_PER_BIT={CLOCKS_PER_BIT} -DIDLE_CLOCKS={_REST * CLOCKS_PER_BIT}"
-        command = [tool.path, "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "-Wno-fatal"]
+        defines = f"-DCLOCKS_PER_BIT={clocks_per_bit} -DIDLE_CLOCKS={_REST * clocks_per_bit}"
+        command = [tool.path, "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "-Wno-fatal", *flags]
         command += ["--top-module", "dwn_uart", "-CFLAGS", f"-O1 {defines}", "-Mdir", "obj", "-o", "board", *sources]
         toolchain.run(command, name="verilator", cwd=folder, env=tool.env, timeout=_BUILD_TIMEOUT)
         stamp.unlink(missing_ok=True)
@@ -70,12 +87,12 @@ def build(exported: Exported, progress: Progress = lambda text: None) -> Path:
 def _sources(exported: Exported) -> dict[str, str]:
     """File name → text of everything that is built. The shell is this version's, whatever the export holds."""
     shell = rtl.uart.to_verilog(exported.interface, CLOCKS_PER_BIT)
-    paths = (*exported.sources, *rtl.model_files(exported.interface["target"]), _assets.asset("sim", "board.cpp"))
+    paths = (*exported.sources, *rtl.model_files(exported.interface["target"]))
     return {path.name: path.read_text("utf-8") for path in paths} | shell
 
 
-def _key(sources: dict[str, str], version: str) -> str:
-    state = hashlib.sha256(f"{version} {CLOCKS_PER_BIT} {_REST}".encode())
+def _key(sources: dict[str, str], build: str) -> str:
+    state = hashlib.sha256(f"{build} {_REST}".encode())
     for name, text in sorted(sources.items()):
         state.update(f"{name} {len(text)} {text}".encode())
     return state.hexdigest()

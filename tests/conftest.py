@@ -10,7 +10,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from dwn_hw import ir
+from dwn_hw import exporter, ir
+from dwn_hw.design import make_design
 
 # The same examples every time, and no clock: a slow machine is not a fault.
 settings.register_profile("tests", derandomize=True, database=None, deadline=None)
@@ -91,3 +92,22 @@ def _weighted(vote: ir.GroupSum, width: int, rng: np.random.Generator) -> ir.Gro
 def networks():
     """``networks(bits=…, last=…)``: a hypothesis strategy of networks of every node, all LUT sizes, ragged."""
     return _networks
+
+
+def _small_export(
+    out: Path, target: str = "generic", shell: str = "stream", features: int = 4, **options: object
+) -> Path:
+    """The export of a network of six LUTs, which tools take seconds for."""
+    bits = 2 * features
+    wires = tuple((i, (i + 1) % bits, (i + 3) % bits) for i in range(6))
+    layer = ir.LutLayer(wires, (0x96, 0xE8, 0x1B, 0x7E, 0x2D, 0xD4))
+    nodes = (ir.Thermometer(((3, 9),) * features), layer, ir.GroupSum(3), ir.ArgMax())
+    network = ir.Network(ir.Input((features,), (ir.Format(4),)), nodes)
+    exporter.write(exporter.Plan(make_design(network, target=target, shell=shell, **options), 0, {}, None), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def small_export():
+    """``small_export(folder, target, shell, features, …)``: writes one, and gives the folder back."""
+    return _small_export

@@ -24,21 +24,23 @@ _ORDER = """
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
     prediction scaling shift planning exporter simulate ports recording verifier proof synthesis host virtual running
-    doctor demo api screen telling cli_board cli
+    boards fitting routing building programming netlists doctor demo api screen telling cli_board cli_build cli_verify
+    cli
 """
 ORDER = _ORDER.split()
 
 #: Each heavy dependency enters through one door.
 DOORS = {
     "torch": {"nn", "training", "digits", "checkpoints", "reference", "shift"},
-    "amaranth": {"rtl"},
+    "amaranth": {"rtl", "boards"},
+    "amaranth_boards": {"boards"},
     "subprocess": {"toolchain"},
     "cocotb": set(),  # only sim/ imports it, in the simulator's process
     "cocotb_tools": {"simulate"},
     "sklearn": {"digits"},
     "safetensors": {"serialize"},
-    "click": {"cli", "cli_board", "screen"},
-    "rich": {"cli", "screen", "telling"},
+    "click": {"cli", "cli_board", "cli_build", "cli_verify", "screen"},
+    "rich": {"cli", "cli_build", "screen", "telling"},
     "serial": {"host"},
     "pickle": set(),
 }
@@ -158,7 +160,11 @@ def copy(tmp_path):
             "dwn_hw/evaluate.py: torch may enter only through ['checkpoints', 'digits', 'nn',",
         ),
         ("contract", "from torch import nn", "dwn_hw/contract.py: torch may enter only through ['checkpoints', "),
-        ("cost", "from amaranth.hdl import Cat", "dwn_hw/cost.py: amaranth may enter only through ['rtl'], not cost"),
+        (
+            "cost",
+            "from amaranth.hdl import Cat",
+            "dwn_hw/cost.py: amaranth may enter only through ['boards', 'rtl'], not cost",
+        ),
         ("data", "import subprocess", "dwn_hw/data.py: subprocess may enter only through ['toolchain'], not data"),
         ("data", "import pickle", "dwn_hw/data.py: pickle may enter only through no module, not data"),
         ("data", "import_module('torch.nn')", "dwn_hw/data.py: torch may enter only through ['checkpoints', 'digits',"),
@@ -169,19 +175,20 @@ def copy(tmp_path):
             "from dwn_hw import export",
             "dwn_hw/rtl/parts.py: rtl imports export, which has no place in the or",
         ),
-        ("errors", "print('x')", "dwn_hw/errors.py: line 97: the library never prints"),
-        ("errors", "from . import ir", "dwn_hw/errors.py: line 97: import by the full name, from dwn_hw…"),
+        ("errors", "print('x')", "dwn_hw/errors.py: line {next}: the library never prints"),
+        ("errors", "from . import ir", "dwn_hw/errors.py: line {next}: import by the full name, from dwn_hw…"),
         ("errors", "def f():\n" + "    pass\n" * 60, "dwn_hw/errors.py: f has 61 lines; at most 60"),
-        ("errors", "\n" * 400, "dwn_hw/errors.py: 497 lines; at most 400: cut it along an idea"),
+        ("errors", "\n" * 400, "dwn_hw/errors.py: {after} lines; at most 400: cut it along an idea"),
     ],
 )
 def test_a_planted_fault_is_named(copy, module, line, sentence):
     path = copy / f"{module}.py"
     before = faults(copy)
+    lines = len(path.read_text().splitlines())
     path.write_text(path.read_text() + line + "\n")
     new = [fault for fault in faults(copy) if fault not in before]
     assert len(new) == 1
-    assert new[0].startswith(sentence)
+    assert new[0].startswith(sentence.replace("{next}", f"{lines + 1}").replace("{after}", f"{lines + 401}"))
 
 
 def test_a_module_that_is_not_listed_is_told_where_to_go(copy):

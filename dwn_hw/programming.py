@@ -1,0 +1,75 @@
+"""Loading a built bitstream onto a board, with the first of its programs that this machine has; or saying the command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dwn_hw import boards, building, toolchain
+from dwn_hw.boards import Board
+from dwn_hw.errors import ExportError, Problem, ToolError
+from dwn_hw.verifier import read_export
+
+Progress = Callable[[str], None]
+
+#: Flash memories are slow.
+_TIMEOUT = 600.0
+
+
+def built(folder: Path, board: str) -> dict[str, Any]:
+    """The report of what was built of an export for a board. Raises ExportError for none, or for another network's."""
+    chosen, exported = boards.read(board), read_export(folder)
+    path = folder / "build" / chosen.key / "report.json"
+    remedy = f"Run `dwn-hw build {shlex.quote(str(folder))} --board {chosen.key}`."
+    try:
+        report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found = report["digest"]
+    except FileNotFoundError:
+        raise ExportError(Problem(str(path.parent), f"a build for {chosen.key}", "none", remedy)) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(Problem(str(path), "the report of a build", f"{error!r}", remedy)) from None
+    wanted = exported.interface["digest"]
+    if found != wanted:
+        raise ExportError(Problem(str(path.parent), f"a build of network {wanted}", f"one of {found}", remedy))
+    return report
+
+
+def bitstream(folder: Path, board: str) -> Path:
+    """The bitstream of an export for a board. Raises ExportError where there is none, or another than the build made."""
+    report = built(folder, board)
+    place = folder / "build" / report["board"]
+    if report["bitstream"] is None:
+        path: Path = place / report["makes"]
+        if not path.is_file():
+            remedy = f"Run `{report['command']}` in {place}, which needs {report['tool']}."
+            raise ExportError(Problem(str(path), f"the bitstream that {report['flow']} makes", "none", remedy))
+        return path
+    path = place / report["bitstream"]
+    if not path.is_file() or building.digest(path) != report["bitstream_sha256"]:
+        remedy = f"Run `dwn-hw build {shlex.quote(str(folder))} --board {report['board']}`."
+        got = "another file" if path.exists() else "nothing there"
+        raise ExportError(Problem(str(path), "the bitstream that was built", got, remedy))
+    return path
+
+
+def program(folder: Path, board: str, progress: Progress = lambda text: None) -> dict[str, Any]:
+    """Load the bitstream; what was run. Raises ToolError with the exact command where no program for it is installed."""
+    chosen = boards.read(board)
+    path = bitstream(folder, board)
+    every = commands(chosen, path)
+    command = next((words for words in every if shutil.which(words[0])), None)
+    if command is None:
+        lines = [f"{words[0]}: {toolchain.REMEDIES[words[0]]}; then {shlex.join(words)}" for words in every]
+        raise ToolError("\n".join([f"nothing that programs {chosen.key} is installed here. One of:", *lines]))
+    progress(shlex.join(command))
+    said = toolchain.run(command, timeout=_TIMEOUT)
+    return {"board": chosen.key, "command": list(command), "said": said.strip()}
+
+
+def commands(board: Board, path: Path) -> list[tuple[str, ...]]:
+    """What loads a bitstream, the usual program first."""
+    return [tuple(word.replace("{bitstream}", str(path)) for word in words) for words in board.programmers]
