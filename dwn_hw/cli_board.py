@@ -41,7 +41,10 @@ def run(
 ) -> None:
     """Send SAMPLES (.npz) through a board that holds an export, and read its answers."""
     from dwn_hw import data, running, verifier
+    from dwn_hw.errors import OptionError, Problem
 
+    if out is not None and samples is None:
+        raise OptionError(Problem("--out", "only with a file of samples", "none", "Give one."))
     exported = verifier.read_export(directory)
     loaded = None if samples is None else replace(data.load(samples), name=str(samples))
     with _board(screen, exported, port, virtual, baud) as board:
