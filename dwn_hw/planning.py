@@ -90,11 +90,9 @@ def plan(
     progress: Progress = lambda text: None,
 ) -> Plan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
-    return (
-        _plan_shift(model, options, samples, progress)
-        if isinstance(model, ShiftModel)
-        else _plan_dwn(model, options, samples, progress)
-    )
+    if isinstance(model, ShiftModel):
+        return _plan_shift(model, options, samples, progress)
+    return _plan_dwn(model, options, samples, progress)
 
 
 def _plan_shift(model: ShiftModel, options: Options, samples: data.Samples | None, progress: Progress) -> Plan:

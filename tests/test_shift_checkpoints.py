@@ -174,6 +174,7 @@ def test_check_shows_what_would_be_built_and_json_says_the_same(tmp_path, nets, 
     report = json.loads(CliRunner().invoke(cli.main, [*words, "--json", "--quiet"]).stdout)
     assert report["kind"] == "shift"
     assert report["data"]["equal_to_reference"] == 60
+    assert 0 <= report["data"]["largest_score_difference"] < 0.1
     assert report["weights"][0]["weights"] == 12
     assert CliRunner().invoke(cli.main, [*words[:3], f"{nets}:Smal"]).exit_code == 2
 

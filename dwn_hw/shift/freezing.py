@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw.arithmetic import MAX_CODE_BITS
+from dwn_hw.interface import LEFT_TO_HOST
 from dwn_hw.shift.front import Front, quantize
 from dwn_hw.shift.trained import FixedPoint, Scaled, Step, TrainedShift, Weighted
 
@@ -122,10 +123,6 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
         scaler = f"{LEFT_TO_HOST} the model's {model.scaler.kind} scaler comes before this port"
     notes = (("source", model.source), ("scaler", scaler), ("input", front.reason), ("left out", left_out))
     return ir.Network(front.port, tuple(nodes), notes=notes)
-
-
-#: How the text about a scaler begins when the hardware does without it (as :mod:`dwn_hw.interface` has it).
-LEFT_TO_HOST = "LEFT TO THE HOST:"
 
 
 def _norm_nodes(norm: Norm, edge: ir.Edge) -> tuple[ir.Node, ...]:

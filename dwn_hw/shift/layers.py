@@ -94,7 +94,7 @@ def _own(module: Any) -> FixedPoint | None:
 
 def _window(part: str, module: Any, found: Findings) -> Window:
     outputs, inputs, rows, columns = (module.shift if hasattr(module, "shift") else module.weight).shape
-    padding, mode = _pair(module.padding), module.padding_mode
+    padding, mode = pair(module.padding), module.padding_mode
     if mode not in ("zeros", "circular"):
         found.add(part, "padding must be zeros or circular", f"{mode}", "Train with another padding_mode.")
     # Upstream's circular padding goes round by half of what is said, more on the near side where that is odd.
@@ -104,9 +104,10 @@ def _window(part: str, module: Any, found: Findings) -> Window:
             found.add(part, "circular padding must be as much on both sides", got, remedy)
         padding = tuple(p // 2 for p in padding)
     kernel = (int(outputs), int(inputs), int(rows), int(columns))
-    return Window(kernel, _pair(module.stride), padding, mode, _pair(module.dilation), int(module.groups))
+    return Window(kernel, pair(module.stride), padding, mode, pair(module.dilation), int(module.groups))
 
 
-def _pair(value: Any) -> Ints:
+def pair(value: Any) -> Ints:
+    """(rows, columns), from one number for both or from two."""
     rows, columns = value if isinstance(value, list | tuple) else (value, value)
     return int(rows), int(columns)

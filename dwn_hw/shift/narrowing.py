@@ -36,7 +36,7 @@ PROBES, FITTED = 100, 50_000
 _CLIPPED = 4
 
 #: Candidates of the sequence that is validated: so many steps of the path before the narrowest.
-_STEPS_BACK = (8, 4, 2, 1, 0)
+_STEPS_BACK = (32, 16, 12, 8, 6, 4, 2, 1, 0)
 
 _Formats = tuple[FixedPoint, ...]
 

@@ -236,7 +236,7 @@ def _on_data(
         asked.refuse(model, samples.name)
     scores, exact = reference.run(model, chosen.formats, entry.values(model, first), saturation.watch)
     equal(network, first, scores, exact)
-    _, y = Emulator(network).run(codes)
+    own, y = Emulator(network).run(codes)
     original = model.original(given.astype(np.float32))
     wanted = original.argmax(axis=1)
     found: dict[str, Any] = {
@@ -247,10 +247,18 @@ def _on_data(
         "equal_to_reference": int(exact.sum()),
         "predictions_changed": int((y != wanted).sum()),
     }
+    if not any(text.lower().startswith("softmax") for text in model.left_out):
+        real = np.asarray(own * 2.0 ** network.edges()[-2].formats[0].lsb, np.float64)
+        found["largest_score_difference"] = round(float(np.abs(_below_best(real) - _below_best(original)).max()), 6)
     if samples.y is not None:
         found["accuracy"] = round(float((samples.y == y).mean()), 6)
         found["float_accuracy"] = round(float((samples.y == wanted).mean()), 6)
     return found
+
+
+def _below_best(scores: Doubles) -> Doubles:
+    """By how much each score is below the best of its sample: that a log_softmax leaves as it is."""
+    return np.asarray(scores - scores.max(axis=1, keepdims=True))
 
 
 def _given(model: TrainedShift, entry: Front, samples: data.Samples, codes: npt.NDArray[np.int64]) -> Doubles:

@@ -19,7 +19,7 @@ from dwn_hw import ir
 from dwn_hw.duck import Findings
 from dwn_hw.edges import Ints
 from dwn_hw.errors import IRError
-from dwn_hw.shift.layers import read_layer
+from dwn_hw.shift.layers import pair, read_layer
 from dwn_hw.shift.trained import SHIFT_LAYERS, Doubles, Scaled, Step, TrainedShift, Weighted
 from dwn_hw.standins import shown
 from dwn_hw.trained import Scaler
@@ -222,10 +222,10 @@ class _Walk:
             options = dict(zip(_POOL_ARGUMENTS, node.args[1:], strict=False)) | dict(node.kwargs)
         else:
             options = {name: getattr(module, name) for name in _POOL_ARGUMENTS}
-        kernel = _pair(options["kernel_size"])
-        stride = kernel if options.get("stride") in (None, [], ()) else _pair(options["stride"])
+        kernel = pair(options["kernel_size"])
+        stride = kernel if options.get("stride") in (None, [], ()) else pair(options["stride"])
         try:
-            pool = ir.MaxPool2d(kernel, stride, _pair(options.get("padding", 0)), _pair(options.get("dilation", 1)))
+            pool = ir.MaxPool2d(kernel, stride, pair(options.get("padding", 0)), pair(options.get("dilation", 1)))
             shape = pool.output(ir.Edge(before, (ir.BIT,))).shape
         except IRError as error:
             self.found.add(part, "must be a max pool of images", error.problems[0].got, error.problems[0].rule + ".")
@@ -279,8 +279,3 @@ class _Walk:
             self.found.add(part, "scales and offsets must be finite", "NaN or infinity", "Train again.")
             return
         self.made.append(Scaled(part, scale, offset))
-
-
-def _pair(value: Any) -> Ints:
-    rows, columns = value if isinstance(value, list | tuple) else (value, value)
-    return int(rows), int(columns)
