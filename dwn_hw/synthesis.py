@@ -74,7 +74,7 @@ TARGETS = {
             "ff": r"DFF\w*",
             "carry": r"ALU",
             "mux": r"MUX2_LUT\d",
-            "bram": r"\w*(SP|SDPB?|DPB?|ROM)X?9?",
+            "bram": r"\w*(SP|SDP|DP|ROM)(X9)?B?",
             "dsp": r"MULT\w+|PADD\w+",
         },
     ),
