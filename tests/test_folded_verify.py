@@ -164,6 +164,7 @@ def test_the_verilog_is_the_same_each_time_lint_clean_and_says_its_schedule(tmp_
     for name, text in files.items():
         (tmp_path / name).write_text(text)
         assert text.isascii(), name
+        assert "\\" not in text, name  # no invented name
     for line in str(design.schedule).splitlines():
         assert f"// {line}\n" in files["dwn_top.v"]
     assert "// a header" in files["dwn_top.v"]
