@@ -13,7 +13,7 @@ from dwn_hw import cuts
 from dwn_hw.design import Design, LutDesign
 from dwn_hw.families import FAMILIES, Family
 from dwn_hw.folded import FoldedDesign, Schedule
-from dwn_hw.folded.blocks import block_rams
+from dwn_hw.folded.blocks import banks, block_rams
 from dwn_hw.folded.schedule import Memory
 from dwn_hw.streaming import Schedule as StreamSchedule
 
@@ -88,8 +88,8 @@ def _estimate_folded(plan: Schedule, family: Family) -> dict[str, Cost]:
     """Block RAMs and the lanes' registers are counted; LUTs, and the rest, are rough: some for each bit of what they do."""
     sums, operand, columns = plan.total.bits, plan.operand.bits, len(plan.steps)
     shifted = min(sums, operand + plan.widest_shift)
-    # A LUT of six inputs chooses one of four: two bits of a shift a level.
-    levels = -(-plan.shift_bits // 2) if family.lut_inputs == 6 else plan.shift_bits
+    # LUTs a bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer where it chooses one of four.
+    levels = -(-3 * plan.shift_bits // 4) if family.lut_inputs == 6 else plan.shift_bits
     lanes = plan.lanes * bool(plan.weights.rows)
     lane = Cost(shifted * levels + 2 * sums, plan.code_bits + 1 + shifted + 2 * sums, levels + 1, 0, 0)
     address = (plan.buffers[0].rows - 1).bit_length()
@@ -110,4 +110,6 @@ def _rough(lut: int, ff: int) -> Cost:
 
 
 def _memory(memory: Memory, family: Family) -> Cost:
-    return Cost(0, 0, 0, 0, 0, memory.size, block_rams(memory, family.name))
+    chosen = memory.bits * (banks(memory, family.name) - 1)
+    lut = chosen if family.lut_inputs < 6 else -(-2 * chosen // 3)
+    return Cost(lut, 0, 0, 0, lut, memory.size, block_rams(memory, family.name))

@@ -159,9 +159,9 @@ def test_narrowing_before_pooling_changes_no_result(network, seed):
 
 
 def test_what_is_narrowed_is_stored_narrow():
-    nodes = (ir.MaxPool2d((2, 2), (2, 2)), ir.Relu(), ir.Quantize(2, "floor", 0, 3))
+    nodes = (ir.MaxPool2d((2, 2), (2, 2)), ir.Relu(), ir.Reshape((4,)), ir.Quantize(2, "floor", 0, 3))
     moved = narrow_before_pooling(ir.Network(ir.Input((1, 4, 4), (ir.Format(12, True),)), nodes))
-    assert [type(node).__name__ for node in moved.nodes] == ["Relu", "Quantize", "MaxPool2d"]
+    assert [type(node).__name__ for node in moved.nodes] == ["Relu", "Quantize", "MaxPool2d", "Reshape"]
 
 
 @given(st.integers(-(2**40), 2**40))

@@ -16,7 +16,7 @@ import pytest
 import shift_networks as nets
 from click.testing import CliRunner
 
-from dwn_hw import cli, cost, exporter, interface, recording, rtl, synthesis, toolchain, verifier
+from dwn_hw import cli, cost, exporter, interface, ir, recording, rtl, synthesis, toolchain, verifier
 from dwn_hw.data import Samples
 from dwn_hw.errors import ExportError, Mismatch, OptionError
 from dwn_hw.families import FAMILIES
@@ -87,7 +87,6 @@ def test_a_wrong_number_in_a_memory_is_a_mismatch_with_node_unit_and_both_values
 FAULTS = {
     "a stride": ("sequencer_program", r"column_stride = 2'd2", "column_stride = 2'd1", "quantize2, unit"),
     "a limit": ("writer_program", r"(?s)(high = .*?high = \d+'d)\d+", r"\g<1>9", "quantize"),
-    "the last maximum": ("result", r"\$signed\(value\) > ", "$signed(value) >= ", "result"),
     "an index that no reset clears": ("sequencer", r"if \(rst\) index <= \S+;\s+else", "", "interval in clocks"),
     "the wrong buffer": ("reader", r"odd \?", "~odd ?", ""),
 }
@@ -103,6 +102,19 @@ def test_a_planted_fault_turns_it_red(copy, fault):
     path.write_text(broken)
     with pytest.raises(Mismatch, match=f"differs from the network: {where}"):
         verifier.verify(copy, simulator="icarus", random=20, timeout=60)
+
+
+def test_of_equal_scores_the_first_wins_and_a_comparator_that_takes_the_last_turns_it_red(tmp_path):
+    layer = ir.ShiftDense((1, 1, 1, 1, -1, -1), (0,) * 6, (3, 3, 0), 0)
+    network = ir.Network(ir.Input((2,), (ir.Format(4),)), (layer, ir.ArgMax()))
+    out = write(network, tmp_path / "out", 3)
+    assert verifier.verify(out, simulator="icarus", random=5)["equal"]
+    path = out / "rtl" / "dwn_result.v"
+    broken = re.sub(r"(\$signed\(value\)) > ", r"\1 >= ", path.read_text())
+    assert broken != path.read_text()
+    path.write_text(broken)
+    with pytest.raises(Mismatch, match="differs from the network: result, unit 0: expected 0, got 1"):
+        verifier.verify(out, simulator="icarus", random=5)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +164,7 @@ def test_the_verilog_is_the_same_each_time_lint_clean_and_says_its_schedule(tmp_
     for name, text in files.items():
         (tmp_path / name).write_text(text)
         assert text.isascii(), name
+        assert "\\" not in text, name  # no invented name
     for line in str(design.schedule).splitlines():
         assert f"// {line}\n" in files["dwn_top.v"]
     assert "// a header" in files["dwn_top.v"]

@@ -1,4 +1,4 @@
-"""How many block RAMs a memory takes: it is cut into rectangles of one of the shapes that a family's block has."""
+"""How many block RAMs a memory takes: columns of its bits, each of blocks of one of the shapes that a family has."""
 
 from __future__ import annotations
 
@@ -16,5 +16,14 @@ SHAPES = {
 
 
 def block_rams(memory: Memory, family: str) -> int:
-    """The fewest blocks of one shape that hold it."""
-    return min(-(-memory.rows // rows) * -(-memory.bits // bits) for rows, bits in SHAPES[family])
+    """The fewest blocks. Tools that find bits which are always the same take a few less for weights."""
+    fewest = [0]
+    for bits in range(1, memory.bits + 1):
+        fewest.append(min(-(-memory.rows // rows) + fewest[max(0, bits - wide)] for rows, wide in SHAPES[family]))
+    return fewest[-1]
+
+
+def banks(memory: Memory, family: str) -> int:
+    """Blocks one behind the other, of the best single shape: so many a multiplexer chooses from, for every bit."""
+    blocks = [(-(-memory.rows // rows), -(-memory.bits // wide)) for rows, wide in SHAPES[family]]
+    return min(blocks, key=lambda block: block[0] * block[1])[0]

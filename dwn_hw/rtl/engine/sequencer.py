@@ -59,7 +59,7 @@ class Sequencer(Unit):
                 m.d.sync += leaving.eq(Mux(last_block, rest, full))
             with m.If(ends[-1]):
                 m.d.sync += running.eq(0)
-        ends_block = Signal()
+        ends_block = Signal(name="positions_end")
         m.d.comb += ends_block.eq(ends[LOOPS.index("row")])
         self._weights(m, goes, window_ends, ends_block)
         inside = self._address(m, values)
@@ -149,13 +149,13 @@ class Sequencer(Unit):
                 outside.append(before | beyond)
                 wrapped.append(Mux(before, value + limit, Mux(beyond, value - limit, value)))
             column, row = wrapped if any(image.circular for image in images) else (column, row)
-            inside = Signal()
+            inside = Signal(name="in_image")
             m.d.comb += inside.eq(circular | ~(outside[0] | outside[1]))
         else:
             inside = Const(1, 1)
         address = self._register(m, "address", plane + row + column, 2, len(self.address))
         m.d.comb += self.address.eq(address)
-        return delayed(m, "inside", inside, 2, 2)[-1]
+        return delayed(m, "in_image", inside, 2, 2)[-1]
 
     def _register(self, m: Module, name: str, value: Any, stage: int, bits: int | None = None) -> Any:
         shape = value.shape()

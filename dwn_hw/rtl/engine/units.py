@@ -65,7 +65,7 @@ class Program:
         """Put the table into ``m``: after all numbers are known."""
         if self.instances and self.columns:
             wires = {f"o_{name}": wire for name, (wire, _) in self.columns.items()}
-            m.submodules.program = Instance(f"dwn_{self.module}", i_step=step, **wires)
+            m.submodules.numbers = Instance(f"dwn_{self.module}", i_step=step, **wires)
             return
         with m.Switch(step):
             for i in range(len(self.steps)):

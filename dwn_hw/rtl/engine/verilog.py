@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeGuard
 
 from amaranth.hdl import Fragment
@@ -11,6 +12,9 @@ from dwn_hw.rtl.engine.engine import Engine
 from dwn_hw.rtl.engine.memories import Ram, Rom
 from dwn_hw.rtl.engine.units import Program, Unit
 from dwn_hw.rtl.verilog import comment, component_rtlil, print_modules, rtlil_of
+
+#: Three or more times the same bit in a row.
+_RUN = re.compile(r"(?<![\w'.(])([a-z]\w*(?:\[\d+\])?)((?:,\s+\1(?![\w\[':])){2,})")
 
 #: Sums of numbers of different widths are meant, and so are bits that nothing reads.
 _QUIET = "// verilator lint_off WIDTH\n// verilator lint_off UNUSEDSIGNAL\n"
@@ -31,7 +35,7 @@ def engine_to_verilog(design: FoldedDesign, header: str = "") -> dict[str, str]:
     texts += [component_rtlil(f"dwn_{unit.module}", unit, unit.reset) for unit in units if not _is_memory(unit)]
     for unit in filter(_is_memory, units):
         Fragment.get(unit, None)  # what is never elaborated, Amaranth takes for forgotten
-    modules = print_modules(texts, [], _SCRIPT)
+    modules = {name: _plain(text) for name, text in print_modules(texts, [], _SCRIPT).items()}
     programs = [unit.program for unit in (engine.sequencer, engine.writer) if unit.program.columns]
     written: list[Rom | Ram | Program] = [*(unit for unit in units if _is_memory(unit)), *programs]
     modules |= {f"dwn_{unit.module}": unit.verilog() for unit in written}
@@ -43,6 +47,13 @@ def engine_to_verilog(design: FoldedDesign, header: str = "") -> dict[str, str]:
         for name, text in modules.items()
     }
     return files | {unit.file: unit.content() for unit in units if isinstance(unit, Rom)}
+
+
+def _plain(text: str) -> str:
+    """Wires that have no name get a short one; a bit that is repeated is written once."""
+    names: dict[str, str] = {}
+    text = re.sub(r"\\(\$\S+) ", lambda match: names.setdefault(match[1], f"net{len(names)}"), text)
+    return _RUN.sub(lambda match: f"{{{match[2].count(',') + 1}{{{match[1]}}}}}", text)
 
 
 def _is_memory(unit: Unit) -> TypeGuard[Rom | Ram]:
