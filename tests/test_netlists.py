@@ -156,7 +156,8 @@ def bitstream(tmp_path_factory, small_export):
             ["--seed", "1", "--timing-allow-fail", "--write", "placed.json"] if words[0].startswith("nextpnr") else []
         )
         toolchain.run([*toolchain.wheel(words[0]), *words[1:], *more], name=words[0], cwd=work, timeout=600)
-    cells = json.loads((work / "placed.json").read_text())["modules"]["dwn_board"]["cells"]
+    (module,) = json.loads((work / "placed.json").read_text())["modules"].values()
+    cells = module["cells"]
     places = {
         name: cell["attributes"]["NEXTPNR_BEL"] for name, cell in cells.items() if name.startswith("uart.core.core.")
     }
