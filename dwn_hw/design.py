@@ -147,7 +147,7 @@ def make_design(
 def _streaming_problems(network: Network, shell: str) -> list[Problem]:
     problems = []
     if shell == "none":
-        rule = "with --encoder streamed one with a reset, which says where a sample begins"
+        rule = "with --encoder streamed stream, uart or axis, whose reset says where a sample begins"
         problems.append(Problem("--shell", rule, "none", "Leave one of them out."))
     if not isinstance(network.nodes[0], Thermometer):
         rule = "streamed only for a network that begins with a thermometer"

@@ -25,6 +25,9 @@ ATTEMPTS = 8
 #: Seconds that a reply may take beside its time on the line.
 PATIENCE = 1.0
 
+#: Seconds that are still waited, beside the bytes' time, once a refusal or a damaged reply may have been the answer.
+GRACE = 0.03
+
 _LINE_FAILED = (serial.SerialException, OSError)
 
 _WHY = {
@@ -146,20 +149,24 @@ class Board:
         request = frames.encode(Frame(kind, number, payload))
         bits = 10 * 2 * (len(request) + (expect or 64))  # each byte may be escaped
         self._write(request)
-        damaged = self._decoder.damaged
+        damaged, doubt = self._decoder.damaged, None
         deadline = time.monotonic() + self.patience + 2 * bits / self.line.baudrate
         while time.monotonic() < deadline:
             for frame in self._read():
                 own = frame.number == number
                 if own and frame.kind == kind | frames.REPLY and expect in (None, len(frame.payload)):
                     return frame
-                # The number of a damaged request may be damaged too.
-                if frame.kind in Refusal.__members__.values() and (own or frame.kind == Refusal.DAMAGED):
+                if frame.kind in _WHY and own:
                     return frame
-                self.late += 1
-            if self._decoder.damaged > damaged:
-                return None
-        return None
+                if frame.kind == Refusal.DAMAGED:
+                    doubt = frame
+                else:
+                    self.late += 1
+            # The number of a damaged request may be damaged too, and a reply may be: but perhaps those were older ones.
+            if doubt is not None or self._decoder.damaged > damaged:
+                deadline = min(deadline, time.monotonic() + GRACE + bits / self.line.baudrate)
+                damaged = self._decoder.damaged
+        return doubt
 
     def _write(self, request: bytes) -> None:
         with self._plugged():
@@ -168,7 +175,7 @@ class Board:
 
     def _read(self) -> list[Frame]:
         with self._plugged():
-            self.line.timeout = 0.05
+            self.line.timeout = 0.01
             received = self.line.read(1)
             received += self.line.read(self.line.in_waiting) if received else b""
         self._received += len(received)

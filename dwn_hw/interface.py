@@ -185,17 +185,8 @@ def to_markdown(interface: dict[str, Any]) -> str:
         f"Network digest `{interface['digest']}`, {interface['tool']}.",
         "",
     ]
-    lines += [
-        *shells.to_markdown(interface),
-        *_ports(interface),
-        "",
-        "## Timing",
-        "",
-        *_timing(interface),
-        "",
-        "## Input",
-        "",
-    ]
+    lines += shells.to_markdown(interface)
+    lines += [*_ports(interface), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
     lines += [*_codes(interface)]
     left = source["scaler"].startswith(LEFT_TO_HOST)
     units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"

@@ -22,7 +22,7 @@ from dwn_hw.errors import Mismatch, ToolError
 from dwn_hw.frames import Frame, Kind, Layout, Refusal
 
 #: Bytes of samples that go through each shell, and the fewest samples.
-MOST_BYTES, FEWEST = {"uart": 1200, "axis": 4000}, 6
+MOST_BYTES, FEWEST = {"uart": 600, "axis": 4000}, 6
 
 #: Of the uart's line in simulation.
 CLOCKS_PER_BIT = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def pack_samples(codes: Ints, design: Design) -> list[bytes]:
     return [sample.tobytes() for sample in words.reshape(len(codes), -1)]
 
 
-def pack_results(values: list[Ints], design: Design) -> list[bytes]:
+def pack_results(values: Sequence[Ints], design: Design) -> list[bytes]:
     """What the port y gives for the values of all edges (samples, …), in whole bytes."""
     edges = design.network.edges()
     bits = [interface.pack(values[at], edges[at]) for at in ((-1, -2) if design.with_scores else (-1,))]

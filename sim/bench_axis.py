@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 JOB = json.loads(Path(os.environ["DWN_HW_JOB"]).read_text())
@@ -56,8 +56,12 @@ class Bench:
         """All in, then all out, in order; ``cut``: bytes of the last sample that are not sent."""
         for sent, _, cut in packets:
             await self.source.send(AxiStreamFrame(sent[: len(sent) - cut]))
-        for number, (_, reply, cut) in enumerate(packets):
-            frame = await self.sink.recv(compact=False)
+        for number, (sent, reply, cut) in enumerate(packets):
+            limit = 10 * (2000 + 200 * len(sent))  # ns, at the slowest pauses
+            try:
+                frame = await with_timeout(self.sink.recv(compact=False), limit * len(packets), "ns")
+            except SimTimeoutError:
+                self.fail(f"packet {number}", reply, b"")
             got, size = bytes(frame.tdata), JOB["result_bytes"]
             marks = [int(mark) for mark in frame.tuser[::size]]
             whole = len(reply) - size * bool(cut)  # the result of a sample that was cut is void
@@ -66,13 +70,16 @@ class Bench:
                 or got[:whole] != reply[:whole]
                 or marks != [0] * (len(marks) - 1) + [int(bool(cut))]
             ):
-                what = f"packet {number}, marks {marks}"
-                first = {"phase": self.phase, "what": what, "expected": reply.hex(), "got": got.hex()}
-                Path(JOB["result"]).with_suffix(".mismatch.json").write_text(json.dumps(first))
-                raise AssertionError(str(first))
+                self.fail(f"packet {number}, marks {marks}", reply, got)
             self.count["packets"] += 1
             self.count["bytes_compared"] += whole
         assert self.sink.empty(), "a packet that nobody sent"
+
+    def fail(self, what, expected, got):
+        """Record the difference and stop the test."""
+        first = {"phase": self.phase, "what": what, "expected": expected.hex(), "got": got.hex()}
+        Path(JOB["result"]).with_suffix(".mismatch.json").write_text(json.dumps(first))
+        raise AssertionError(str(first))
 
     def done(self):
         """Write what was counted."""

@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 
 FEATURES, BITS = 4, 2
 
-COMMANDS = ("check", "demo", "doctor", "export", "predict", "prove", "synth", "verify")
+COMMANDS = ("board-sim", "check", "demo", "doctor", "export", "predict", "prove", "run", "synth", "verify")
 
 
 def layers(seed=0, luts=6, classes=3):
@@ -104,7 +104,7 @@ def test_export_says_what_it_built_and_what_comes_next(home):
         assert words in result.stderr
     assert result.stderr.splitlines()[-2:] == ["wrote out", "next: dwn-hw verify out"]
     assert {path.name for path in (home / "out").iterdir()} == {
-        "INTERFACE.md", "frozen.safetensors", "interface.json", "network.safetensors", "report.json", "rtl", "vectors"
+        "INTERFACE.md", "frozen.safetensors", "host", "interface.json", "network.safetensors", "report.json", "rtl", "vectors"
     }  # fmt: skip
 
 
@@ -387,7 +387,7 @@ def test_all_unknown_layers_are_listed_at_once(home):
         (["--input-shape", "1,2,2"], "--input-shape: only with --normalize"),
         (
             ["--encoder", "streamed", "--shell", "none"],
-            "--shell: with --encoder streamed only stream, whose reset says",
+            "--shell: with --encoder streamed stream, uart or axis, whose reset says",
         ),
         (["--encoder", "streamed", "--latency", "1"], "--latency: 2 (with the flip-flops that capture) to "),
     ],

@@ -345,7 +345,11 @@ def test_interval_latency_and_words_are_said_everywhere(tmp_path):
 @pytest.mark.parametrize(
     ("change", "options", "says"),
     [
-        (0, {"shell": "none"}, "--shell: with --encoder streamed only stream, whose reset says where a sample begins"),
+        (
+            0,
+            {"shell": "none"},
+            "--shell: with --encoder streamed stream, uart or axis, whose reset says where a sample begins",
+        ),
         (0, {"latency": 0}, r"--latency: 2 \(with the flip-flops that capture\) to \d+,"),
         (0, {"latency": 1}, r"--latency: 2 \(with the flip-flops that capture\)"),
         (1, {}, "--encoder: streamed only for a network that begins with a thermometer; got LutLayer"),
