@@ -17,7 +17,7 @@ import gzip
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ NETS = {
     "t8": Recipe(jets, 8, (300, 100), _SMALL),
     "t200": Recipe(jets, 200, (50,), _SMALL),
     "magic-t200": Recipe(showers, 200, (50,), {"epochs": 5, "batch_size": 128, "lr_step": 3}),
+    "mnist-300": Recipe(images, 3, (300,), _MNIST, "u8/255"),
     "mnist-1000": Recipe(images, 3, (1000,), _MNIST, "u8/255"),
     "mnist-2000-1000": Recipe(images, 3, (2000, 1000), _WIDE, "u8/255"),
     "random-2000-1000": Recipe(noise, 3, (2000, 1000), None, "u8/255"),
@@ -187,11 +188,11 @@ def _split(x: np.ndarray, y: np.ndarray, test: int, mean: np.ndarray, scale: np.
     return Split(scaled[:-test], labels[:-test], scaled[-test:], labels[-test:], scaler)
 
 
-def add_arguments(parser: argparse.ArgumentParser, default: list[str]) -> None:
-    """``--cache``, ``--data`` and ``--nets`` of every benchmark that takes nets."""
+def add_arguments(parser: argparse.ArgumentParser, default: list[str], also: Sequence[str] = ()) -> None:
+    """``--cache``, ``--data`` and ``--nets`` of every benchmark that takes nets; ``also``: nets that it makes itself."""
     parser.add_argument("--cache", type=Path, required=True, help="folder where nets made here are kept")
     parser.add_argument("--data", type=Path, default=os.environ.get("DWN_HW_DATA"), help="else $DWN_HW_DATA")
-    parser.add_argument("--nets", nargs="+", choices=[REAL, *NETS], default=default)
+    parser.add_argument("--nets", nargs="+", choices=[REAL, *NETS, *also], default=default)
 
 
 def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, dict[str, Path]]:

@@ -64,8 +64,7 @@ def verify_netlist(
     progress(f"synthesising for {target}")
     path = synthesis.netlist(exported, target, place, timeout)
     models = place / "cells.v"
-    models.write_text(_DEFINES + toolchain.yosys_models(_MODELS[target]))
-    _check_models(path, models, target)
+    models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(_MODELS[target]), target))
     repeat = (
         f"dwn-hw verify {shlex.quote(str(folder))} --level netlist --target {target} --vectors {random} --seed {seed}"
     )
@@ -77,13 +76,24 @@ def verify_netlist(
     return {"level": "netlist", "target": target, **found}
 
 
-def _check_models(path: Path, models: Path, target: str) -> None:
-    """Raise ToolError for cells that nothing says what they do, which a simulator would call missing."""
-    text = path.read_text("utf-8")
-    known = set(re.findall(r"^\s*module\s+(\w+)", models.read_text("utf-8"), re.M))
-    used = set(re.findall(r"^  ([A-Z]\w+) (?:#\(|\S+ \()", text, re.M))
-    if absent := sorted(used - known):
+def models_for(netlist: str, library: str, target: str) -> str:
+    """Of a library of models those that a netlist instantiates, and theirs: not every simulator reads all of them.
+
+    Raises ToolError for cells that the library lacks.
+    """
+    module = re.compile(r"^[ \t]*module\s+(\w+)\b.*?^[ \t]*endmodule\b", re.M | re.S)
+    known = {match[1]: match[0] for match in module.finditer(library)}
+    used, found = set(re.findall(r"^ *([A-Z]\w+) (?:#\(|\S+ \()", netlist, re.M)), set[str]()
+    if absent := sorted(used - set(known)):
         raise ToolError(f"yosys has no simulation model of {', '.join(absent)} of {target}: verify another --target")
+    while used:
+        name = used.pop()
+        found.add(name)
+        used |= {word for word in re.findall(r"\w+", known[name]) if word in known} - found
+    # Conditions may begin or end within what is left out.
+    return _DEFINES + module.sub(
+        lambda m: m[0] if m[1] in found else "\n".join(re.findall(r"^`.*", m[0], re.M)), library
+    )
 
 
 def verify_bitstream(
@@ -114,8 +124,8 @@ def verify_bitstream(
     progress("reading the bitstream back")
     sources = {
         "chip.v": read_back(chosen, folder / "build" / chosen.key, timeout),
-        "cells.v": _DEFINES + toolchain.yosys_models(_MODELS["ice40"]),
     }
+    sources["cells.v"] = models_for(sources["chip.v"], toolchain.yosys_models(_MODELS["ice40"]), "ice40")
     program = virtual.compiled(sources, folder / "verify" / f"bitstream-{chosen.key}", clocks, progress=progress)
     progress(f"{len(stimulus.codes)} vectors through the pins of the UART")
     repeat = (

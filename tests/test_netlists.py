@@ -76,11 +76,13 @@ def test_a_fault_in_one_cell_of_the_netlist_is_a_mismatch_with_the_command_that_
     assert f"dwn-hw verify {own['ice40']} --level netlist --target ice40 --vectors 100 --seed 3" in said
 
 
-def test_a_cell_without_a_model_is_said(tmp_path):
-    (tmp_path / "netlist.v").write_text("module dwn_top();\n  DP16KD #(\n    .A(1)\n  ) ram (\n  );\nendmodule\n")
-    (tmp_path / "cells.v").write_text("module LUT4 ();\nendmodule\n")
+def test_only_the_models_that_are_used_are_simulated_and_a_cell_without_one_is_said():
+    library = "`define X 1\nmodule LUT4 (input A);\nINV i ();\nendmodule\nmodule INV ();\nendmodule\nmodule ODD ();\nendmodule\n"
+    text = netlists.models_for("module dwn_top();\n  LUT4 #(\n    .A(1)\n  ) lut (\n  );\nendmodule\n", library, "ecp5")
+    assert re.findall(r"^module (\w+)", text, re.M) == ["LUT4", "INV"]
+    assert "`define X 1" in text
     with pytest.raises(ToolError, match="no simulation model of DP16KD of ecp5"):
-        netlists._check_models(tmp_path / "netlist.v", tmp_path / "cells.v", "ecp5")
+        netlists.models_for("module dwn_top();\nDP16KD #(\n  .A(1)\n) ram (\n  );\nendmodule\n", library, "ecp5")
 
 
 def run(*words):
@@ -154,7 +156,8 @@ def bitstream(tmp_path_factory, small_export):
             ["--seed", "1", "--timing-allow-fail", "--write", "placed.json"] if words[0].startswith("nextpnr") else []
         )
         toolchain.run([*toolchain.wheel(words[0]), *words[1:], *more], name=words[0], cwd=work, timeout=600)
-    cells = json.loads((work / "placed.json").read_text())["modules"]["dwn_board"]["cells"]
+    (module,) = json.loads((work / "placed.json").read_text())["modules"].values()
+    cells = module["cells"]
     places = {
         name: cell["attributes"]["NEXTPNR_BEL"] for name, cell in cells.items() if name.startswith("uart.core.core.")
     }
