@@ -1,0 +1,168 @@
+"""One step of a counter: a few bits of neighbouring weights become their sum in binary, in as few LUTs as there are sum bits.
+
+Three things make a step cheap.
+
+* *Residues.* Whoever knows a sum modulo 2**m, from the ``m`` sum bits below, may ignore bits that together weigh less than 2**m:
+  bit 2 of the sum of six bits is a function of bits 0 and 1 and of only three of the six.
+* *Riders.* A LUT with an input to spare gives, instead of its bit, the parity of that bit and of another of the same weight, its
+  rider. Both bits can still be told from the two nets, and their parity needs no LUT of its own.
+* *Chains.* The next rider is the net so made: ``q1 = d1``, ``q2 = d2 ^ q1``, ``q3 = d3 ^ q2`` … A *chain* of n nets holds n bits, and
+  its last net is the parity of all. A chain is full with as many nets as a LUT has inputs, which bounds its depth.
+
+A column is the bits of one weight: loose nets, and chains, all full but the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+#: Bits of one weight: loose ones, and those in chains.
+Column = tuple[int, int]
+
+#: The inputs of one LUT, numbered as :class:`Step` says.
+Refs = tuple[int, ...]
+
+Bits = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Take ``take[i]`` of the column of weight ``weight + i``; give one net for each weight from ``weight`` up.
+
+    ``inputs[j]`` are the inputs of output ``j``'s LUT: first all taken nets are numbered, column by column and loose before
+    chained, then the outputs, then the riders. Empty: the output is the parity that a taken net already is.
+    ``riders[j]``: whether output ``j`` is chained to what is left in its column.
+    """
+
+    k: int
+    weight: int
+    take: tuple[Column, ...]
+    riders: tuple[bool, ...]
+    inputs: tuple[Refs, ...]
+
+    @property
+    def cost(self) -> int:
+        """LUTs."""
+        return sum(1 for refs in self.inputs if refs)
+
+    def parity(self) -> int:
+        """The taken net that is output 0, when that needs no LUT."""
+        return sum(self.take[0]) - 1
+
+
+@cache
+def step(weight: int, take: tuple[Column, ...], riders: tuple[bool, ...], k: int) -> Step | None:
+    """The step with LUTs of at most ``k`` inputs, or None if an output needs more."""
+    inputs = []
+    for output in range(len(riders)):
+        refs = () if output == 0 and _is_free(take, k) else _support(take, output, riders, k)
+        if len(refs) > k:
+            return None
+        inputs.append(refs)
+    return Step(k, weight, take, riders, tuple(inputs))
+
+
+def _is_free(take: tuple[Column, ...], k: int) -> bool:
+    return len(_parities(take, 0, k)) == 1
+
+
+def _parities(take: tuple[Column, ...], column: int, k: int) -> list[int]:
+    """Numbers of the nets whose parity is that of all bits taken from a column."""
+    loose, chained = _nets(take, column)
+    return loose + [chained[min(i + k, len(chained)) - 1] for i in range(0, len(chained), k)]
+
+
+def _nets(take: tuple[Column, ...], column: int) -> tuple[list[int], list[int]]:
+    """Numbers of the loose and of the chained nets that are taken from a column."""
+    if column >= len(take):
+        return [], []
+    start = sum(map(sum, take[:column]))
+    loose, chained = take[column]
+    return list(range(start, start + loose)), list(range(start + loose, start + loose + chained))
+
+
+def _support(take: tuple[Column, ...], output: int, riders: tuple[bool, ...], k: int) -> Refs:
+    """The fewest nets that tell ``output``: of columns from ``base`` up, with the outputs from there as residue."""
+    total = sum(map(sum, take))
+    best: Refs | None = None
+    for base in range(output + 1):
+        carry = sum(sum(column) << i for i, column in enumerate(take[:base])) >> base
+        ignorable = (1 << (output - base)) - 1 - carry
+        if ignorable < 0:
+            continue
+        refs = set[int]()
+        for residue in range(base, output):
+            free = residue == 0 and _is_free(take, k)
+            refs.add(sum(take[0]) - 1 if free else total + residue)
+            if riders[residue]:
+                refs.add(total + len(riders) + residue)
+        for column in range(base, output):
+            loose, chained = _nets(take, column)
+            idle = min(len(loose), ignorable >> (column - base))
+            ignorable -= idle << (column - base)
+            # Without the first n bits of a chain, n-1 of its nets are idle.
+            first = min(len(chained), k, ignorable >> (column - base))
+            ignorable -= first << (column - base) if first > 1 else 0
+            refs.update(loose[idle:], chained[max(0, first - 1) :])
+        refs.update(_parities(take, output, k))
+        if riders[output]:
+            refs.add(total + len(riders) + output)
+        if best is None or len(refs) < len(best):
+            best = tuple(sorted(refs))
+    assert best is not None, "with base 0 nothing is ignored, and nothing carried in"
+    return best
+
+
+@cache
+def tables(made: Step) -> tuple[int, ...]:
+    """The truth tables of a step's LUTs, from all values of all its bits; 0 where there is no LUT."""
+    nets, outputs = _all_values(made)
+    found = []
+    for refs, output in zip(made.inputs, outputs, strict=True):
+        if not refs:
+            found.append(0)
+            continue
+        address = sum((nets[ref] << slot for slot, ref in enumerate(refs)), np.int64(0))
+        ones, zeros = set(address[output == 1].tolist()), set(address[output == 0].tolist())
+        assert not ones & zeros, f"the inputs of {made} do not tell the output"
+        found.append(sum(1 << a for a in ones))
+    return tuple(found)
+
+
+def _all_values(made: Step) -> tuple[list[Bits], list[Bits]]:
+    """Every net of a step, numbered as its inputs are, and every output, for each combination of bits and riders."""
+    taken = sum(map(sum, made.take))
+    wide = taken + sum(made.riders)
+    bits = [np.arange(1 << wide, dtype=np.int64) >> i & 1 for i in range(wide)]
+    value, nets = np.zeros(1 << wide, np.int64), list[Bits]()
+    for column in range(len(made.take)):
+        loose, chained = _nets(made.take, column)
+        nets += [bits[i] for i in loose]
+        for place, i in enumerate(chained):
+            nets.append(bits[i] ^ nets[i - 1] if place % made.k else bits[i])
+        value += sum((bits[i] for i in (*loose, *chained)), np.int64(0)) << column
+    spare = iter(bits[taken:])
+    riders = [next(spare) if rides else np.zeros_like(value) for rides in made.riders]
+    outputs = [value >> j & 1 ^ rider for j, rider in enumerate(riders)]
+    return [*nets, *outputs, *riders], outputs
+
+
+def after(columns: Sequence[Column], made: Step) -> tuple[Column, ...]:
+    """The columns, the first of the step's weight, when the step is done."""
+    rest = [
+        (loose - take[0], chained - take[1])
+        for (loose, chained), take in zip(columns, [*made.take, *[(0, 0)] * len(columns)], strict=False)
+    ]
+    loose, chained = rest[0]
+    # A chain taken in part goes on: the parity of its front is the bit that is left of it.
+    goes_on = 0 < made.take[0][1] < made.k and chained > 0
+    rest[0] = (loose, chained + 1) if goes_on else (loose + 1, chained)
+    for j, rides in enumerate(made.riders[1:], 1):
+        loose, chained = rest[j]
+        rest[j] = ((loose, chained + 1) if chained % made.k else (loose - 1, chained + 2)) if rides else (loose + 1, chained)
+    return tuple(rest)
