@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwn_hw import ir
-from dwn_hw.lowering.counters import count_ones
+from dwn_hw.lowering.absorb import absorb
+from dwn_hw.lowering.counters import count_ones, plan
 from dwn_hw.lowering.functions import shannon
+from dwn_hw.lowering.stored import Structure, place, structures
 from dwn_hw.mapped import FALSE, Builder, Netlist, table_of
 
 
@@ -17,10 +19,65 @@ def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) 
     each = after.formats[0].bits
     outputs: list[int] = []
     for group, members in enumerate(node.slices(before.size)):
-        wide = max(1, len(members).bit_length())
-        ones = count_ones(builder, f"g{group}", [list(members), *[[] for _ in range(wide - 1)]], k)
+        ones = _count(builder, f"g{group}", members, k)
         outputs += [*ones, *[FALSE] * (each - len(ones))][:each]
-    return builder.finish(outputs)
+    return absorb(builder.finish(outputs), k)
+
+
+def _count(builder: Builder, name: str, members: Sequence[int], k: int) -> list[int]:
+    """The sum of bits: by a stored structure where one is smaller than what the search for a counter finds."""
+    wide = max(1, len(members).bit_length())
+    columns = [list(members), *[[] for _ in range(wide - 1)]]
+    cost = sum(step.cost for step in plan(tuple(len(column) for column in columns), k))
+    for found in structures("count", k):
+        if found.shape == (len(members),) and len(found.netlist.cells) < cost:
+            return place(builder, found.netlist, members, f"{name}_")
+    return count_ones(builder, name, columns, k)
+
+
+def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+    """The smallest of a tournament and of the stored structures that are large enough."""
+    fmt = before.formats[0]
+    bits = after.formats[0].bits
+    choices = [absorb(tournament(before, after, k), k)]
+    for found in structures("argmax", k):
+        entries, wide = found.shape
+        if entries >= before.size and wide >= fmt.bits and not fmt.signed:
+            builder = Builder(before.size * fmt.bits)
+            nets = [range(i * fmt.bits, (i + 1) * fmt.bits) for i in range(before.size)]
+            choices.append(_fitted(builder, found, [*nets, *[()] * (entries - before.size)], wide, bits, k))
+    return _smallest(choices)
+
+
+def lower_vote(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+    """Group sum and first maximum as one netlist, from the bits that are counted to the index.
+
+    The smallest of the two after each other, and of the stored structures that are large enough.
+    """
+    sums = node.output(before)
+    builder = Builder(before.size)
+    slices = node.slices(before.size)
+    counts = place(builder, lower_group_sum(node, before, sums, k), range(before.size))
+    longest = max(len(members) for members in slices)
+    choices = [absorb(builder.finish(place(builder, lower_argmax(sums, after, k), counts)), k)]
+    for found in structures("vote", k):
+        groups, wide = found.shape
+        if groups >= len(slices) and wide >= longest:
+            padding = [()] * (groups - len(slices))
+            choices.append(_fitted(Builder(before.size), found, [*slices, *padding], wide, after.formats[0].bits, k))
+    return _smallest(choices)
+
+
+def _fitted(
+    builder: Builder, found: Structure, entries: Sequence[Sequence[int]], wide: int, outputs: int, k: int
+) -> Netlist:
+    """A stored structure whose entries have ``wide`` bits, on entries of at most so many; the rest is zero."""
+    inputs = [net for entry in entries for net in [*entry, *[FALSE] * wide][:wide]]
+    return absorb(builder.finish([*place(builder, found.netlist, inputs), *[FALSE] * outputs][:outputs]), k)
+
+
+def _smallest(choices: Sequence[Netlist]) -> Netlist:
+    return min(choices, key=lambda netlist: len(netlist.cells))
 
 
 #: Input 2 chooses: 1 of input 0, input 1.
@@ -45,7 +102,7 @@ class _Player:
         return str(self.first) if self.first == self.last else f"{self.first}to{self.last}"
 
 
-def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+def tournament(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
     """A tournament in which the right side must be strictly greater, so the lowest index wins a tie.
 
     Cells: ``right_wins_0_1``, ``best_0_1_b3``, ``index_0_1_b0``. The champion's value is never computed, and the final compares
