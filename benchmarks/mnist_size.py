@@ -1,16 +1,15 @@
 """A [2000, 1000] n=6 net on 784 8-bit inputs with 3 thresholds a feature: time and memory of every step.
 
-    python benchmarks/mnist_size.py [--images MNIST_FOLDER] [--skip-verify]
+    python benchmarks/mnist_size.py [--data FOLDER] [--skip-verify]
 
 ``export`` (seconds, peak memory), ``verify`` on all test images (seconds, build included), ``predict`` (images a second, and as a
-ratio to the same layers' torch forward in the same run). Random tables and wires: the worst case for every step. Without
-``--images`` the images are random.
+ratio to the same layers' torch forward in the same run). Random tables and wires: the worst case for every step. The net is
+``random-2000-1000`` of :mod:`nets`; without ``--data`` the images are random too.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import resource
 import subprocess
 import sys
@@ -18,33 +17,21 @@ import tempfile
 import time
 from pathlib import Path
 
+import nets
 import numpy as np
 import torch
 
-from dwn_hw import checkpoints, data, nn, reference, serialize
+from dwn_hw import checkpoints, data, reference, serialize
 from dwn_hw.emulate import Emulator
 
-LAYERS = (2000, 1000)
+FORMAT = "u8/255"
 
 
-def random_model(path: Path, seed: int = 0) -> None:
-    """Save a random net of that size, a learnable first mapping included."""
-    torch.manual_seed(seed)
-    thermometer = nn.DistributiveThermometer(3).fit(torch.randint(0, 256, (999, 784)).float())
-    model = torch.nn.Sequential(
-        nn.LUTLayer(784 * 3, LAYERS[0], n=6, mapping="learnable"),
-        nn.LUTLayer(LAYERS[0], LAYERS[1], n=6),
-        nn.GroupSum(10, tau=1 / 0.3),
-    )
-    checkpoints.save(model, path, thermometer=thermometer)
-
-
-def images(folder: Path | None) -> np.ndarray:
+def images(data: Path | None) -> np.ndarray:
     """The 10,000 MNIST test images, or as many random ones, as (10000, 784) of uint8."""
-    if folder is None:
+    if data is None:
         return np.random.default_rng(0).integers(0, 256, (10_000, 784), dtype=np.uint8)
-    raw = gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes())
-    return np.frombuffer(raw, np.uint8, offset=16).reshape(10_000, 784)
+    return (nets.images(data).x_test * 255).round().to(torch.uint8).numpy()
 
 
 def timed_command(*command: str) -> tuple[float, int]:
@@ -68,8 +55,8 @@ def predict_rate(folder: Path, model: Path, x: np.ndarray) -> tuple[float, float
 
     def theirs() -> None:
         with torch.no_grad():
-            for part in torch.from_numpy(x.copy()).split(1000):
-                forward((part.float()[:, :, None] > thermometer).float().flatten(1).numpy()).argmax(1)
+            for part in (torch.from_numpy(x) / 255).split(1000):
+                forward((part[:, :, None] > thermometer).float().flatten(1).numpy()).argmax(1)
 
     best = {"ours": 1e9, "theirs": 1e9}
     for _ in range(5):
@@ -83,16 +70,16 @@ def predict_rate(folder: Path, model: Path, x: np.ndarray) -> tuple[float, float
 def main() -> None:
     """Run all steps and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path)
+    parser.add_argument("--data", type=Path, help="the data folder of nets.py")
     parser.add_argument("--skip-verify", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         model, out, file = place / "model.pt", place / "out", place / "images.npz"
-        random_model(model)
-        x = images(arguments.images)
-        np.savez(file, x=x)
-        seconds, peak = timed_command("export", str(model), "-o", str(out), "--input-format", "u8")
+        torch.save(nets.make(nets.NETS["random-2000-1000"], place), model)
+        x = images(arguments.data)
+        np.savez(file, x=x.astype(np.float32) / np.float32(255))
+        seconds, peak = timed_command("export", str(model), "-o", str(out), "--input-format", FORMAT)
         print(f"export   {seconds:6.1f} s, {peak} MiB", flush=True)
         ours, theirs = predict_rate(out, model, x)
         print(

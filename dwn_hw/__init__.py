@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from dwn_hw.api import export, freeze, load, predict, save, synth, verify
-    from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError
+    from dwn_hw.api import export, freeze, load, predict, prove, save, synth, verify
+    from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError, Undecided
     from dwn_hw.exporter import Options
 
 _HOME = {
@@ -21,10 +21,12 @@ _HOME = {
     "Mismatch": "errors",
     "Options": "exporter",
     "ToolError": "errors",
+    "Undecided": "errors",
     "export": "api",
     "freeze": "api",
     "load": "api",
     "predict": "api",
+    "prove": "api",
     "save": "api",
     "synth": "api",
     "verify": "api",
@@ -36,10 +38,12 @@ __all__ = [
     "Mismatch",
     "Options",
     "ToolError",
+    "Undecided",
     "export",
     "freeze",
     "load",
     "predict",
+    "prove",
     "save",
     "synth",
     "verify",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, serialize, synthesis, verifier
+from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, proof, serialize, synthesis, verifier
 from dwn_hw.trained import TrainedDwn
 
 save = checkpoints.save
@@ -33,8 +33,8 @@ def freeze(
     user's own units, or off the thresholds. Raises CheckpointError with every reason why it cannot be.
     """
     trained = _trained(model, thermometer, scaler)
-    samples = None if x is None else data.Samples(np.asarray(x), None, None, "x")
-    return exporter.plan(trained, exporter.Options(input_format=input_format, optimize=False), samples).design.network
+    asked = exporter.Options(input_format=input_format, optimize=False)
+    return exporter.plan(trained, asked, _samples("x", x)).design.network
 
 
 def export(
@@ -45,15 +45,18 @@ def export(
     scaler: Any = None,
     x: npt.NDArray[Any] | None = None,
     y: npt.NDArray[Any] | None = None,
+    calibrate: npt.NDArray[Any] | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Write an export directory and return its report: ``dwn-hw export``.
 
     ``model``, ``thermometer``, ``scaler``: as for :func:`freeze`. ``x``, ``y``: samples in the user's own units and their
-    classes. ``options``: those of :class:`dwn_hw.Options`.
+    classes. ``calibrate``: such samples, or (samples, classes), to find the narrowest port by. ``options``: those of
+    :class:`dwn_hw.Options`.
     """
-    samples = None if x is None else data.Samples(np.asarray(x), None, None if y is None else np.asarray(y), "x")
-    return exporter.export(_trained(model, thermometer, scaler), Path(out), exporter.Options(**options), samples)
+    tried = calibrate if isinstance(calibrate, tuple) else (calibrate, None)
+    asked = exporter.Options(calibrate=_samples("calibrate", *tried), **options)
+    return exporter.export(_trained(model, thermometer, scaler), Path(out), asked, _samples("x", x, y))
 
 
 def verify(
@@ -65,8 +68,13 @@ def verify(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compare every node of an export's Verilog with its network, exactly: ``dwn-hw verify``. Raises Mismatch."""
-    samples = None if x is None else data.Samples(np.asarray(x), None, None, "x")
+    samples = _samples("x", x)
     return verifier.verify(Path(directory), simulator=simulator, random=vectors, seed=seed, samples=samples)
+
+
+def prove(directory: PathLike, timeout: float = 300.0) -> dict[str, Any]:
+    """Prove that an export's Verilog equals its network for all inputs: ``dwn-hw prove``. Raises Mismatch or Undecided."""
+    return proof.prove(Path(directory), timeout=timeout)
 
 
 def predict(directory: PathLike, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -79,6 +87,10 @@ def predict(directory: PathLike, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.in
 def synth(directory: PathLike, target: str = "xc7") -> dict[str, Any]:
     """LUTs, flip-flops and carries of an export, by part, beside the estimate: ``dwn-hw synth``."""
     return synthesis.synth(Path(directory), target)
+
+
+def _samples(name: str, x: npt.ArrayLike | None, y: npt.ArrayLike | None = None) -> data.Samples | None:
+    return None if x is None else data.Samples(np.asarray(x), None, None if y is None else np.asarray(y), name)
 
 
 def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn:

@@ -33,42 +33,71 @@ _directory = click.argument("directory", type=click.Path(path_type=Path))
 _SEED = click.IntRange(min=0)
 
 
+#: The options that decide what hardware a model becomes.
+_MODEL_OPTIONS = (
+    click.argument("model", type=click.Path(path_type=Path)),
+    click.option(
+        "--data",
+        "data_file",
+        type=click.Path(path_type=Path),
+        help="Samples (.npz): set the input grid, and are measured.",
+    ),
+    click.option(
+        "--calibrate",
+        type=click.Path(path_type=Path),
+        metavar="DATA.npz",
+        help="Samples to find the narrowest port by that keeps every prediction.",
+    ),
+    click.option(
+        "--max-drop",
+        type=float,
+        metavar="PART",
+        help="For --calibrate: keep accuracy within this instead, 0.01 for one in a hundred.",
+    ),
+    click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
+    click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
+    click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
+    click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
+    click.option(
+        "--shell",
+        type=click.Choice(["stream", "none"]),
+        default="stream",
+        show_default=True,
+        help="Valid/ready, or bare ports.",
+    ),
+    click.option(
+        "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
+    ),
+    click.option("--clock-mhz", type=float, metavar="MHZ", help="As few registers as meet this clock, by estimate."),
+    click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
+    click.option(
+        "--target",
+        type=click.Choice(["generic", "xc7", "ecp5", "ice40", "gowin"]),
+        default="generic",
+        show_default=True,
+        help="Plain Verilog, or a family's own cells.",
+    ),
+    click.option(
+        "--encoder",
+        type=click.Choice(["parallel", "streamed"]),
+        default="parallel",
+        show_default=True,
+        help="All features at once, or one a clock.",
+    ),
+    click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
+    click.option(
+        "--seed",
+        type=_SEED,
+        default=0,
+        show_default=True,
+        help="Of the vectors compared, and of --calibrate's split.",
+    ),
+)
+
+
 def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that decide what hardware a model becomes."""
-    options = (
-        click.argument("model", type=click.Path(path_type=Path)),
-        click.option(
-            "--data",
-            "data_file",
-            type=click.Path(path_type=Path),
-            help="Samples (.npz): set the input grid, and are measured.",
-        ),
-        click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
-        click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
-        click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
-        click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
-        click.option(
-            "--shell",
-            type=click.Choice(["stream", "none"]),
-            default="stream",
-            show_default=True,
-            help="Valid/ready, or bare ports.",
-        ),
-        click.option(
-            "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
-        ),
-        click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
-        click.option(
-            "--target",
-            type=click.Choice(["generic", "xc7"]),
-            default="generic",
-            show_default=True,
-            help="dwn_lut in plain Verilog, or Xilinx LUT1-6.",
-        ),
-        click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
-        click.option("--seed", type=_SEED, default=0, show_default=True, help="For the vectors that are compared."),
-    )
-    for option in reversed(options):
+    """A command that takes a model, and all that is to be said of its hardware."""
+    for option in reversed(_MODEL_OPTIONS):
         function = option(function)
     return function
 
@@ -77,7 +106,8 @@ def _options(arguments: dict[str, Any]) -> Any:
     from dwn_hw.exporter import Options
 
     use_scaler, optimize = not arguments.pop("no_scaler"), not arguments.pop("no_optimize")
-    return Options(use_scaler=use_scaler, optimize=optimize, **arguments)
+    calibrate = _samples(arguments.pop("calibrate"))
+    return Options(use_scaler=use_scaler, optimize=optimize, calibrate=calibrate, **arguments)
 
 
 def _samples(path: Path | None) -> Any:
@@ -119,7 +149,11 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
 
 
 def _say_plan(screen: Screen, report: Report) -> None:
+    from dwn_hw.interface import rate
+
     screen.say(*report["network"], "")
+    if report["calibration"]:
+        _show_calibration(screen, report["calibration"])
     screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
     if constant := report["input"]["constant_thresholds"]:
         screen.say(f"           {constant} thresholds lie at or beyond the ends of the port: their bits are constant")
@@ -136,12 +170,50 @@ def _say_plan(screen: Screen, report: Report) -> None:
             f"{count} {what} of {name}"
             for name, counts in report["optimized"].items()
             for what, count in counts.items()
-            if count
+            if count > 0
         ]
         equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
         screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")
-    luts = sum(part["lut"] for part in report["estimate"].values())
-    screen.say(f"latency    {report['latency']} clocks, one inference a clock", f"estimate   {luts} LUT6")
+    begun = " from the last feature" if report["encoder"] == "streamed" else ""
+    screen.say(
+        f"latency    {report['latency']} clocks{begun}, {rate(report['interval'])}", f"estimate   {_estimate(report)}"
+    )
+
+
+def _estimate(report: Report) -> str:
+    from dwn_hw.families import FAMILIES
+
+    lut, carry, ff = (sum(part[kind] for part in report["estimate"].values()) for kind in ("lut", "carry", "ff"))
+    family = FAMILIES[report["target"]]
+    carries = f", {carry} sites of carry chains" * (carry > 0)
+    clock = "" if family.portable else f"; about {report['clock_mhz']['estimate']:.0f} MHz on {family.name}"
+    return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{clock}"
+
+
+def _show_calibration(screen: Screen, found: Report) -> None:
+    from dwn_hw import calibration
+
+    count = found["validation_samples"]
+    screen.say(
+        f"validated  on {count} samples, calibrated on {found['calibration_samples']}: {found['asked']} to be kept", ""
+    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    known = "accuracy" in found["model"]
+
+    def accuracy(row: Report) -> list[str]:
+        return [calibration.accuracy_text(row)] if known else []
+
+    for heading in ("bits a feature", "port", "encoder lut", "lut", f"kept of {count}", *["accuracy"] * known, "holds"):
+        table.add_column(heading, justify="right")
+    rows = [*found["curve"], *(found[kind] for kind in ("shared", "per_feature") if found[kind]), found["taken"]]
+    for row in {repr(row): row for row in rows}.values():
+        bits = "…".join(str(bits) for bits in sorted({row["least_bits"], row["most_bits"]}))
+        figures = (str(row[name]) for name in ("port_bits", "encoder_lut", "lut"))
+        holds = "taken" if row == found["taken"] else "yes" if row["holds"] else "no"
+        table.add_row(bits, *figures, str(count - row["changed"]), *accuracy(row), holds)
+    table.add_row("model", *[""] * 3, str(count), *accuracy(found["model"]))
+    screen.show(table)
+    screen.say("")
 
 
 @main.command(short_help="Simulate an export and compare every node.")
@@ -182,6 +254,33 @@ def _say_verified(screen: Screen, report: Report) -> None:
     )
 
 
+@main.command(short_help="Prove an export equal for all inputs.")
+@_directory
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="For each claim; what is open then is named, not claimed.",
+)
+@command
+def prove(screen: Screen, directory: Path, timeout: float) -> None:
+    """Prove that the Verilog of an export equals the network for all inputs, by SAT and counting; or show an input where not."""
+    from dwn_hw import proof
+
+    report = proof.prove(directory, timeout=timeout, progress=screen.progress)
+    _say_proven(screen, report)
+    screen.result(report)
+
+
+def _say_proven(screen: Screen, report: Report) -> None:
+    for claim in report["claims"]:
+        screen.say(f"{claim['name']:10} {claim['what']} ({claim['how']})")
+    screen.say(f"PROVEN     for all inputs: {len(report['claims'])} claims")
+    screen.say(f"trusted    {'; '.join(report['trusted'])}")
+
+
 @main.command(short_help="Emulate an export, bit for bit and fast.")
 @_directory
 @click.argument("samples", type=click.Path(path_type=Path))
@@ -206,7 +305,7 @@ def predict(screen: Screen, directory: Path, samples: Path, out: Path | None) ->
 @main.command(short_help="Count LUTs, flip-flops and carries by part.")
 @_directory
 @click.option(
-    "--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True, help="The FPGA."
+    "--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), default="xc7", show_default=True, help="The FPGA."
 )
 @command
 def synth(screen: Screen, directory: Path, target: str) -> None:
@@ -258,7 +357,7 @@ def doctor(screen: Screen) -> int:
     help="The directory to write.",
 )
 @click.option(
-    "--target", type=click.Choice(["xc7", "ecp5", "ice40"]), default="xc7", show_default=True, help="The FPGA."
+    "--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), default="xc7", show_default=True, help="The FPGA."
 )
 @click.option("--seed", type=_SEED, default=0, show_default=True, help="Of everything random.")
 @command

@@ -47,7 +47,7 @@ _CANDIDATES = (*(Fraction(1, 1 << k) for k in range(9)), Fraction(1, 255), *(Fra
 class Port:
     """Format, step and offset of the port, each shared by all features or one for each.
 
-    ``origin`` is one of ``stated``, ``data``, ``thresholds``, ``default``; ``reason`` says it to a person.
+    ``origin`` is one of ``stated``, ``data``, ``thresholds``, ``default``, ``calibrated``; ``reason`` says it to a person.
     """
 
     formats: tuple[ir.Format, ...]
@@ -161,26 +161,47 @@ class Encoded:
 def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
     """Codes of samples ``x`` (samples, features…) in the user's own units: the nearest, saturating at the ends.
 
-    An integer array whose dtype is exactly the port's format (``uint8`` for ``u8``) holds codes already.
+    Integers are numbers where every step is a whole one, unless they :func:`are_codes` already.
     Raises DataError for a wrong feature count, or values that are not numbers.
     """
     x = check_features(port, x)
     edge = port.edge
-    if x.dtype.kind in "iu" and set(port.steps) != {"1"}:
-        if {_dtype(fmt) for fmt in edge.formats} == {x.dtype}:
-            return Encoded(x.astype(np.int64), 0, 0)
+    if are_codes(port, x):
+        return Encoded(x.astype(np.int64), 0, 0)
+    steps, offsets = _columns(port.steps, x.shape[1]), _columns(port.offsets, x.shape[1])
+    if x.dtype.kind in "iu" and not _takes_integers(port):
         rule = f"real values, or codes of the port's own type ({', '.join(sorted(map(repr, set(edge.formats))))})"
         raise DataError(Problem("x", rule, f"{x.dtype}", "Convert x to float, or name the array 'codes'."))
-    steps, offsets = _columns(port.steps, x.shape[1]), _columns(port.offsets, x.shape[1])
     formats = edge.flat_formats()
     low, high = np.array([fmt.low for fmt in formats], np.float64), np.array([fmt.high for fmt in formats], np.float64)
     real = x.astype(np.float64)
     with np.errstate(over="ignore"):  # to infinity, which saturates as any great value does
-        nearest = np.rint((real - np.array([float(o) for o in offsets])) * np.array([float(1 / s) for s in steps]))
-        codes = np.clip(nearest, low, high)
-        exact = decode(port, nearest, np.dtype(np.float64))
+        rounded = nearest(real, np.array([float(1 / s) for s in steps]), np.array([float(o) for o in offsets]))
+        codes = np.clip(rounded, low, high)
+        exact = decode(port, rounded, np.dtype(np.float64))
         off_grid = (exact != real) & (exact.astype(np.float32) != real)
-    return Encoded(codes.astype(np.int64), int(off_grid.sum()), int((codes != nearest).sum()))
+    return Encoded(codes.astype(np.int64), int(off_grid.sum()), int((codes != rounded).sum()))
+
+
+def nearest(real: Floats, rate: Floats | float, offset: Floats | float) -> Floats:
+    """The code nearest to each number, the even one of two, before it saturates; ``rate`` is one over the step."""
+    return np.asarray(np.rint((real - offset) * rate))
+
+
+def are_codes(port: ir.Input, x: npt.NDArray[Any]) -> bool:
+    """Whether ``x`` holds codes, not numbers: integers whose dtype is exactly the port's format (``uint8`` for ``u8``).
+
+    Of a port whose features have their own grids they are numbers: no dtype says that.
+    """
+    if x.dtype.kind not in "iu" or len(port.steps) > 1 or port.steps == ("1",):
+        return False
+    return {_dtype(fmt) for fmt in port.edge.formats} == {x.dtype}
+
+
+def _takes_integers(port: ir.Input) -> bool:
+    """Integers beside one step for all but 1 might be codes as well as numbers, and are refused."""
+    whole = all(Fraction(value).denominator == 1 for value in (*port.steps, *port.offsets))
+    return set(port.steps) == {"1"} or (len(port.steps) > 1 and whole)
 
 
 def check_features(port: ir.Input, x: npt.NDArray[Any]) -> npt.NDArray[Any]:

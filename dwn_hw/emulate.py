@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from dwn_hw import evaluate
 from dwn_hw.errors import DataError
-from dwn_hw.ir import GroupSum, LutLayer, Network, Node, Thermometer
+from dwn_hw.ir import Group, GroupSum, LutLayer, Network, Node, Thermometer
 
 Planes: TypeAlias = npt.NDArray[np.uint64]
 
@@ -152,7 +152,7 @@ class _Lookup:
 
 
 class _Count:
-    """Popcount of groups: bit-sliced full adders would do, but bytes added up are as fast and plain."""
+    """Sums of groups: bit-sliced full adders would do, but bytes added up, one weight after the other, are as fast and plain."""
 
     def __init__(self, node: GroupSum) -> None:
         self.node = node
@@ -160,8 +160,15 @@ class _Count:
     def __call__(self, bits: Any) -> npt.NDArray[np.int64]:
         value = _planar(bits)
         raw = np.unpackbits(value.planes.view(np.uint8), axis=1, bitorder="little")[:, : value.samples]
-        slices = self.node.slices(len(raw))
-        return np.stack([raw[list(members)].sum(axis=0, dtype=np.int64) for members in slices], axis=1)
+        return np.stack([self._sum(raw, group) for group in self.node.split(len(raw))], axis=1)
+
+    @staticmethod
+    def _sum(raw: npt.NDArray[np.uint8], group: Group) -> npt.NDArray[np.int64]:
+        total = np.full(raw.shape[1], group.bias, np.int64)
+        for weight in set(group.weights):
+            rows = [member for member, own in zip(group.members, group.weights, strict=True) if own == weight]
+            total += weight * raw[rows].sum(axis=0, dtype=np.int64)
+        return total
 
 
 def _planar(value: Any) -> Planar:

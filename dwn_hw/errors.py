@@ -10,7 +10,9 @@
     │   ├── ExportError      an export directory: where one is written, or what one holds
     │   └── IRError          a network that breaks a rule of ``ir``
     ├── ToolError            exit code 1: a child program is missing or failed
-    └── Mismatch             exit code 1: two things that must be equal are not
+    │   └── ToolTimeout      it took longer than it was given
+    ├── Mismatch             exit code 1: two things that must be equal are not
+    └── Undecided            exit code 1: whether two things are equal was not found out
 
 An ``InputError`` carries every problem that could be known at once, each as a :class:`Problem`.
 """
@@ -73,5 +75,13 @@ class ToolError(DwnHwError):
     """A child program is missing, too old, or failed; the message holds the remedy or its output."""
 
 
+class ToolTimeout(ToolError):
+    """A child program that was stopped because it took too long."""
+
+
 class Mismatch(DwnHwError):
     """Two stages that must be equal differ; the message says where first, and how to see it again."""
+
+
+class Undecided(DwnHwError):
+    """Whether two stages are equal was not found out in time; the message names what is open."""

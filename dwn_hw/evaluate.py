@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.errors import DataError, Problem
-from dwn_hw.ir import ArgMax, GroupSum, Ints, LutLayer, Network, Node, Thermometer
+from dwn_hw.ir import ArgMax, GroupSum, LutLayer, Network, Node, Thermometer
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 
@@ -98,8 +98,8 @@ def table_of(bits: npt.NDArray[Any]) -> int:
 
 def _group_sum(node: GroupSum, bits: Codes) -> Codes:
     bits = _flat(bits)
-    slices: tuple[Ints, ...] = node.slices(bits.shape[1])
-    return np.stack([bits[:, members].sum(axis=1) for members in slices], axis=1)
+    groups = node.split(bits.shape[1])
+    return np.stack([bits[:, g.members] @ np.array(g.weights, np.int64) + g.bias for g in groups], axis=1)
 
 
 def _flat(values: Codes) -> Codes:

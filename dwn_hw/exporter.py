@@ -19,10 +19,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import contract, cost, data, evaluate, freezing, interface, ir, passes, reference, rtl, serialize, vectors
-from dwn_hw.design import Design, make_design
+from dwn_hw import (
+    calibration,
+    contract,
+    cost,
+    data,
+    evaluate,
+    freezing,
+    interface,
+    ir,
+    passes,
+    reference,
+    rtl,
+    scaling,
+    serialize,
+    vectors,
+)
+from dwn_hw.design import Design, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
-from dwn_hw.errors import DataError, ExportError, OptionError, Problem
+from dwn_hw.errors import DataError, ExportError, Problem
 from dwn_hw.trained import Scaler, TrainedDwn
 
 #: Told what is being done, in a few words.
@@ -30,8 +45,17 @@ Progress = Callable[[str], None]
 
 #: What an export directory may hold; one that holds anything else is not overwritten.
 CONTENT = (
-    *("network.safetensors", "rtl", "sim", "interface.json", "INTERFACE.md", "vectors", "report.json"),
-    *("verify", "synth"),
+    *(
+        "network.safetensors",
+        "frozen.safetensors",
+        "rtl",
+        "sim",
+        "interface.json",
+        "INTERFACE.md",
+        "vectors",
+        "report.json",
+    ),
+    *("verify", "prove", "synth"),
 )
 
 #: Where an export is written before it is moved to its place.
@@ -54,20 +78,25 @@ class Options:
     use_scaler: bool = True
     shell: str = "stream"
     latency: int | None = None
+    clock_mhz: float | None = None
     scores: bool = False
     target: str = "generic"
     optimize: bool = True
+    encoder: str = "parallel"
     seed: int = 0
+    calibrate: data.Samples | None = None
+    max_drop: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything decided, nothing written: the design, and the report so far."""
+    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes."""
 
     design: Design
     seed: int
     report: dict[str, Any]
     codes: npt.NDArray[np.int64] | None
+    frozen: ir.Network | None = None
 
 
 def plan(
@@ -75,11 +104,11 @@ def plan(
 ) -> Plan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
     left_to_host = None if options.use_scaler else model.scaler
-    model = _with_scaler(model, options)
+    model = scaling.apply(model, options.normalize, options.input_shape, options.use_scaler)
     progress("choosing the input format")
     if samples is not None and samples.x is not None:
         _check_features(samples.x, samples.name, len(model.thresholds))
-    port = contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples))
+    port, calibrated = _port(model, options, samples, progress)
     progress("freezing")
     network = _noted(freezing.freeze_dwn(model, port), left_to_host)
     progress("lowering to LUTs")
@@ -91,7 +120,7 @@ def plan(
         "tool": interface.describe(design)["tool"],
         "digest": serialize.digest(design.network),
         "network": repr(design.network).splitlines(),
-        "optimized": _removed(network, design.network) if options.optimize else None,
+        "optimized": passes.removed(network, design.network) if options.optimize else None,
         "source": model.source,
         "input": {
             "origin": port.origin,
@@ -99,22 +128,45 @@ def plan(
             "scaler": dict(network.notes)["scaler"],
             "constant_thresholds": _constant_thresholds(network),
         },
+        "calibration": calibrated,
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
+        "encoder": options.encoder,
         "latency": design.pipeline.latency,
+        "target": design.target,
+        "interval": design.interval,
+        "clock_mhz": {"asked": options.clock_mhz, "estimate": round(clock_estimate(design), 1)},
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
-    return Plan(design, options.seed, report, None if encoded is None else encoded.codes)
+    return Plan(design, options.seed, report, None if encoded is None else encoded.codes, network)
+
+
+def _port(
+    model: TrainedDwn, options: Options, samples: data.Samples | None, progress: Progress
+) -> tuple[contract.Port, dict[str, Any] | None]:
+    """The port, and how it was calibrated if it was."""
+    calibration.check(model, options.calibrate, options.max_drop, options.input_format)
+    if options.calibrate is None:
+        return contract.choose(freezing.raw_thresholds(model), options.input_format, _real_samples(samples)), None
+
+    def estimate(network: ir.Network) -> dict[str, cost.Cost]:
+        return cost.estimate(_design(network, options))
+
+    return calibration.calibrate(
+        model, options.calibrate, options.max_drop, seed=options.seed, estimate=estimate, progress=progress
+    )
 
 
 def _design(network: ir.Network, options: Options) -> Design:
     return make_design(
         passes.optimize(network) if options.optimize else network,
         latency=options.latency,
+        clock_mhz=options.clock_mhz,
         shell=options.shell,
         with_scores=options.scores,
         target=options.target,
         share=options.optimize,
+        encoder=options.encoder,
     )
 
 
@@ -127,18 +179,6 @@ def _constant_thresholds(network: ir.Network) -> int:
         for row, fmt in zip(node.thresholds, network.input.edge.flat_formats(), strict=True)
         for threshold in row
     )
-
-
-def _removed(before: ir.Network, after: ir.Network) -> dict[str, dict[str, int]]:
-    """What the passes took out, by node: thresholds or LUTs, and LUT inputs."""
-    removed = {}
-    for name, old, new in zip(before.names(), before.nodes, after.nodes, strict=True):
-        if isinstance(old, ir.Thermometer) and isinstance(new, ir.Thermometer):
-            removed[name] = {"thresholds": old.bits - new.bits}
-        elif isinstance(old, ir.LutLayer) and isinstance(new, ir.LutLayer):
-            inputs = sum(map(len, old.wires)) - sum(map(len, new.wires))
-            removed[name] = {"luts": len(old.tables) - len(new.tables), "inputs": inputs}
-    return removed
 
 
 def export(
@@ -160,11 +200,13 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
     design, network = decided.design, decided.design.network
     described = interface.describe(design)
     progress("writing Verilog")
-    sources = rtl.to_verilog(design, header=_header(described, network))
+    sources = rtl.to_verilog(design, header=interface.to_header(described, network))
     progress("computing golden vectors")
     golden = _golden(network, decided.codes, decided.seed)
     with _written_whole(out) as folder:
         serialize.save(network, folder / "network.safetensors")
+        if decided.frozen not in (None, network):
+            serialize.save(decided.frozen, folder / "frozen.safetensors")
         (folder / "rtl").mkdir()
         for name, text in sources.items():
             (folder / "rtl" / name).write_text(text, "utf-8")
@@ -178,7 +220,7 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
         scores, y = Emulator(network).run(golden)
         data.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)
         edges = network.edges()
-        ports = {"x": [interface.pack(golden, edges[0])], "y": [interface.pack(y, edges[-1])]}
+        ports = {"x": [interface.pack_port(golden, design)], "y": [interface.pack(y, edges[-1])]}
         if design.with_scores:
             ports["y"].append(interface.pack(scores, edges[-2]))
         for name, fields in ports.items():
@@ -251,44 +293,6 @@ def _noted(network: ir.Network, left_to_host: Scaler | None) -> ir.Network:
     return dataclasses.replace(network, notes=tuple((k, text if k == "scaler" else v) for k, v in network.notes))
 
 
-def _with_scaler(model: TrainedDwn, options: Options) -> TrainedDwn:
-    if options.input_shape is not None and options.normalize is None:
-        remedy = "Add --normalize MEAN,STD, or leave it out."
-        raise OptionError(Problem("--input-shape", "only with --normalize", f"{options.input_shape!r} alone", remedy))
-    if options.normalize is not None:
-        if not options.use_scaler:
-            remedy = "Leave one of them out."
-            raise OptionError(Problem("--normalize", "not with --no-scaler", "both", remedy))
-        if model.scaler is not None:
-            remedy = "Leave --normalize out."
-            raise OptionError(Problem("--normalize", "only for a model without a scaler", model.scaler.kind, remedy))
-        scaler = _normalizer(options.normalize, options.input_shape, len(model.thresholds))
-        return TrainedDwn(
-            model.thresholds, scaler, model.layers, model.group, model.class_names, model.feature_names, model.source
-        )
-    return model if options.use_scaler else freezing.without_scaler(model)
-
-
-def _normalizer(text: str, shape: str | None, features: int) -> Scaler:
-    """``MEAN,STD``, or ``M1,M2,M3,S1,S2,S3`` for the channels of ``--input-shape``, as torchvision's Normalize."""
-    try:
-        numbers = np.array([float(part) for part in text.split(",")], np.float32)
-        extents = [int(part) for part in shape.split(",")] if shape else [1, features]
-    except ValueError:
-        problem = Problem("--normalize", "numbers separated by commas", f"{text!r}, {shape!r}", "Say 0.1307,0.3081.")
-        raise OptionError(problem) from None
-    channels = len(numbers) // 2
-    good = len(numbers) == 2 * channels and channels in (1, extents[0])
-    good = good and min(extents) > 0 and np.prod(extents) == features
-    if not good or not np.isfinite(numbers).all() or (numbers[channels:] <= 0).any():
-        rule = f"a mean and a positive deviation, one for all or one for each channel, for {features} features"
-        got = repr(text) if shape is None else f"{text!r} with --input-shape {shape!r}"
-        remedy = "Say MEAN,STD; for several channels all means, all deviations, and --input-shape C,H,W."
-        raise OptionError(Problem("--normalize", rule, got, remedy))
-    mean, std = (np.repeat(part, features // channels) for part in (numbers[:channels], numbers[channels:]))
-    return Scaler("standard", mean, std)
-
-
 def _check_features(x: npt.NDArray[Any], name: str, features: int) -> None:
     """Before a port is chosen by them; what the port cannot take is found when they are encoded."""
     if x[0].size != features:
@@ -325,7 +329,7 @@ def _agreement(
     """On the user's data: what the port's grid cost, against the model fed with the real numbers."""
     _, y = Emulator(network).run(encoded.codes)
     found: dict[str, Any] = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
-    if samples.x is not None and samples.x.dtype.kind == "f":
+    if samples.x is not None and not contract.are_codes(network.input, samples.x):
         real = samples.x.reshape(len(samples.x), -1).astype(freezing.model_dtype(model))
         bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)
         wanted = bits
@@ -345,40 +349,6 @@ def _golden(network: ir.Network, codes: npt.NDArray[np.int64] | None, seed: int)
     start = dict(base.kinds)["zero"]
     blocks = [base.codes[:start], base.codes[start : start + boundary : step], base.codes[start + boundary :]]
     return np.concatenate([*blocks, *([] if codes is None else [codes[:GOLDEN_SAMPLES]])])
-
-
-#: What a reader must know of the cells of each target.
-_CELLS = {
-    "generic": "A[0] of a dwn_lut is its address LSB",
-    "xc7": "I0 of a LUT is its address LSB. Simulate with sim/xilinx_luts.v",
-}
-
-
-def _reset(described: dict[str, Any]) -> list[str]:
-    return ["Reset   rst, synchronous, high; needed once. Only the valid bits are reset."] if described["reset"] else []
-
-
-def _header(described: dict[str, Any], network: ir.Network) -> str:
-    source, output = described["input"], described["output"]
-    fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
-    lines = [
-        f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
-        "",
-        *repr(network).splitlines(),
-        "",
-        f"Input   {source['port']}: {len(source['features'])} codes in {source['bits']} bits, feature 0 lowest.",
-        f"        {source['chosen']}",
-        f"        Scaler: {source['scaler']}.",
-        f"Output  {output['port']}: {fields}.",
-        f"Timing  latency {described['latency']} clocks, one inference a clock.",
-        *_reset(described),
-        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
-        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
-        f"Bits    the first entry of every vector is lowest; {_CELLS[described['target']]}.",
-        f"Ties    {described['ties']}.",
-        "The whole contract is in interface.json and INTERFACE.md.",
-    ]
-    return "\n".join(lines)
 
 
 def _json(value: object) -> str:

@@ -12,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import __version__, ir, serialize
-from dwn_hw.design import Design
+from dwn_hw.design import Design, Pipeline, Stage
+from dwn_hw.families import FAMILIES
+from dwn_hw.mapped import Netlist
+from dwn_hw.pipeline import Registers
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -27,6 +30,7 @@ def describe(design: Design) -> dict[str, Any]:
     clocked, stream = pipeline.latency > 0, shell == "stream"
     suffix = "_payload" if stream else ""
     notes = dict(network.notes)
+    word = design.stream.word if design.stream else None
     return {
         "format": FORMAT,
         "tool": f"dwn-hw {__version__}",
@@ -37,16 +41,26 @@ def describe(design: Design) -> dict[str, Any]:
         "clock": "clk" if clocked else None,
         "reset": "rst" if clocked and stream else None,
         "latency": pipeline.latency,
-        "interval": 1,
+        "interval": design.interval,
+        "encoder": design.encoder,
         "shared_encoder": design.share,
-        "registers_after": [name for name, after in zip(network.names(), pipeline.after, strict=True) if after],
+        "parts": [
+            {
+                "name": stage.name,
+                "node": network.names()[stage.node],
+                "registers_inside": list(stage.registers.inside),
+                "register_after": stage.registers.after,
+            }
+            for stage in pipeline.stages
+        ],
         "input": {
             "port": f"x{suffix}",
             **_handshake("x", stream),
-            "bits": network.input.edge.bits,
+            "bits": word.bits if word else network.input.edge.bits,
             "chosen": notes.get("input", ""),
             "scaler": notes.get("scaler", "none"),
-            "features": _features(network),
+            **({"word": {"bits": word.bits, "signed": word.signed}} if word else {}),
+            "features": _features(network, in_turn=word is not None),
         },
         "output": {
             "port": f"y{suffix}",
@@ -62,7 +76,8 @@ def _handshake(side: str, stream: bool) -> dict[str, str]:
     return {"valid": f"{side}_valid", "ready": f"{side}_ready"} if stream else {}
 
 
-def _features(network: ir.Network) -> list[dict[str, Any]]:
+def _features(network: ir.Network, in_turn: bool) -> list[dict[str, Any]]:
+    """``in_turn``: the port carries one at a time; else they lie one above the other."""
     edge, features, low = network.input.edge, [], 0
     count = edge.size
     steps, offsets = (v * count if len(v) == 1 else v for v in (network.input.steps, network.input.offsets))
@@ -80,7 +95,7 @@ def _features(network: ir.Network) -> list[dict[str, Any]]:
                 "offset": offsets[at],
             }
         )
-        low += fmt.bits
+        low += 0 if in_turn else fmt.bits
     return features
 
 
@@ -106,6 +121,53 @@ def pack(values: npt.NDArray[np.int64], edge: ir.Edge) -> npt.NDArray[np.uint8]:
     return np.asarray(flat[:, entry] >> shift & 1, np.uint8)
 
 
+def unpack(bits: npt.NDArray[np.uint8], edge: ir.Edge) -> npt.NDArray[np.int64]:
+    """The inverse of :func:`pack`: bits (samples, bits of the edge) as values (samples, *edge.shape)."""
+    columns, low = [], 0
+    for fmt in edge.flat_formats():
+        code = bits[:, low : low + fmt.bits].astype(np.int64) @ (np.int64(1) << np.arange(fmt.bits))
+        columns.append(np.where(code > fmt.high, code - (1 << fmt.bits), code))
+        low += fmt.bits
+    return np.stack(columns, axis=1).reshape(len(bits), *edge.shape)
+
+
+def pack_port(codes: npt.NDArray[np.int64], design: Design) -> npt.NDArray[np.uint8]:
+    """Codes (samples, features) as what the port ``x`` carries: (samples · interval, bits), transfer after transfer."""
+    if design.stream is None:
+        return pack(codes, design.network.input.edge)
+    return pack(codes.reshape(-1, 1), ir.Edge((1,), (design.stream.word,)))
+
+
+def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
+    """The pipeline that an interface says. Raises KeyError, TypeError or ValueError where it says none."""
+    names = network.names()
+    stages = tuple(
+        Stage(
+            part["name"],
+            names.index(part["node"]),
+            Registers(tuple(part["registers_inside"]), part["register_after"]),
+        )
+        for part in interface["parts"]
+    )
+    if tuple(stage.name for stage in stages) != names or [stage.node for stage in stages] != list(range(len(names))):
+        raise ValueError(f"its parts are not {', '.join(names)}")
+    return Pipeline(stages)
+
+
+def read_design(interface: dict[str, Any], network: ir.Network, netlists: tuple[Netlist, ...] = ()) -> Design:
+    """The design that an interface says; with ``netlists``, also what is in it. Raises as :func:`read_pipeline`."""
+    return Design(
+        network,
+        netlists,
+        read_pipeline(interface, network),
+        interface["shell"],
+        len(interface["output"]["fields"]) > 1,
+        interface["target"],
+        interface["shared_encoder"],
+        interface["encoder"],
+    )
+
+
 def to_hex(bits: npt.NDArray[np.uint8]) -> str:
     """Packed rows as text for ``$readmemh``: one row a line, its highest bit first."""
     rows = np.packbits(bits, axis=1, bitorder="little")[:, ::-1]
@@ -123,9 +185,7 @@ def to_markdown(interface: dict[str, Any]) -> str:
         "",
     ]
     lines += [*_ports(interface), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
-    lines += [
-        f"`{source['port']}` carries {len(source['features'])} integer codes in {source['bits']} bits, feature 0 lowest."
-    ]
+    lines += [*_codes(interface)]
     left = source["scaler"].startswith(LEFT_TO_HOST)
     units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"
     scaler = f"**{source['scaler']}.**" if left else f"{source['scaler']}."
@@ -158,16 +218,75 @@ def to_markdown(interface: dict[str, Any]) -> str:
     lines += ["", f"Of equal scores, {interface['ties']}.", ""]
     y = ", and `y`, the class" * (output["fields"][0]["name"] == "class")
     lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}."]
+    words = f", {interface['interval']} lines of x a vector" * (interface["interval"] > 1)
     lines += [
-        f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`, for `$readmemh`.",
+        f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`, for `$readmemh`{words}.",
         "",
     ]
-    if interface["target"] == "xc7":
-        lines += ["`rtl/` instantiates Xilinx' LUT1 to LUT6. A simulator needs `sim/xilinx_luts.v` beside it.", ""]
+    family = FAMILIES[interface["target"]]
+    if not family.portable:
+        lines += [f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{family.models}` beside it.", ""]
     if interface["classes"]:
         lines += ["| class | name |", "| --- | --- |"]
         lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _reset(described: dict[str, Any]) -> list[str]:
+    return ["Reset   rst, synchronous, high; needed once. Only the valid bits are reset."] if described["reset"] else []
+
+
+def to_header(described: dict[str, Any], network: ir.Network) -> str:
+    """The same in a few lines, for the top of the Verilog."""
+    source, output = described["input"], described["output"]
+    family = FAMILIES[described["target"]]
+    models = "" if family.portable else f" Simulate with sim/{family.models}."
+    fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
+    lines = [
+        f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
+        "",
+        *repr(network).splitlines(),
+        "",
+        f"Input   {source['port']}: {len(source['features'])} codes {_codes_lie(described)}.",
+        f"        {source['chosen']}",
+        f"        Scaler: {source['scaler']}.",
+        f"Output  {output['port']}: {fields}.",
+        f"Timing  latency {described['latency']} clocks{_from(described)}, {rate(described['interval'])}.",
+        *_reset(described),
+        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
+        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
+        f"Bits    the first entry of every vector is lowest; {family.address}.{models}",
+        f"Ties    {described['ties']}.",
+        "The whole contract is in interface.json and INTERFACE.md.",
+    ]
+    return "\n".join(lines)
+
+
+def rate(interval: int) -> str:
+    """In words, how often an inference begins."""
+    return "one inference a clock" if interval == 1 else f"one inference in {interval} clocks"
+
+
+def _from(interface: dict[str, Any]) -> str:
+    return " from the last feature" if interface["encoder"] == "streamed" else ""
+
+
+def _codes_lie(interface: dict[str, Any]) -> str:
+    bits = interface["input"]["bits"]
+    if interface["encoder"] == "streamed":
+        return f"of {bits} bits in turn, feature 0 first"
+    return f"in {bits} bits, feature 0 lowest"
+
+
+def _codes(interface: dict[str, Any]) -> list[str]:
+    source = interface["input"]
+    lines = [f"`{source['port']}` carries {len(source['features'])} integer codes {_codes_lie(interface)}."]
+    if interface["encoder"] == "streamed":
+        lines += [
+            f"Each transfer is one feature's code, extended to {source['bits']} bits by its sign (an unsigned one by zeros).",
+            "Features that the network does not use are transferred as well.",
+        ]
+    return lines
 
 
 def _cell(name: str) -> str:
@@ -176,6 +295,7 @@ def _cell(name: str) -> str:
 
 def _ports(interface: dict[str, Any]) -> list[str]:
     source, output = interface["input"], interface["output"]
+    codes = "the code of one feature" if interface["encoder"] == "streamed" else "packed codes"
     out_bits = sum(f["bits"] * f["count"] for f in output["fields"])
     rows = [
         (interface["clock"], "in", 1, "clock, rising edge"),
@@ -185,9 +305,9 @@ def _ports(interface: dict[str, Any]) -> list[str]:
             1,
             "synchronous reset, high, for one clock at the start: forgets what is under way or taken in that clock",
         ),
-        (source["port"], "in", source["bits"], "packed codes"),
-        (source.get("valid"), "in", 1, "codes are there"),
-        (source.get("ready"), "out", 1, "codes are taken in this clock if valid"),
+        (source["port"], "in", source["bits"], codes),
+        (source.get("valid"), "in", 1, "x is there"),
+        (source.get("ready"), "out", 1, "x is taken in this clock if valid"),
         (output["port"], "out", out_bits, "packed result"),
         (output.get("valid"), "out", 1, "a result is there, and stays until taken"),
         (output.get("ready"), "in", 1, "the result is taken in this clock if valid"),
@@ -196,14 +316,29 @@ def _ports(interface: dict[str, Any]) -> list[str]:
     return table + [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in rows if name]
 
 
+def _registers(part: dict[str, Any]) -> str:
+    inside = len(part["registers_inside"])
+    return " and ".join(
+        [f"{inside} in {part['name']}"] * (inside > 0) + [f"after {part['name']}"] * part["register_after"]
+    )
+
+
 def _timing(interface: dict[str, Any]) -> list[str]:
     latency = interface["latency"]
     if latency == 0:
         wires = " Valid and ready are wires from one side to the other." if interface["shell"] == "stream" else ""
         return [f"Combinational: the result follows the codes within the clock.{wires}"]
-    where = ", ".join(interface["registers_after"])
+    where = ", ".join(
+        _registers(part) for part in interface["parts"] if part["registers_inside"] or part["register_after"]
+    )
     stall = " when nothing stalls" if interface["shell"] == "stream" else ""
-    lines = [f"Latency {latency} clocks{stall}, one inference a clock. Registers after: {where}."]
+    begun, interval = _from(interface), interface["interval"]
+    lines = [f"Latency {latency} clocks{begun}{stall}, {rate(interval)}. Registers: {where}."]
+    if begun:
+        lines += [
+            f"From the first feature it is {latency + interval - 1} clocks. A sample is {interval} transfers, feature 0 first,",
+            "with any gaps; nothing but their number, counted from the reset, says where one begins.",
+        ]
     if interface["shell"] == "stream":
         lines += ["`x_ready` depends on `y_ready` within the clock, and never on `x_valid`. Inputs are not registered."]
     else:

@@ -19,17 +19,21 @@ To add a node: write its dataclass with an ``output`` method, add it to :data:`N
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
+from dwn_hw.edges import BIT as BIT
+from dwn_hw.edges import Edge as Edge
+from dwn_hw.edges import Format as Format
+from dwn_hw.edges import Ints as Ints
 from dwn_hw.errors import IRError, Problem
 
-#: A tuple of integers, and a tuple of such rows (the rows may differ in length).
-Ints: TypeAlias = tuple[int, ...]
+#: Rows of integers, which may differ in length.
 Rows: TypeAlias = tuple[Ints, ...]
 
 #: The most inputs that one LUT of a model may have.
@@ -37,86 +41,6 @@ MAX_LUT_INPUTS = 8
 
 #: The widest code of a port: one more than the highest code, and its negative, must fit in an int64.
 MAX_CODE_BITS = 62
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """``bits`` wide, two's complement if ``signed``; value = code · 2**lsb.
-
-    >>> Format(8), Format(16, signed=True, lsb=-12)
-    (u8, s16·2^-12)
-    """
-
-    bits: int
-    signed: bool = False
-    lsb: int = 0
-
-    def __post_init__(self) -> None:
-        remedy = "Choose a narrower format."
-        if [type(value) for value in (self.bits, self.signed, self.lsb)] != [int, bool, int]:
-            rule = "bits and lsb are integers, signed is true or false"
-            raise IRError(Problem("format", rule, f"{self.bits!r}, {self.signed!r}, {self.lsb!r}", remedy))
-        if not 1 <= self.bits <= 64:
-            raise IRError(Problem("format", "a width is 1 to 64 bits", f"{self.bits}", remedy))
-
-    @property
-    def low(self) -> int:
-        """The lowest code."""
-        return -(1 << (self.bits - 1)) if self.signed else 0
-
-    @property
-    def high(self) -> int:
-        """The highest code."""
-        return (1 << (self.bits - self.signed)) - 1
-
-    @classmethod
-    def covering(cls, low: int, high: int) -> Format:
-        """The narrowest integer format that holds every code from ``low`` to ``high``."""
-        if low >= 0:
-            return cls(max(1, high.bit_length()))
-        return cls(max((-low - 1).bit_length(), high.bit_length()) + 1, signed=True)
-
-    def __repr__(self) -> str:
-        return f"{'s' if self.signed else 'u'}{self.bits}" + (f"·2^{self.lsb}" if self.lsb else "")
-
-
-BIT = Format(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """What flows between two nodes: ``shape``, and one format, or one for each entry of the first axis."""
-
-    shape: Ints
-    formats: tuple[Format, ...]
-
-    @property
-    def size(self) -> int:
-        """How many integers it carries."""
-        product = 1
-        for extent in self.shape:
-            product *= extent
-        return product
-
-    @property
-    def bits(self) -> int:
-        """How many bits wide it is as a vector: its entries end to end, the first lowest."""
-        return sum(fmt.bits for fmt in self.flat_formats())
-
-    @property
-    def is_bits(self) -> bool:
-        """Whether every integer is one bit."""
-        return bool(self.formats) and all(fmt == BIT for fmt in self.formats)
-
-    def flat_formats(self) -> tuple[Format, ...]:
-        """One format for each integer, in C order."""
-        inner = self.size // (self.shape[0] if len(self.formats) > 1 else 1)
-        return tuple(fmt for fmt in self.formats for _ in range(inner if len(self.formats) > 1 else self.size))
-
-    def __repr__(self) -> str:
-        shape = "×".join(str(extent) for extent in self.shape) or "1"
-        distinct = sorted({repr(fmt) for fmt in self.formats})
-        return f"{shape} × {'/'.join(distinct)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +132,10 @@ class LutLayer:
             rule = f"a table of {len(row)} inputs has {1 << len(row)} bits"
             _check(0 <= table < 1 << (1 << len(row)), f"LUT {j}", rule, hex(table))
 
+    def is_wire(self, j: int) -> bool:
+        """Whether LUT ``j`` gives the one bit that it reads: such a LUT needs no hardware."""
+        return (len(self.wires[j]), self.tables[j]) == (1, 0b10)
+
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
         _check(edge.is_bits, "LUT layer", "it reads bits", edge)
@@ -217,50 +145,106 @@ class LutLayer:
         return Edge((len(self.tables),), (BIT,))
 
     def __str__(self) -> str:
-        sizes = sorted({len(row) for row in self.wires})
-        return f"{len(self.tables)} LUT{'/'.join(str(size) for size in sizes)}"
+        wires = sum(map(self.is_wire, range(len(self.tables))))
+        sizes = sorted({len(row) for j, row in enumerate(self.wires) if not self.is_wire(j)})
+        luts = [f"{len(self.tables) - wires} LUT{'/'.join(map(str, sizes))}"] * bool(sizes)
+        return ", ".join(luts + [f"{wires} wires"] * bool(wires))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """``bias`` + Σ ``weights[i]`` · bit ``members[i]``."""
+
+    members: Ints
+    weights: Ints
+    bias: int
+
+    @property
+    def low(self) -> int:
+        """The least sum that its bits could give."""
+        return self.bias + sum(weight for weight in self.weights if weight < 0)
+
+    @property
+    def high(self) -> int:
+        """The greatest."""
+        return self.bias + sum(weight for weight in self.weights if weight > 0)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSum:
-    """Popcount of ``groups`` contiguous equal slices, in order.
+    """Sums of bits, one a group: popcounts in a model, and in general a bias and a weight for each member.
 
-    The bits are first reordered (``permutation[i]`` is the bit that comes to place ``i``; empty: as they are),
-    then padded with zeros at the end to a multiple of ``groups``. ``tau``, the model's divisor, never changes
-    which group is greatest: it is text.
+    A model's vote is ``groups`` contiguous equal slices, in order, of all bits, padded with zeros at the end; ``members`` is
+    empty, or the model's permutation (``members[i]`` is the bit that comes to place ``i``). Passes make more of it: with
+    ``sizes``, group ``g`` has the next ``sizes[g]`` of ``members``, with their ``weights`` (empty: each 1), and ``biases[g]``
+    (empty: 0). ``tau``, the model's divisor, never changes which group is greatest: it is text.
     """
 
     groups: int
-    permutation: Ints = ()
+    members: Ints = ()
     tau: str = "1"
+    sizes: Ints = ()
+    weights: Ints = ()
+    biases: Ints = ()
 
     def __post_init__(self) -> None:
         _check(_is_whole(self.groups), "group sum", "the number of groups is an integer", self.groups)
         _check(self.groups >= 1, "group sum", "at least one group", self.groups)
         _check(isinstance(self.tau, str), "group sum", "tau is text", self.tau)
+        for name, values, wanted in (
+            ("sizes", self.sizes, self.groups),
+            ("biases", self.biases, len(self.sizes)),
+            ("weights", self.weights, len(self.members) if self.sizes else 0),
+        ):
+            _check(len(values) in (0, wanted), "group sum", f"no {name}, or {wanted}", len(values))
+        rule = f"sizes that add up to {len(self.members)} members"
+        good = not self.sizes or (min(self.sizes) >= 0 and sum(self.sizes) == len(self.members))
+        _check(good, "group sum", rule, self.sizes)
+        _check(0 not in self.weights, "group sum", "no weight is 0", self.weights)
 
-    def slices(self, bits: int) -> Rows:
-        """For each group the indices of the bits it counts; padding has no index."""
-        order = self.permutation or tuple(range(bits))
-        length = -(-bits // self.groups)
-        return tuple(order[group * length : (group + 1) * length] for group in range(self.groups))
+    @classmethod
+    def of(cls, groups: Sequence[Group], tau: str) -> GroupSum:
+        """The sum of each of ``groups``."""
+        members, weights = (
+            tuple(itertools.chain(*rows)) for rows in ([g.members for g in groups], [g.weights for g in groups])
+        )
+        biases, sizes = tuple(group.bias for group in groups), tuple(len(group.members) for group in groups)
+        weights = () if set(weights) <= {1} else weights
+        return cls(len(groups), members, tau, sizes, weights, biases if any(biases) else ())
+
+    def split(self, bits: int) -> tuple[Group, ...]:
+        """What each group counts of an edge of ``bits`` bits; padding is no member."""
+        members = self.members if self.sizes or self.members else tuple(range(bits))
+        weights, biases = self.weights or (1,) * len(members), self.biases or (0,) * self.groups
+        ends = itertools.accumulate(self.sizes or (-(-bits // self.groups),) * self.groups)
+        starts = itertools.chain((0,), ends)
+        places = [slice(a, b) for a, b in itertools.pairwise(starts)]
+        return tuple(Group(members[at], weights[at], bias) for at, bias in zip(places, biases, strict=True))
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
         _check(edge.is_bits, "group sum", "it counts bits", edge)
+        if self.sizes:
+            outside = [member for member in self.members if not 0 <= member < edge.size]
+            _check(not outside, "group sum", f"members lie in 0…{edge.size - 1}", outside[:3])
+            groups = self.split(edge.size)
+            low, high = min(group.low for group in groups), max(group.high for group in groups)
+            rule = f"sums of at most {MAX_CODE_BITS} bits"
+            _check(max(-low, high).bit_length() < MAX_CODE_BITS, "group sum", rule, f"{low}…{high}")
+            return Edge((self.groups,), (Format.covering(low, high),))
         # The length first: a file may claim any size.
-        is_permutation = len(self.permutation) == edge.size and sorted(self.permutation) == list(range(edge.size))
-        _check(
-            not self.permutation or is_permutation,
-            "group sum",
-            f"a permutation of {edge.size} bits",
-            f"{len(self.permutation)} entries",
-        )
+        is_permutation = len(self.members) == edge.size and sorted(self.members) == list(range(edge.size))
+        rule, got = f"a permutation of {edge.size} bits", f"{len(self.members)} entries"
+        _check(not self.members or is_permutation, "group sum", rule, got)
         _check(self.groups <= edge.size, "group sum", f"no more groups than {edge.size} bits", self.groups)
         return Edge((self.groups,), (Format.covering(0, -(-edge.size // self.groups)),))
 
     def __str__(self) -> str:
-        return f"{self.groups} groups" + (", permuted" if self.permutation else "") + f", tau {self.tau}"
+        how = ", permuted" if self.members else ""
+        if self.sizes:
+            odd = sum(weight != 1 for weight in self.weights)
+            how = f" of {_span(self.sizes)} members, {odd} weighted, bias {_span(self.biases or (0,))}"
+        return f"{self.groups} groups{how}, tau {self.tau}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +340,10 @@ def _kinds(nodes: Iterable[Node]) -> Iterator[str]:
                 yield "popcount"
             case ArgMax():
                 yield "argmax"
+
+
+def _span(values: Ints) -> str:
+    return "…".join(str(value) for value in sorted({min(values), max(values)}))
 
 
 def _check(good: bool, thing: str, rule: str, got: object) -> None:

@@ -9,8 +9,9 @@ A *net* is an integer: ``0 … inputs-1`` are the part's input bits, ``inputs + 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,35 @@ from dwn_hw.ir import MAX_LUT_INPUTS, Ints
 
 FALSE, TRUE = -1, -2
 
+#: Inputs of a LUT of most of today's larger FPGAs.
+LUT_INPUTS = 6
+
+
+#: What holds a cell: a LUT, or one of the two functions of a site of a carry chain. ``SUM``: of the LUT's output and the carry
+#: below, their XOR. ``CARRY``: of the LUT's output, a bit and the carry below, which of the two last is the carry above.
+LUT, SUM, CARRY = "lut", "sum", "carry"
+
+_SUM_TABLE, _CARRY_TABLE = 0b0110, 0b11100100
+
 
 @dataclass(frozen=True, slots=True)
 class Lut:
-    """``out = table >> Σ inputs[l]·2**l & 1``; every input matters, and none is constant."""
+    """``out = table >> Σ inputs[l]·2**l & 1``; every input matters. None is constant, but the bit of a ``CARRY`` may be 0."""
 
     name: str
     inputs: Ints
     table: int
+    kind: str = LUT
+
+    @property
+    def levels(self) -> int:
+        """Levels that it adds: carry chains are fast."""
+        return int(self.kind == LUT)
+
+    @property
+    def reads(self) -> Ints:
+        """Its inputs that are no constants."""
+        return self.inputs if self.kind == LUT else tuple(net for net in self.inputs if net >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +65,9 @@ class Netlist:
         for i, cell in enumerate(self.cells):
             below = self.inputs + i
             good = 1 <= len(cell.inputs) <= MAX_LUT_INPUTS and 0 <= cell.table < 1 << (1 << len(cell.inputs))
-            if not good or min(cell.inputs) < 0 or max(cell.inputs) >= below:
+            good &= cell.kind == LUT or (cell.kind, cell.table) in ((SUM, _SUM_TABLE), (CARRY, _CARRY_TABLE))
+            good = good and len(cell.reads) >= len(cell.inputs) - (cell.kind == CARRY and cell.inputs[1] == FALSE)
+            if not good or min(cell.reads) < 0 or max(cell.inputs) >= below:
                 rule = f"1 to {MAX_LUT_INPUTS} nets in 0…{below - 1} and a table of that size"
                 raise IRError(Problem(f"cell {cell.name}", rule, f"{cell.inputs}", "Mend the lowering."))
         if any(not TRUE <= net < self.inputs + len(self.cells) for net in self.outputs):
@@ -51,21 +75,37 @@ class Netlist:
 
     def depth(self) -> int:
         """Levels of LUTs on the longest way from an input to an output."""
+        level = self.earliest()
+        return max((level[net] for net in self.outputs if net >= 0), default=0)
+
+    def earliest(self) -> list[int]:
+        """The level of each net when every cell stands as near to the inputs, which are level 0, as it can."""
         level = [0] * self.inputs
         for cell in self.cells:
-            level.append(1 + max(level[net] for net in cell.inputs))
-        return max((level[net] for net in self.outputs if net >= 0), default=0)
+            level.append(cell.levels + max(level[net] for net in cell.reads))
+        return level
+
+    def latest(self) -> list[int]:
+        """The level of each net when every cell stands as near to the outputs as it can."""
+        depth = self.depth()
+        level = [0] * self.inputs + [depth] * len(self.cells)
+        for i in reversed(range(len(self.cells))):
+            cell = self.cells[i]
+            for net in cell.reads:
+                if net >= self.inputs:
+                    level[net] = min(level[net], level[self.inputs + i] - cell.levels)
+        return level
 
     def read(self) -> set[int]:
         """The input bits that something reads."""
-        nets = {net for cell in self.cells for net in cell.inputs} | set(self.outputs)
+        nets = {net for cell in self.cells for net in cell.reads} | set(self.outputs)
         return {net for net in nets if 0 <= net < self.inputs}
 
     def evaluate(self, bits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Outputs (samples, outputs) for input ``bits`` (samples, inputs): what the netlist means."""
         values = [bits[:, i].astype(np.int64) for i in range(self.inputs)]
         for cell in self.cells:
-            address = sum(values[net] << slot for slot, net in enumerate(cell.inputs))
+            address = sum((values[net] if net >= 0 else 0) << slot for slot, net in enumerate(cell.inputs))
             entries = np.array([cell.table >> a & 1 for a in range(1 << len(cell.inputs))], np.int64)
             values.append(entries[address])
         constant = {FALSE: np.zeros(len(bits), np.int64), TRUE: np.ones(len(bits), np.int64)}
@@ -73,12 +113,13 @@ class Netlist:
 
     def __repr__(self) -> str:
         lines = [f"{self.inputs} inputs, {len(self.cells)} cells, {len(self.outputs)} outputs"]
-        lines += [f"{self.inputs + i}: {c.name} {c.inputs} {c.table:#x}" for i, c in enumerate(self.cells)]
+        for i, c in enumerate(self.cells):
+            lines.append(f"{self.inputs + i}: {c.name} {c.inputs} {f'{c.table:#x}' if c.kind == LUT else c.kind}")
         return "\n".join([*lines, f"out {self.outputs}"])
 
 
 class Builder:
-    """Builds a netlist cell by cell, folding what costs nothing: constants, repeated and idle inputs, equal cells."""
+    """Builds a netlist cell by cell, folding what costs nothing: constants, inverters, repeated and idle inputs, equal cells."""
 
     def __init__(self, inputs: int) -> None:
         self.inputs = inputs
@@ -87,15 +128,39 @@ class Builder:
 
     def lut(self, name: str, inputs: Sequence[int], table: int) -> int:
         """The net of a LUT: a new cell, or a constant, an input or an earlier cell that is the same function."""
-        nets, table = simplify(tuple(inputs), table)
+        sources = list(inputs)
+        for slot, net in enumerate(inputs):
+            cell = self._cells[net - self.inputs] if net >= self.inputs else None
+            if cell is not None and len(cell.inputs) == 1:  # an inverter: a wire would have no cell
+                sources[slot] = cell.inputs[0]
+                table = invert_input(table, len(inputs), slot)
+        nets, table = simplify(tuple(sources), table)
         if not nets:
             return TRUE if table & 1 else FALSE
         if (nets, table) == ((nets[0],), 0b10):
             return nets[0]
         if (nets, table) not in self._known:
-            self._known[nets, table] = self.inputs + len(self._cells)
-            self._cells.append(Lut(name, nets, table))
+            self._known[nets, table] = self._add(Lut(name, nets, table))
         return self._known[nets, table]
+
+    def chain(self, name: str, carry: int, sites: Sequence[tuple[int, int]]) -> list[int]:
+        """A carry chain over ``sites`` (net of the LUT's output, the bit or FALSE): the sums, then the carry above the last.
+
+        With ``u`` in front of it, a LUT gives ``u ^ v`` for the bit ``v``: each site then adds ``u``, ``v`` and the carry below.
+        """
+        sums = []
+        for i, (lut, bit) in enumerate(sites):
+            sums.append(self._add(Lut(f"{name}_sum{i}", (lut, carry), _SUM_TABLE, SUM)))
+            carry = self._add(Lut(f"{name}_carry{i + 1}", (lut, bit, carry), _CARRY_TABLE, CARRY))
+        return [*sums, carry]
+
+    def keep(self, cell: Lut) -> int:
+        """The net of a cell as it is, but that a LUT may be known already."""
+        return self.lut(cell.name, cell.inputs, cell.table) if cell.kind == LUT else self._add(cell)
+
+    def _add(self, cell: Lut) -> int:
+        self._cells.append(cell)
+        return self.inputs + len(self._cells) - 1
 
     def finish(self, outputs: Sequence[int]) -> Netlist:
         """The netlist of the cells that the outputs need."""
@@ -107,8 +172,8 @@ class Builder:
                 stack += [n for n in self._cells[net - self.inputs].inputs if n >= self.inputs]
         number = {net: self.inputs + i for i, net in enumerate(sorted(needed))}
         cells = tuple(
-            Lut(cell.name, tuple(number.get(n, n) for n in cell.inputs), cell.table)
-            for net, cell in ((net, self._cells[net - self.inputs]) for net in sorted(needed))
+            replace(cell, inputs=tuple(number.get(n, n) for n in cell.inputs))
+            for cell in (self._cells[net - self.inputs] for net in sorted(needed))
         )
         return Netlist(self.inputs, cells, tuple(number.get(net, net) for net in outputs))
 
@@ -116,18 +181,33 @@ class Builder:
 def simplify(nets: Ints, table: int) -> tuple[Ints, int]:
     """Without constants, repeated and idle inputs, the rest in rising order, so that equal functions look equal."""
     live = sorted({net for net in nets if net >= 0})
-    value = {FALSE: 0, TRUE: 1}
-    position = {net: i for i, net in enumerate(live)}
-    reduced = 0
-    for address in range(1 << len(live)):
-        full = sum((value[n] if n < 0 else address >> position[n] & 1) << slot for slot, n in enumerate(nets))
-        reduced |= (table >> full & 1) << address
-    for i in reversed(range(len(live))):
-        low, high = cofactors(reduced, len(live), i)
-        if low == high:
-            reduced = low
-            del live[i]
-    return tuple(live), reduced
+    if live != list(nets):
+        value = {FALSE: 0, TRUE: 1}
+        position = {net: i for i, net in enumerate(live)}
+        reduced = 0
+        for address in range(1 << len(live)):
+            full = sum((value[n] if n < 0 else address >> position[n] & 1) << slot for slot, n in enumerate(nets))
+            reduced |= (table >> full & 1) << address
+        table = reduced
+    while (idle := idle_input(table, len(live))) is not None:
+        table, _ = cofactors(table, len(live), idle)
+        del live[idle]
+    return tuple(live), table
+
+
+def idle_input(table: int, inputs: int, occur: int = -1) -> int | None:
+    """The first input that nowhere changes the output between two addresses that ``occur`` (a table; -1: all do)."""
+    for index in range(inputs):
+        step = 1 << index
+        if not (table ^ table >> step) & occur & occur >> step & ~variable(index, inputs) & (1 << (1 << inputs)) - 1:
+            return index
+    return None
+
+
+@functools.cache
+def variable(index: int, inputs: int) -> int:
+    """The table of input ``index`` itself."""
+    return sum(1 << address for address in range(1 << inputs) if address >> index & 1)
 
 
 def cofactors(table: int, inputs: int, index: int) -> tuple[int, int]:
@@ -139,6 +219,22 @@ def cofactors(table: int, inputs: int, index: int) -> tuple[int, int]:
         low |= (table >> full & 1) << address
         high |= (table >> (full | 1 << index) & 1) << address
     return low, high
+
+
+def compose(nets: Ints, table: int, source: int, inner: Ints, inner_table: int) -> tuple[Ints, int]:
+    """``table`` of ``nets``, with ``inner_table`` of ``inner`` in place of the net ``source``."""
+    union = tuple(dict.fromkeys((*(net for net in nets if net != source), *inner)))
+    composed = 0
+    for address in range(1 << len(union)):
+        value = {net: address >> i & 1 for i, net in enumerate(union)}
+        value[source] = inner_table >> sum(value[net] << i for i, net in enumerate(inner)) & 1
+        composed |= (table >> sum(value[net] << i for i, net in enumerate(nets)) & 1) << address
+    return union, composed
+
+
+def invert_input(table: int, inputs: int, index: int) -> int:
+    """The table that gives the same when input ``index`` comes inverted."""
+    return sum((table >> (address ^ 1 << index) & 1) << address for address in range(1 << inputs))
 
 
 def table_of(inputs: int, function: Any) -> int:

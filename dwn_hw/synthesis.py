@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import _assets, cost, toolchain
-from dwn_hw.design import Design, Pipeline
+from dwn_hw import _assets, cost, interface, toolchain
+from dwn_hw.design import Design, Stage
 from dwn_hw.errors import OptionError, Problem, ToolError
+from dwn_hw.families import FAMILIES
 from dwn_hw.lowering import lower_network
 from dwn_hw.verifier import Exported, read_export
 
@@ -26,10 +27,9 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A family: its yosys command, the inputs of its LUT, and which cells count as what (regular expressions)."""
+    """A family: its yosys command, and which cells count as what (regular expressions)."""
 
     command: str
-    lut_inputs: int
     cells: dict[str, str]
 
 
@@ -37,7 +37,6 @@ class Target:
 TARGETS = {
     "xc7": Target(
         "synth_xilinx -family xc7 -flatten -noiopad",
-        6,
         {
             "lut": r"LUT[1-6]|INV",
             "ff": r"FD[RSCP]E",
@@ -49,7 +48,6 @@ TARGETS = {
     ),
     "ecp5": Target(
         "synth_ecp5",
-        4,
         {
             "lut": r"LUT4",
             "ff": r"TRELLIS_FF",
@@ -61,7 +59,6 @@ TARGETS = {
     ),
     "ice40": Target(
         "synth_ice40",
-        4,
         {
             "lut": r"SB_LUT4",
             "ff": r"SB_DFF\w*",
@@ -69,6 +66,17 @@ TARGETS = {
             "mux": r"(?!)",
             "bram": r"SB_RAM40_4K\w*",
             "dsp": r"SB_MAC16",
+        },
+    ),
+    "gowin": Target(
+        "synth_gowin -noiopads",
+        {
+            "lut": r"LUT[1-4]|INV",
+            "ff": r"DFF\w*",
+            "carry": r"ALU",
+            "mux": r"MUX2_LUT\d",
+            "bram": r"\w*(SP|SDPB?|DPB?|ROM)X?9?",
+            "dsp": r"MULT\w+|PADD\w+",
         },
     ),
 }
@@ -84,14 +92,18 @@ def synth(
     # Cells of another family than the one asked for are read as what they do.
     foreign = exported.models if exported.interface["target"] != target else ()
     sources = (*exported.sources, *foreign)
-    names = exported.network.names()
+    design = interface.read_design(exported.interface, exported.network)
     place = folder / "synth"
     place.mkdir(exist_ok=True)
-    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for name in names}}
+    modules = [name for stage in design.pipeline.stages for name in _modules(design, stage)]
+    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for name in modules}}
     counts: dict[str, dict[str, int]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
-        jobs = {pool.submit(_count, sources, TARGETS[target], top, place, timeout): name for name, top in tops.items()}
+        jobs = {
+            pool.submit(_count, sources, TARGETS[target], top, place, timeout, bool(foreign)): name
+            for name, top in tops.items()
+        }
         for job in as_completed(jobs):
             counts[jobs[job]] = job.result()
             progress(f"{jobs[job]}: {counts[jobs[job]]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
@@ -100,13 +112,24 @@ def synth(
     return report
 
 
+def _modules(design: Design, stage: Stage) -> tuple[str, ...]:
+    """The modules of a part: those between registers, but a streamed encoder is one, which holds the others."""
+    return (stage.name,) if design.stream and stage.node == 0 else stage.sections()
+
+
 def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
-    names = exported.network.names()
-    registered = exported.interface["registers_after"]
-    netlists = lower_network(exported.network, share=exported.interface["shared_encoder"])
-    design = Design(exported.network, netlists, Pipeline(tuple(name in registered for name in names)))
-    estimate = cost.estimate(design, TARGETS[target].lut_inputs)
-    parts = {name: {**counts[name], "ff": estimate[name].ff} for name in names}
+    own = exported.interface["target"]
+    options = (exported.interface[name] for name in ("shared_encoder", "encoder"))
+    netlists = lower_network(exported.network, FAMILIES[own], *options)
+    design = interface.read_design(exported.interface, exported.network, netlists)
+    estimate = cost.estimate(design, FAMILIES[target])
+    parts = {}
+    for stage in design.pipeline.stages:
+        pieces = [counts[name] for name in _modules(design, stage)]
+        cells = {kind: sum(piece[kind] for piece in pieces) for kind in pieces[0]}
+        # A module of registers was counted with them.
+        ff = cells["ff"] or estimate[stage.name].ff
+        parts[stage.name] = {**cells, "ff": ff}
     return {
         "target": target,
         "tool": yosys_version(),
@@ -121,7 +144,9 @@ def _report(exported: Exported, target: str, counts: dict[str, dict[str, int]]) 
     }
 
 
-def _count(sources: tuple[Path, ...], target: Target, top: str, place: Path, timeout: float) -> dict[str, int]:
+def _count(
+    sources: tuple[Path, ...], target: Target, top: str, place: Path, timeout: float, foreign: bool
+) -> dict[str, int]:
     """Cells of one module and all below it."""
     result = place / f"{top}.stat.json"
     result.unlink(missing_ok=True)
@@ -135,6 +160,8 @@ def _count(sources: tuple[Path, ...], target: Target, top: str, place: Path, tim
         f"hierarchy -top {top}",
         # Elaborating each LUT as a module of its own takes yosys several times longer.
         "chtype -set $lut t:dwn_lut",
+        # A cell of another family may have the name of one of this family's.
+        *(["proc", "flatten", f"hierarchy -top {top}"] if foreign else []),
         f"{target.command} -top {top}",
         # Under yowasp, what is printed after ABC has run can be lost; a file is not.
         f"tee -q -o synth/{result.name} stat -json",

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import data, evaluate, interface, ir, rtl, serialize, simulate, vectors
-from dwn_hw.design import SHELLS, TARGETS, Design, Pipeline
+from dwn_hw.design import SHELLS, TARGETS, Design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
+from dwn_hw.streaming import ENCODERS
 
 Progress = Callable[[str], None]
 
-#: Vectors of each of the four slow runs with idle and back-pressure.
-SLOW_VECTORS = 250
+#: Vectors of each of the four slow runs with idle and back-pressure; fewer of those that take many clocks each.
+SLOW_VECTORS, SLOW_WORDS, FEWEST_SLOW = 250, 4000, 8
 
 #: Samples for which all nodes are held in memory at once while expected values are computed.
 _BLOCK = 2048
@@ -61,19 +62,17 @@ def _read_interface(path: Path, network: ir.Network, remedy: str) -> dict[str, A
     """``interface.json``, which must say what this network, with its registers and its shell, has as interface."""
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        digest, shell, registers = found["digest"], found["shell"], found["registers_after"]
-        pipeline = Pipeline(tuple(name in registers for name in network.names()))
-        scores = len(found["output"]["fields"]) > 1
+        digest, shell = found["digest"], found["shell"]
         # An interface says nothing of what is inside, so no netlists are needed.
-        design = Design(network, (), pipeline, shell, scores, found["target"], found["shared_encoder"])
-        wanted = interface.describe(design)
+        wanted = interface.describe(interface.read_design(found, network))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(Problem(str(path), "the interface of an export", f"{error!r}", remedy)) from None
     other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
     known = str(shell) in SHELLS and str(found["target"]) in TARGETS and isinstance(found["shared_encoder"], bool)
+    known = known and str(found["encoder"]) in ENCODERS and (found["encoder"], shell) != ("streamed", "none")
     if other or not known:
         got = f"digest {digest}, while the network has {wanted['digest']}" if digest != wanted["digest"] else ""
-        got = got or f"another {', '.join(other) or 'shell, target or shared_encoder'}"
+        got = got or f"another {', '.join(other) or 'shell, target, encoder or shared_encoder'}"
         raise ExportError(Problem(str(path), "the interface of this network", got, remedy))
     return found
 
@@ -175,21 +174,30 @@ def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Pa
     for stale in ("counts.json", "counts.mismatch.json"):
         (place / stale).unlink(missing_ok=True)
     edges = network.edges()
-    arrays = _expected(network, stimulus.codes, [f["name"] for f in described["output"]["fields"]])
+    design = interface.read_design(described, network)
+    arrays = _expected(design, stimulus.codes)
     np.savez(place / "job.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
-    registers = described["registers_after"]
     job = {
         "shell": described["shell"],
         "clock": described["clock"],
         "reset": described["reset"],
-        "nodes": [
-            {"name": name, "register": name in registers, "bits": edge.formats[0].bits, "units": edge.size}
-            for name, edge in zip(network.names(), edges[1:], strict=True)
+        "latency": design.pipeline.latency,
+        "interval": design.interval,
+        "parts": [
+            {
+                "name": stage.name,
+                # What a streamed encoder gives are its own flip-flops.
+                "clocks": design.pipeline.before(i) + (i == 0 and design.stream is not None),
+                "node": stage.node,
+                "bits": edges[stage.node + 1].formats[0].bits,
+                "units": edges[stage.node + 1].size,
+            }
+            for i, stage in enumerate(design.pipeline.stages)
         ],
         "x_bits": described["input"]["bits"],
         "y_bits": edges[-1].formats[0].bits,
         "seed": stimulus.seed,
-        "slow_vectors": SLOW_VECTORS,
+        "slow_vectors": min(SLOW_VECTORS, max(FEWEST_SLOW, SLOW_WORDS // design.interval)),
         "result": str((place / "counts.json").resolve()),
     }
     path = place / "job.json"
@@ -197,15 +205,16 @@ def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path) -> Pa
     return path
 
 
-def _expected(network: ir.Network, codes: npt.NDArray[np.int64], fields: list[str]) -> dict[str, npt.NDArray[np.uint8]]:
-    """Packed rows, one a vector, lowest bit first: the port ``x``, every node's output, and the port ``y``."""
+def _expected(design: Design, codes: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.uint8]]:
+    """Packed rows, one a vector, lowest bit first: every node's output and the port ``y``; of the port ``x`` one a transfer."""
+    network = design.network
     edges = network.edges()
     blocks: dict[str, list[npt.NDArray[np.uint8]]] = {}
     for start in range(0, len(codes), _BLOCK):
         values = evaluate.trace(network, codes[start : start + _BLOCK])
         bits = [interface.pack(value, edge) for value, edge in zip(values, edges, strict=True)]
-        rows = {"x": bits[0], **{f"node{i}": row for i, row in enumerate(bits[1:])}}
-        rows["y"] = np.concatenate([bits[-1], *([bits[-2]] if len(fields) > 1 else [])], axis=1)
+        rows = {"x": interface.pack_port(values[0], design), **{f"node{i}": row for i, row in enumerate(bits[1:])}}
+        rows["y"] = np.concatenate([bits[-1], *([bits[-2]] if design.with_scores else [])], axis=1)
         for name, row in rows.items():
             blocks.setdefault(name, []).append(np.packbits(row, axis=1, bitorder="little"))
     return {name: np.concatenate(parts) for name, parts in blocks.items()}

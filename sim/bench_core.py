@@ -30,7 +30,12 @@ def integers(name):
 
 X = integers("x")
 Y = integers("y")
-NODES = [integers(f"node{i}") for i in range(len(JOB["nodes"]))]
+PARTS = JOB["parts"]
+NODES = [integers(f"node{part['node']}") for part in PARTS]
+
+# Transfers of x that a vector takes, one after the other.
+INTERVAL = JOB["interval"]
+VECTORS = len(X) // INTERVAL
 
 # One clock in so many, inputs change while the clock is still high, or a single register on the wrong edge would not show.
 LATE_FALL = 8
@@ -44,10 +49,9 @@ class Bench:
         self.stream = JOB["shell"] == "stream"
         suffix = "_payload" if self.stream else ""
         self.x, self.y = getattr(dut, f"x{suffix}"), getattr(dut, f"y{suffix}")
-        self.wires = [getattr(dut.core, node["name"]).y for node in JOB["nodes"]]
-        registers = [node["register"] for node in JOB["nodes"]]
-        self.stage = [sum(registers[:i]) for i in range(len(registers))]  # registers before node i
-        self.held = [None] * sum(registers)  # the vector in each stage
+        self.wires = [getattr(dut.core, part["name"]).y for part in PARTS]
+        self.held = [None] * JOB["latency"]  # the vector in each stage
+        self.word = 0  # the transfer of a vector that comes next
         self.count = {"clocks": 0, "results": 0, "node_values": 0, "stalled": 0, "idle": 0, "resets": 0}
 
     def fail(self, what, vector, unit, expected, got):
@@ -73,8 +77,9 @@ class Bench:
             self.fail(what, vector, unit, expected >> unit * width & mask, value >> unit * width & mask)
 
     async def clock(self, vector=None, ready=True, reset=False):
-        """One clock: offer ``vector``; returns (whether it was taken, the vector whose result was taken)."""
-        self.x.value = X[vector] if vector is not None else random.getrandbits(8) % 2 * ((1 << JOB["x_bits"]) - 1)
+        """One clock: offer the next transfer of ``vector``; returns (whether it was taken, the vector whose result was taken)."""
+        idle = random.getrandbits(8) % 2 * ((1 << JOB["x_bits"]) - 1)
+        self.x.value = X[vector * INTERVAL + self.word] if vector is not None else idle
         if self.stream:
             self.dut.x_valid.value = int(vector is not None)
             self.dut.y_ready.value = int(ready)
@@ -95,18 +100,18 @@ class Bench:
     def sample(self, vector, ready, reset):
         """Everything has settled and the clock is low: compare all that is known, then move the shadow on."""
         if reset:
-            self.held = [None] * len(self.held)
+            self.held, self.word = [None] * len(self.held), 0
             self.count["resets"] += 1
             return False, None
         last = self.held[-1] if self.held else vector
         advance = not self.stream or ready or last is None
         if self.stream:
             self.check_handshake(vector, ready, last, advance)
-        for node, (wire, stage) in enumerate(zip(self.wires, self.stage, strict=True)):
-            now = vector if stage == 0 else self.held[stage - 1]
+        for part, wire, values in zip(PARTS, self.wires, NODES, strict=True):
+            now = self.held[part["clocks"] - 1] if part["clocks"] else vector
             if now is not None:
-                self.compare(JOB["nodes"][node]["name"], now, wire, NODES[node][now], JOB["nodes"][node]["bits"])
-                self.count["node_values"] += JOB["nodes"][node]["units"]
+                self.compare(part["name"], now, wire, values[now], part["bits"])
+                self.count["node_values"] += part["units"]
         result = last if last is not None and (ready or not self.stream) else None
         if last is not None:
             self.compare("result", last, self.y, Y[last], JOB["y_bits"])
@@ -114,9 +119,12 @@ class Bench:
             self.count["results"] += 1
         self.count["stalled"] += not advance
         self.count["idle"] += vector is None
+        taken = vector is not None and advance
+        whole = taken and self.word == INTERVAL - 1
         if advance:
-            self.held = [vector, *self.held][: len(self.held)]
-        return vector is not None and advance, result
+            self.held = [vector if whole else None, *self.held][: len(self.held)]
+        self.word = (self.word + taken) % INTERVAL
+        return taken, result
 
     def check_handshake(self, vector, ready, last, advance):
         """valid and ready are what the shadow says they are."""
@@ -148,7 +156,7 @@ class Bench:
                 if result is not None:
                     got = self.collect(due, got, result)
                 taken, result = await self.clock(offer, not (stall and rng.random() < stall))
-            if taken:
+            if taken and self.word == 0:
                 waiting.pop()
             if result is not None:
                 got = self.collect(due, got, result)
@@ -168,10 +176,10 @@ class Bench:
 
 @cocotb.test()
 async def full_speed(dut):
-    """Every vector, one a clock where the design has registers, nothing stalls."""
+    """Every vector, one transfer a clock where the design has registers, nothing stalls."""
     bench = Bench(dut, "full_speed")
     await bench.start()
-    await bench.send(list(range(len(X))))
+    await bench.send(list(range(VECTORS)))
     bench.done()
 
 
@@ -182,7 +190,7 @@ async def idle_and_back_pressure(dut):
     bench = Bench(dut, "idle_and_back_pressure")
     await bench.start()
     for idle, stall in ((0.5, 0.0), (0.0, 0.5), (0.3, 0.3), (0.1, 0.9)):
-        await bench.send(rng.sample(range(len(X)), min(len(X), JOB["slow_vectors"])), idle, stall, rng)
+        await bench.send(rng.sample(range(VECTORS), min(VECTORS, JOB["slow_vectors"])), idle, stall, rng)
     bench.done()
 
 
@@ -192,9 +200,12 @@ async def reset_in_mid_stream(dut):
     rng = random.Random(JOB["seed"] + 1)
     bench = Bench(dut, "reset_in_mid_stream")
     await bench.start()
+    vector = 0
     for _ in range(20):
-        for _ in range(rng.randrange(1, 3 * len(bench.held) + 2)):
-            await bench.clock(rng.randrange(len(X)), ready=rng.random() < 0.7)
-        await bench.clock(rng.randrange(len(X)), ready=rng.random() < 0.5, reset=True)
-        await bench.send([rng.randrange(len(X)) for _ in range(8)])
+        for _ in range(rng.randrange(1, 3 * len(bench.held) + INTERVAL + 1)):
+            vector = vector if bench.word else rng.randrange(VECTORS)
+            await bench.clock(vector, ready=rng.random() < 0.7)
+        vector = vector if bench.word else rng.randrange(VECTORS)
+        await bench.clock(vector, ready=rng.random() < 0.5, reset=True)
+        await bench.send([rng.randrange(VECTORS) for _ in range(8)])
     bench.done()

@@ -69,11 +69,22 @@ def _networks(draw: st.DrawFn, *, bits: int = 12, last: str = "any") -> ir.Netwo
     if end != "bits":
         groups = draw(st.integers(1, width))
         order = tuple(rng.permutation(width).tolist()) if draw(st.booleans()) else ()
-        nodes.append(ir.GroupSum(groups, order, draw(st.sampled_from(["1", "3.33", "0.001"]))))
+        tau = draw(st.sampled_from(["1", "3.33", "0.001"]))
+        vote = ir.GroupSum(groups, order, tau)
+        nodes.append(_weighted(vote, width, rng) if draw(st.booleans()) else vote)
     if end == "class":
         nodes.append(ir.ArgMax())
         names = tuple(f"klasse µ{i}" for i in range(groups)) if draw(st.booleans()) else ()
     return ir.Network(source, tuple(nodes), names, (), (("source", "a test"),))
+
+
+def _weighted(vote: ir.GroupSum, width: int, rng: np.random.Generator) -> ir.GroupSum:
+    """As many groups, of any members, weights and biases; some of them empty."""
+    sizes = tuple(rng.integers(0, 6, vote.groups).tolist())
+    members = tuple(rng.integers(0, width, sum(sizes)).tolist())
+    weights = tuple(rng.choice([-3, -2, -1, 1, 2, 3], sum(sizes)).tolist()) if rng.integers(0, 2) else ()
+    biases = tuple(rng.integers(-4, 9, vote.groups).tolist()) if rng.integers(0, 2) else ()
+    return ir.GroupSum(vote.groups, members, vote.tau, sizes, weights, biases)
 
 
 @pytest.fixture(scope="session")

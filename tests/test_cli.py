@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 
 FEATURES, BITS = 4, 2
 
-COMMANDS = ("check", "demo", "doctor", "export", "predict", "synth", "verify")
+COMMANDS = ("check", "demo", "doctor", "export", "predict", "prove", "synth", "verify")
 
 
 def layers(seed=0, luts=6, classes=3):
@@ -100,11 +100,11 @@ def refused(folder, *arguments, status=2):
 def test_export_says_what_it_built_and_what_comes_next(home):
     result = run("export", "model.pt", "-o", "out", "--data", "x.npz", "--scores")
     assert result.stdout == ""
-    for words in ("optimized  ", "3 groups, tau 2", "group sums equal to torch", "data       samples 30"):
+    for words in ("optimized  ", "3 groups", ", tau 2 -> 3 ×", "group sums equal to torch", "data       samples 30"):
         assert words in result.stderr
     assert result.stderr.splitlines()[-2:] == ["wrote out", "next: dwn-hw verify out"]
     assert {path.name for path in (home / "out").iterdir()} == {
-        "INTERFACE.md", "interface.json", "network.safetensors", "report.json", "rtl", "vectors"
+        "INTERFACE.md", "frozen.safetensors", "interface.json", "network.safetensors", "report.json", "rtl", "vectors"
     }  # fmt: skip
 
 
@@ -114,6 +114,14 @@ def test_check_says_the_same_as_export_and_writes_nothing(home):
     assert listing(home) == before
     exported = json.loads(run("export", "model.pt", "-o", "out", "--json").stdout)
     assert exported == checked | {"out": "out"}
+
+
+def test_a_streamed_encoder_says_its_interval(home):
+    said = run("check", "model.pt", "--encoder", "streamed").stderr
+    assert re.search(rf"^latency +5 clocks from the last feature, one inference in {FEATURES} clocks$", said, re.M)
+    report = json.loads(run("export", "model.pt", "-o", "out", "--encoder", "streamed", "--json").stdout)
+    assert (report["encoder"], report["interval"], report["latency"]) == ("streamed", FEATURES, 5)
+    assert "latency    5 clocks, one inference a clock\n" in run("check", "model.pt").stderr
 
 
 def test_predict_writes_the_classes_that_torch_gives(exported):
@@ -365,8 +373,8 @@ def test_all_unknown_layers_are_listed_at_once(home):
     [
         (["--input-format", "nonsense"], "--input-format: letter, width, and how a code decodes; got 'nonsense'."),
         (["--input-format", "u99"], "--input-format: a width of 1 to"),
-        (["--latency", "-1"], "--latency: 0 (combinational) to 5,"),
-        (["--latency", "6"], "got 6. Choose a latency in that range."),
+        (["--latency", "-1"], "--latency: 0 (combinational) to 11, a register after every level of LUTs; got -1"),
+        (["--latency", "12"], "got 12. Choose a latency in that range."),
         (["--normalize", "a,b"], "--normalize: numbers separated by commas; got 'a,b'"),
         (["--normalize", ""], "--normalize: numbers separated by commas"),
         (["--normalize", "1,2,3"], "--normalize: a mean and a positive deviation"),
@@ -377,6 +385,11 @@ def test_all_unknown_layers_are_listed_at_once(home):
         (["--normalize", "1,2", "--input-shape", "-1,-4"], "with --input-shape '-1,-4'"),
         (["--normalize", "1,2", "--no-scaler"], "--normalize: not with --no-scaler"),
         (["--input-shape", "1,2,2"], "--input-shape: only with --normalize"),
+        (
+            ["--encoder", "streamed", "--shell", "none"],
+            "--shell: with --encoder streamed only stream, whose reset says",
+        ),
+        (["--encoder", "streamed", "--latency", "1"], "--latency: 2 (with the flip-flops that capture) to "),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(home, options, says):
@@ -536,7 +549,7 @@ def test_an_interface_of_another_network_is_refused(exported, command):
         json.dumps(described | {"shell": 1}), json.dumps(described | {"shell": []}),
         json.dumps(described | {"latency": 7}), json.dumps(described | {"clock": "clock"}),
         json.dumps({key: value for key, value in described.items() if key != "output"}),
-        json.dumps(described | {"registers_after": ["l0"]}), json.dumps(described | {"output": {"fields": 4}}),
+        json.dumps(described | {"parts": described["parts"][1:]}), json.dumps(described | {"output": {"fields": 4}}),
     ]  # fmt: skip
     for text in wrong:
         path.write_text(text)

@@ -267,6 +267,17 @@ def test_integers_are_numbers_where_a_code_is_its_own_value():
     assert contract.encode(source, np.array([[-1, 300]])).saturated == 2
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
+def test_integers_are_numbers_where_features_have_whole_steps_of_their_own(dtype):
+    """Also when the dtype is that of the codes: steps of 2 and 4 halve and quarter what is given."""
+    source = ir.Input((2,), (ir.Format(8),), ("2", "4"), ("0", "-8"))
+    assert contract.encode(source, np.array([[6, 8]], dtype)).codes.tolist() == [[3, 4]]
+    assert not contract.are_codes(source, np.array([[6, 8]], dtype))
+    fractions = ir.Input((2,), (ir.Format(8),), ("2", "1/2"), ("0",))
+    with pytest.raises(DataError, match=r"real values, or codes of the port's own type \(u8\)"):
+        contract.encode(fractions, np.array([[6, 8]], dtype))
+
+
 @pytest.mark.parametrize(("value", "text"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
 def test_what_is_no_finite_number_is_named_with_its_place(value, text):
     x = np.ones((4, 3), np.float32)

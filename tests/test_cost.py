@@ -1,19 +1,17 @@
-"""The estimate is a count of what is emitted, and registers go where the deepest stretch is shortest."""
+"""The estimate is a count of what is emitted."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dwn_hw import cost, ir
-from dwn_hw.design import Design, Pipeline, make_design, place_registers
-from dwn_hw.errors import OptionError
+from dwn_hw.design import Design, Pipeline, Stage, make_design
+from dwn_hw.families import FAMILIES
+from dwn_hw.pipeline import Registers
 from dwn_hw.rtl import make_parts, part_to_verilog
 
 
@@ -49,7 +47,8 @@ def test_the_estimate_is_the_number_of_luts_in_the_verilog(seed, bits, signed, g
 
 
 def with_registers(network: ir.Network, *after: bool) -> Design:
-    return dataclasses.replace(make_design(network), pipeline=Pipeline(after))
+    stages = tuple(Stage(name, i, Registers((), after[i])) for i, name in enumerate(network.names()))
+    return dataclasses.replace(make_design(network), pipeline=Pipeline(stages))
 
 
 def test_flip_flops_are_those_of_the_registers_after_each_part():
@@ -61,72 +60,37 @@ def test_flip_flops_are_those_of_the_registers_after_each_part():
     assert cost.total(every).ff == 27 + 40 + 20 + 15 + 3
 
 
+def test_flip_flops_inside_a_part_are_the_nets_that_cross_there():
+    design = make_design(network_of(3, 16, True, 5, 64), latency=9)
+    costs = cost.estimate(design)
+    for stage in design.pipeline.stages:
+        sections = [section for section in design.sections() if section.part == stage.name]
+        assert costs[stage.name].ff == sum(len(s.netlist.outputs) for s in sections if s.register), stage.name
+    assert any(stage.registers.inside for stage in design.pipeline.stages)
+
+
 def test_total_adds_areas_and_takes_the_deepest_part():
-    costs = {"a": cost.Cost(3, 1, 2), "b": cost.Cost(4, 0, 7)}
-    assert cost.total(costs) == cost.Cost(7, 1, 7)
+    costs = {"a": cost.Cost(3, 1, 2, 0, 3), "b": cost.Cost(4, 0, 7, 2, 5)}
+    assert cost.total(costs) == cost.Cost(7, 1, 7, 2, 8)
 
 
 def test_comparisons_that_are_constant_cost_nothing():
     node = ir.Thermometer(((0, 256, 0),))
     network = ir.Network(ir.Input((1,), (ir.Format(8),)), (node,))
-    assert cost.estimate(with_registers(network, False)) == {"encoder": cost.Cost(0, 0, 0)}
+    assert cost.estimate(with_registers(network, False)) == {"encoder": cost.Cost(0, 0, 0, 0, 0)}
 
 
-@pytest.mark.parametrize(("inputs", "k", "luts"), [(6, 6, 1), (7, 6, 3), (8, 6, 7), (4, 4, 1), (6, 4, 7), (8, 4, 31)])
-def test_a_lut_larger_than_the_target_s_is_cut_by_shannon(inputs, k, luts):
+@pytest.mark.parametrize(
+    ("inputs", "family", "luts"),
+    [
+        *((6, "xc7", 1), (7, "xc7", 3), (8, "xc7", 7)),
+        *((4, "ice40", 1), (6, "ice40", 7), (8, "ice40", 31)),
+        *((5, "ecp5", 2), (6, "ecp5", 4), (6, "gowin", 4), (7, "gowin", 9)),
+    ],
+)
+def test_a_lut_larger_than_the_family_s_is_cut_by_shannon(inputs, family, luts):
     hard = int.from_bytes(np.random.default_rng(0).bytes(32), "little") % (1 << (1 << inputs))
     network = ir.Network(ir.Input((8,), (ir.BIT,)), (ir.LutLayer((tuple(range(inputs)),), (hard,)),))
-    estimate = cost.estimate(make_design(network), k)["l0"]
+    estimate = cost.estimate(make_design(network), FAMILIES[family])["l0"]
     assert estimate.lut == luts
     assert estimate.depth == max(1, inputs - 6 + 1)
-
-
-# ---- where registers go --------------------------------------------------------------------------------------------
-
-
-def deepest(depths: tuple[int, ...], after: tuple[bool, ...]) -> int:
-    worst = run = 0
-    for depth, register in zip(depths, after, strict=True):
-        run += depth
-        worst, run = max(worst, run), 0 if register else run
-    return worst
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.data())
-def test_every_latency_is_met_with_the_best_placement_there_is(depths, draw):
-    latency = draw.draw(st.integers(0, len(depths)))
-    after = place_registers(tuple(depths), latency)
-    assert sum(after) == latency
-    if latency:
-        assert after[-1]
-        places = combinations(range(len(depths) - 1), latency - 1)
-        best = min(
-            deepest(tuple(depths), tuple(i in chosen or i == len(depths) - 1 for i in range(len(depths))))
-            for chosen in places
-        )
-        assert deepest(tuple(depths), after) == best
-
-
-def chain(nodes: int) -> ir.Network:
-    luts = tuple(ir.LutLayer(((0,),), (1,)) for _ in range(nodes))
-    return ir.Network(ir.Input((1,), (ir.BIT,)), luts)
-
-
-def test_no_latency_asked_is_a_register_after_every_node():
-    assert make_design(chain(4)).pipeline == Pipeline((True,) * 4)
-
-
-@pytest.mark.parametrize("latency", [-1, 4])
-def test_a_latency_without_room_is_refused(latency):
-    with pytest.raises(OptionError) as caught:
-        make_design(chain(3), latency=latency)
-    assert str(caught.value) == (
-        f"--latency: 0 (combinational) to 3, a register after each of l0, l1, l2; got {latency}. "
-        "Choose a latency in that range."
-    )
-
-
-def test_everything_that_cannot_be_had_is_said_at_once():
-    with pytest.raises(OptionError) as caught:
-        make_design(chain(1), latency=7, shell="axis", target="asic")
-    assert [problem.thing for problem in caught.value.problems] == ["--shell", "--target", "--latency"]

@@ -20,8 +20,15 @@ def naive(network: ir.Network, sample: list[int]) -> list[list[int]]:
         elif isinstance(node, ir.LutLayer):
             addresses = [sum(values[w] * 2**slot for slot, w in enumerate(row)) for row in node.wires]
             values = [table >> address & 1 for table, address in zip(node.tables, addresses, strict=True)]
+        elif isinstance(node, ir.GroupSum) and node.sizes:
+            bits, place = [values[i] for i in node.members], 0
+            votes = [bit * weight for bit, weight in zip(bits, node.weights or [1] * len(bits), strict=True)]
+            values = list(node.biases) or [0] * node.groups
+            for group, size in enumerate(node.sizes):
+                values[group] += sum(votes[place : place + size])
+                place += size
         elif isinstance(node, ir.GroupSum):
-            bits = [values[i] for i in node.permutation] if node.permutation else list(values)
+            bits = [values[i] for i in node.members] if node.members else list(values)
             while len(bits) % node.groups:
                 bits.append(0)
             length = len(bits) // node.groups
@@ -94,6 +101,15 @@ def test_padding_is_zeros_at_the_end_and_may_fill_a_whole_group():
 def test_a_permutation_names_the_bit_that_comes_to_each_place():
     network = ir.Network(bits(4), (ir.GroupSum(2, (3, 1, 0, 2)),))
     assert evaluate.evaluate(network, np.array([[0, 0, 0, 1], [1, 1, 0, 0]])).tolist() == [[1, 0], [1, 1]]
+
+
+def test_a_group_has_a_bias_and_a_weight_for_each_member():
+    """2·a − b + 1, nothing but 3, and c."""
+    node = ir.GroupSum(3, (0, 1, 2), "1", (2, 0, 1), (2, -1, 1), (1, 3, 0))
+    network = ir.Network(bits(3), (node, ir.ArgMax()))
+    codes = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 1], [1, 1, 1]])
+    assert evaluate.trace(network, codes)[1].tolist() == [[1, 3, 0], [3, 3, 0], [0, 3, 1], [2, 3, 1]]
+    assert evaluate.evaluate(network, codes).tolist() == [1, 0, 1, 1]
 
 
 def test_a_port_of_several_axes_is_read_in_c_order():

@@ -58,10 +58,16 @@ def naive(network, codes):
             table >> sum(bits[wire] << slot for slot, wire in enumerate(row)) & 1
             for row, table in zip(layer.wires, layer.tables, strict=True)
         ]
-    bits = [bits[i] for i in groups.permutation] if groups.permutation else bits
-    bits += [0] * (-len(bits) % groups.groups)
-    each = len(bits) // groups.groups
-    scores = [sum(bits[g * each : (g + 1) * each]) for g in range(groups.groups)]
+    if groups.sizes:
+        starts = [sum(groups.sizes[:g]) for g in range(groups.groups)]
+        weighted = [bits[m] * w for m, w in zip(groups.members, groups.weights or [1] * len(bits), strict=False)]
+        parts = [weighted[start : start + size] for start, size in zip(starts, groups.sizes, strict=True)]
+        scores = [sum(part) + bias for part, bias in zip(parts, groups.biases or [0] * len(parts), strict=True)]
+    else:
+        bits = [bits[i] for i in groups.members] if groups.members else bits
+        bits += [0] * (-len(bits) % groups.groups)
+        each = len(bits) // groups.groups
+        scores = [sum(bits[g * each : (g + 1) * each]) for g in range(groups.groups)]
     assert type(argmax).__name__ == "ArgMax"
     return scores, scores.index(max(scores))
 
@@ -114,7 +120,7 @@ def test_all_that_the_readme_lists_is_there_and_nothing_else(tmp_path):
     listed = {name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
     assert listed == {
         "rtl/*.v", "interface.json", "INTERFACE.md", "network.safetensors", "vectors/golden.npz", "vectors/x.hex",
-        "vectors/y.hex", "report.json",
+        "vectors/y.hex", "report.json", "frozen.safetensors",
     }  # fmt: skip
     there = {re.sub(r"rtl/\w+\.v", "rtl/*.v", name) for name in content(tmp_path / "out")}
     assert there == listed
@@ -196,6 +202,33 @@ def torch_free_class(trained, bits):
     return scores.index(max(scores))
 
 
+def redundant():
+    """A model with voters that are constant, equal and inverse, all of them of three groups of four."""
+    rng = np.random.default_rng(0)
+    mapping, tables = rng.integers(0, 15, (6, 3)), rng.integers(0, 2, (6, 8)).astype(np.uint8)
+    tables[:, 0], tables[:, 7] = 0, 1
+    order = [0, 1, 0, 2, 3, 4, 3, 3, 5, 1, 5, 4]
+    voters = tables[order].copy()
+    voters[3], voters[6], voters[10] = 1, 0, 1 - voters[10]
+    layer = TrainedLutLayer(mapping[order], voters)
+    thresholds = np.sort(rng.normal(size=(5, 3)), axis=1).astype("f4")
+    return TrainedDwn(thresholds, None, (layer,), TrainedGroupSum(3, 1.0), source="a test")
+
+
+def test_what_the_passes_took_out_is_in_the_report_and_the_sums_are_the_model_s(tmp_path):
+    """Group 0: a, b, a, 1; group 1: d, e, 0, d; group 2: f, b, not f, e."""
+    plain = exporter.export(redundant(), tmp_path / "plain", exporter.Options(optimize=False))
+    report = exporter.export(redundant(), tmp_path / "out")
+    assert plain["optimized"] is None
+    assert report["optimized"]["popcount"] == {"constant members": 4, "duplicate members": 2}
+    assert report["checked"]["optimized_sums"] > 1000
+    vote = serialize.load(tmp_path / "out" / "network.safetensors").nodes[-2]
+    assert (vote.sizes, vote.biases) == ((2, 2, 2), (1, 0, 1))
+    network = serialize.load(tmp_path / "plain" / "network.safetensors")
+    golden = arrays_of(tmp_path / "out" / "vectors" / "golden.npz")
+    assert [naive(network, codes)[0] for codes in golden["codes"].tolist()] == golden["scores"].tolist()
+
+
 # ---------------------------------------------------------------------------------------------- the interface
 
 
@@ -206,7 +239,9 @@ def test_the_bit_positions_are_those_that_the_bench_drives(tmp_path, stated):
     exported = verifier.read_export(tmp_path / "out")
     golden = arrays_of(tmp_path / "out" / "vectors" / "golden.npz")
     fields = exported.interface["output"]["fields"]
-    packed = verifier._expected(exported.network, golden["codes"].astype(np.int64), [f["name"] for f in fields])
+    packed = verifier._expected(
+        interface.read_design(exported.interface, exported.network), golden["codes"].astype(np.int64)
+    )
     for i in range(len(golden["codes"])):
         x = int.from_bytes(packed["x"][i].tobytes(), "little")
         for f, feature in enumerate(exported.interface["input"]["features"]):

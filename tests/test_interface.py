@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwn_hw import interface, ir, serialize
-from dwn_hw.design import Pipeline, make_design
+from dwn_hw.design import Pipeline, Stage, make_design
+from dwn_hw.pipeline import Registers
 
 NETWORK = ir.Network(
     ir.Input((3,), (ir.Format(8), ir.Format(4, True), ir.Format(5)), ("1/255", "1", "1/2"), ("0", "0", "-1")),
@@ -24,7 +25,11 @@ NETWORK = ir.Network(
 
 def described(network=NETWORK, after=(True, False, True), shell="stream", scores=False):
     design = make_design(network, shell=shell, with_scores=scores)
-    return interface.describe(dataclasses.replace(design, pipeline=Pipeline(after)))
+    stages = (
+        Stage(name, i, Registers((), register))
+        for i, (name, register) in enumerate(zip(network.names(), after, strict=True))
+    )
+    return interface.describe(dataclasses.replace(design, pipeline=Pipeline(tuple(stages))))
 
 
 def test_features_lie_one_above_the_other_from_bit_0():
@@ -79,8 +84,12 @@ def test_ports_follow_the_shell_and_the_clock(shell, after, clock, reset, ports)
     assert (found["latency"], found["interval"]) == (sum(after), 1)
 
 
-def test_registers_are_named_by_the_node_before_them():
-    assert described()["registers_after"] == ["encoder", "argmax"]
+def test_the_parts_say_their_node_and_their_registers_and_are_read_back():
+    design = make_design(NETWORK, latency=3)
+    found = interface.describe(design)
+    assert [(part["name"], part["node"]) for part in found["parts"]] == [(name, name) for name in NETWORK.names()]
+    assert interface.read_pipeline(json.loads(json.dumps(found)), NETWORK) == design.pipeline
+    assert found["latency"] == 3
 
 
 def test_it_is_plain_json_and_knows_its_network():
@@ -99,7 +108,7 @@ def test_the_page_says_the_same_in_words():
         "| `clk` | in | 1 | clock, rising edge |",
         "| `x_payload` | in | 17 | packed codes |",
         "| `y_payload` | out | 5 | packed result |",
-        "Latency 2 clocks when nothing stalls, one inference a clock. Registers after: encoder, argmax.",
+        "Latency 2 clocks when nothing stalls, one inference a clock. Registers: after encoder, after argmax.",
         "| 0 | width | [7:0] | u8 | 1/255 | 0 |",
         "| 1 | a\\|b | [11:8] | s4 | 1 | 0 |",
         "| 2 | depth | [16:12] | u5 | 1/2 | -1 |",

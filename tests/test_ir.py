@@ -194,6 +194,14 @@ def test_luts_and_group_sums_read_bits_and_nothing_else():
         ((2.5,), "the number of groups is an integer", "2.5"),
         ((True,), "the number of groups is an integer", "True"),
         ((2, (), 0.3), "tau is text", "0.3"),
+        ((2, (0, 1), "1", (2,)), "no sizes, or 2", "1"),
+        ((2, (0, 1), "1", (2, 1)), "sizes that add up to 2 members", "(2, 1)"),
+        ((2, (0, 1), "1", (3, -1)), "sizes that add up to 2 members", "(3, -1)"),
+        ((2, (0, 1), "1", (1, 1), (1,)), "no weights, or 2", "1"),
+        ((2, (0, 1), "1", (), (1, 1)), "no weights, or 0", "2"),
+        ((2, (0, 1), "1", (1, 1), (1, 0)), "no weight is 0", "(1, 0)"),
+        ((2, (0, 1), "1", (1, 1), (), (1,)), "no biases, or 2", "1"),
+        ((2, (0, 1), "1", (), (), (1, 1)), "no biases, or 0", "2"),
     ],
 )
 def test_a_group_sum_that_breaks_a_rule_is_refused(fields, rule, got):
@@ -204,6 +212,22 @@ def test_a_group_sum_that_breaks_a_rule_is_refused(fields, rule, got):
 def test_a_permutation_holds_every_bit_once(order):
     rule, got = "a permutation of 3 bits", f"{len(order)} entries"
     fails(lambda: ir.Network(bits(3), (ir.GroupSum(3, order),)), "node 0 (GroupSum), group sum", rule, got)
+
+
+@pytest.mark.parametrize("member", [-1, 3])
+def test_members_of_a_weighted_group_are_bits_that_exist(member):
+    vote = ir.GroupSum(2, (0, member), "1", (1, 1))
+    thing = "node 0 (GroupSum), group sum"
+    fails(lambda: ir.Network(bits(3), (vote,)), thing, "members lie in 0…2", f"[{member}]")
+
+
+def test_a_sum_fits_the_widest_code():
+    big = 2**61
+    for weight, bias in ((big, 0), (-big, 0), (1, big - 1)):
+        vote = ir.GroupSum(1, (0,), "1", (1,), (weight,), (bias,))
+        with pytest.raises(IRError, match="sums of at most 62 bits"):
+            ir.Network(bits(1), (vote,))
+    ir.Network(bits(1), (ir.GroupSum(1, (0,), "1", (1,), (big - 1,)),))
 
 
 def test_a_size_that_no_memory_holds_is_refused_not_counted():
@@ -239,12 +263,39 @@ def test_slices_are_equal_parts_of_the_permuted_zero_padded_bits(size, draw):
     wanted = tuple(
         tuple(i for i in padded[group * length : (group + 1) * length] if i is not None) for group in range(groups)
     )
-    assert ir.GroupSum(groups, order).slices(size) == wanted
+    split = ir.GroupSum(groups, order).split(size)
+    assert tuple(group.members for group in split) == wanted
+    assert {(weight, group.bias) for group in split for weight in group.weights} == {(1, 0)}
 
 
 def test_a_class_count_that_does_not_divide_leaves_the_last_groups_short():
-    assert ir.GroupSum(4).slices(5) == ((0, 1), (2, 3), (4,), ())
+    assert [group.members for group in ir.GroupSum(4).split(5)] == [(0, 1), (2, 3), (4,), ()]
     assert ir.Network(bits(5), (ir.GroupSum(4),)).edges()[-1] == ir.Edge((4,), (ir.Format(2),))
+
+
+def test_weighted_groups_are_split_and_put_together_again():
+    """2·a − b + 5, nothing, 3·b − 2: from −2 to 7."""
+    vote = ir.GroupSum(3, (0, 1, 1), "0.5", (2, 0, 1), (2, -1, 3), (5, 0, -2))
+    split = vote.split(2)
+    assert split == (ir.Group((0, 1), (2, -1), 5), ir.Group((), (), 0), ir.Group((1,), (3,), -2))
+    assert [(group.low, group.high) for group in split] == [(4, 7), (0, 0), (-2, 1)]
+    assert ir.GroupSum.of(split, "0.5") == vote
+    assert ir.Network(bits(2), (vote,)).edges()[-1] == ir.Edge((3,), (ir.Format(4, signed=True),))
+    assert str(vote) == "3 groups of 0…2 members, 3 weighted, bias -2…5, tau 0.5"
+
+
+def test_weights_of_one_and_biases_of_nothing_are_left_out():
+    groups = (ir.Group((2, 0), (1, 1), 0), ir.Group((1,), (1,), 0))
+    assert ir.GroupSum.of(groups, "1") == ir.GroupSum(2, (2, 0, 1), "1", (2, 1))
+    assert str(ir.GroupSum.of(groups, "1")) == "2 groups of 1…2 members, 0 weighted, bias 0, tau 1"
+    assert ir.GroupSum.of((ir.Group((), (), 3),), "1") == ir.GroupSum(1, (), "1", (0,), (), (3,))
+
+
+def test_wires_among_luts_are_told_apart():
+    layer = ir.LutLayer(((0, 1), (1,), (0,), (1,)), (0b0110, 0b10, 0b01, 0b10))
+    assert [layer.is_wire(j) for j in range(4)] == [False, True, False, True]
+    assert str(layer) == "2 LUT1/2, 2 wires"
+    assert str(ir.LutLayer(((0,),), (0b10,))) == "1 wires"
 
 
 # ---- the network ---------------------------------------------------------------------------------------------------
@@ -254,9 +305,9 @@ def test_a_network_prints_one_line_a_node():
     assert repr(small()).splitlines() == [
         "input      step 2 different -> 2 × s4/u8",
         "encoder    Thermometer  99222cfd  2 features, 7 thresholds, 6 distinct -> 7 × u1",
-        "l0         LutLayer     4458cff5  3 LUT1/2/6 -> 3 × u1",
-        "l1         LutLayer     833d4739  3 LUT1 -> 3 × u1",
-        "popcount   GroupSum     7a15dd41  2 groups, permuted, tau 0.3 -> 2 × u2",
+        "l0         LutLayer     4458cff5  2 LUT2/6, 1 wires -> 3 × u1",
+        "l1         LutLayer     833d4739  2 LUT1, 1 wires -> 3 × u1",
+        "popcount   GroupSum     20cc5c11  2 groups, permuted, tau 0.3 -> 2 × u2",
         "argmax     ArgMax       22d07b96  first maximum -> 1 × u1",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwn_hw import evaluate
+from dwn_hw.families import FAMILIES
 from dwn_hw.ir import ArgMax, Edge, Format, GroupSum, Input, LutLayer, Network, Thermometer
-from dwn_hw.lowering import counters, lower, lower_network
+from dwn_hw.lowering import carries, counters, lower, lower_network
 from dwn_hw.mapped import Builder
 
 
@@ -98,6 +100,55 @@ def test_counters_of_all_groups_equal_with_permutation_and_padding():
     assert_equal(GroupSum(7), Edge((8,), (Format(1),)), rng.integers(0, 2, (300, 8)))
 
 
+@given(st.data())
+@settings(max_examples=150)
+def test_weighted_groups_equal_for_all_inputs(draw):
+    """Empty groups, one member, negative weights, a bit that counts twice in a group: sums below zero too."""
+    bits, groups = draw.draw(st.integers(1, 7)), draw.draw(st.integers(1, 3))
+    sizes = tuple(draw.draw(st.integers(0, 6)) for _ in range(groups))
+    members = tuple(draw.draw(st.integers(0, bits - 1)) for _ in range(sum(sizes)))
+    weight = st.sampled_from([1, 1, 2, 3, 5, -1, -2] if draw.draw(st.booleans()) else [1, 2])
+    weights = tuple(draw.draw(weight) for _ in members)
+    biases = tuple(draw.draw(st.integers(draw.draw(st.sampled_from([-5, 0])), 9)) for _ in range(groups))
+    node = GroupSum(groups, members, "1", sizes, weights, biases)
+    values = list(itertools.product((0, 1), repeat=bits))
+    assert_equal(node, Edge((bits,), (Format(1),)), values, draw.draw(st.sampled_from([4, 6])))
+
+
+def test_biases_and_inverse_members_cost_nothing_and_duplicates_less():
+    before = Edge((10,), (Format(1),))
+
+    def luts(weights, bias=0):
+        node = GroupSum(1, tuple(range(len(weights))), "1", (len(weights),), tuple(weights), (bias,))
+        return len(lower(node, "part", before, node.output(before)).cells)
+
+    assert luts([1] * 10) == luts([-1] * 10, 10) == luts([1, -1] * 5, 5) == 8
+    assert luts([1] * 9, 1) == luts([1] * 9) == 7
+    assert luts([2, *[1] * 8]) < luts([1] * 10)
+    assert luts([1]) == luts([]) == luts([], 5) == luts([1], 2) == 0
+    assert luts([-1], 1) == 1
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_no_plan_is_cheaper_than_the_one_found(draw):
+    """The same moves searched without the lower bound that guides the search."""
+    k = draw.draw(st.sampled_from([3, 4, 5, 6]))
+    heights = (draw.draw(st.integers(0, 10)), *draw.draw(st.lists(st.integers(0, 4), max_size=4)))
+    constant = draw.draw(st.integers(0, 2 ** len(heights) - 1))
+    best, queue = {}, [(0, (0, heights, constant))]
+    while queue:
+        cost, state = heapq.heappop(queue)
+        if not state[1]:
+            break
+        for following, step in counters._moves(state, k):
+            total = cost + (step.outputs if step else 0)
+            if total < best.get(following, 1 << 30):
+                best[following] = total
+                heapq.heappush(queue, (total, following))
+    assert sum(step.outputs for step in counters.plan(heights, k, constant)) == cost
+
+
 def test_a_step_of_a_counter_adds_up_to_what_it_takes():
     """The weights of a compressor's outputs hold the greatest sum of its inputs, unless the count can never be so large."""
     for bits in (*range(1, 34), 50, 64, 100):
@@ -109,12 +160,13 @@ def test_a_step_of_a_counter_adds_up_to_what_it_takes():
 
 
 @pytest.mark.parametrize(
-    ("bits", "most"), [(10, 8), (12, 10), (16, 13), (20, 17), (25, 21), (32, 30), (50, 45), (64, 61), (100, 96)]
+    ("bits", "most"),
+    [(10, 8), (12, 10), (16, 13), (20, 17), (25, 21), (32, 30), (50, 45), (64, 60), (100, 93), (200, 192)],
 )
 def test_a_counter_takes_at_most_so_many_luts(bits, most):
     builder = Builder(bits)
     heights = [list(range(bits)), *[[] for _ in range(bits.bit_length() - 1)]]
-    assert len(builder.finish(counters.count_ones(builder, "g", heights, 6)).cells) <= most
+    assert len(builder.finish(carries.count_ones(builder, "g", heights, 6)).cells) <= most
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -141,3 +193,75 @@ def test_the_same_network_gives_the_same_netlists():
     layer = LutLayer(wires, tuple(int(t) for t in rng.integers(0, 2**62, 20)))
     network = Network(Input((3,), (Format(10, signed=True),)), (Thermometer(rows), layer, GroupSum(4), ArgMax()))
     assert lower_network(network) == lower_network(network)
+
+
+# ---- carry chains --------------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_count_with_carry_chains_is_the_sum_of_its_columns_and_constant(draw):
+    """Columns of any heights, a constant, and LUTs of any size in front of the chain."""
+    heights = draw.draw(st.lists(st.integers(0, 30), min_size=1, max_size=4))
+    columns, size = [], 0
+    for height in heights:
+        columns.append(list(range(size, size + height)))
+        size += height
+    columns += [[] for _ in range(5)]
+    constant = draw.draw(st.integers(0, 20))
+    builder = Builder(max(size, 1))
+    nets = carries.count_ones(builder, "g", columns, 6, constant, draw.draw(st.integers(2, 6)))
+    bits = np.random.default_rng(size).integers(0, 2, (200, max(size, 1)))
+    bits[0], bits[1] = 0, 1
+    wanted = constant + sum((bits[:, column].sum(axis=1) << i for i, column in enumerate(columns) if column), 0)
+    got = builder.finish(nets).evaluate(bits) @ (1 << np.arange(len(columns)))
+    assert np.array_equal(got, np.broadcast_to(wanted, len(bits)) % (1 << len(columns)))
+
+
+def test_a_chain_s_sum_is_right_in_every_pattern_of_its_bits():
+    """Two groups, a site without a bit of its own, and the carry that leaves."""
+    chain = carries.Chain(0, ((1, 1), (1,)), (True, True, False))
+    queues = [[0, 1, 2], [3, 4], [5], []]
+    builder = Builder(6)
+    carries._add_chain(builder, "c", queues, chain)
+    netlist = builder.finish([column[-1] for column in queues])
+    assert {cell.kind for cell in netlist.cells} == {"lut", "sum", "carry"}
+    patterns = np.array(list(itertools.product((0, 1), repeat=6)))
+    wanted = patterns[:, :3].sum(axis=1) + 2 * patterns[:, 3:5].sum(axis=1) + 4 * patterns[:, 5]
+    assert np.array_equal(netlist.evaluate(patterns) @ (1 << np.arange(4)), wanted)
+
+
+@pytest.mark.parametrize(("bits", "most"), [(64, 55), (100, 83), (128, 107), (256, 204)])
+def test_a_counter_with_carries_takes_at_most_so_many_sites(bits, most):
+    """0.86 a bit, the LUTs that carries pass on their way out counted as well."""
+    node = GroupSum(1)
+    before = Edge((bits,), (Format(1),))
+    netlist = lower(node, "popcount", before, node.output(before), 6, chain_inputs=6)
+    assert FAMILIES["xc7"].sites(netlist) <= most <= 0.86 * bits
+
+
+def test_chains_are_used_only_where_they_pay():
+    for bits in (10, 16, 20):
+        node = GroupSum(1)
+        before = Edge((bits,), (Format(1),))
+        plain, chained = (lower(node, "popcount", before, node.output(before), 6, True, n) for n in (0, 6))
+        assert chained == plain
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gets_the_size_of_cell_that_takes_the_fewest_luts(family):
+    own = FAMILIES[family]
+    rng = np.random.default_rng(2)
+    rows = tuple(tuple(sorted(rng.integers(0, 4096, 6).tolist())) for _ in range(3))
+    wires = tuple(tuple(rng.integers(0, 18, 6).tolist()) for _ in range(30))
+    layer = LutLayer(wires, tuple(int.from_bytes(rng.bytes(8), "little") for _ in wires))
+    network = Network(Input((3,), (Format(12),)), (Thermometer(rows), layer, GroupSum(3), ArgMax()))
+    edges = network.edges()
+    for node, name, before, after, netlist in zip(
+        network.nodes, network.names(), edges, edges[1:], lower_network(network, own), strict=False
+    ):
+        sizes = {k: lower(node, name, before, after, k, True, own.chain_inputs) for k in (4, 5, 6)}
+        assert max((len(cell.inputs) for cell in netlist.cells), default=0) <= own.cell_inputs
+        assert own.sites(netlist) == min(
+            own.sites(built) for k, built in sizes.items() if own.lut_inputs <= k <= own.cell_inputs
+        )

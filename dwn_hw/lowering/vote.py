@@ -6,78 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwn_hw import ir
-from dwn_hw.lowering.absorb import absorb
-from dwn_hw.lowering.counters import count_ones, plan
+from dwn_hw.lowering.carries import count_ones
 from dwn_hw.lowering.functions import shannon
-from dwn_hw.lowering.stored import Structure, place, structures
 from dwn_hw.mapped import FALSE, Builder, Netlist, table_of
 
 
-def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
-    """A counter of each group's ones, cells named ``g0_…``."""
-    builder = Builder(before.size)
-    each = after.formats[0].bits
-    outputs: list[int] = []
-    for group, members in enumerate(node.slices(before.size)):
-        ones = _count(builder, f"g{group}", members, k)
-        outputs += [*ones, *[FALSE] * (each - len(ones))][:each]
-    return absorb(builder.finish(outputs), k)
+def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, chain_inputs: int = 0) -> Netlist:
+    """A counter of each group's ones, cells named ``g0_…``.
 
-
-def _count(builder: Builder, name: str, members: Sequence[int], k: int) -> list[int]:
-    """The sum of bits: by a stored structure where one is smaller than what the search for a counter finds."""
-    wide = max(1, len(members).bit_length())
-    columns = [list(members), *[[] for _ in range(wide - 1)]]
-    cost = sum(step.cost for step in plan(tuple(len(column) for column in columns), k))
-    for found in structures("count", k):
-        if found.shape == (len(members),) and len(found.netlist.cells) < cost:
-            return place(builder, found.netlist, members, f"{name}_")
-    return count_ones(builder, name, columns, k)
-
-
-def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
-    """The smallest of a tournament and of the stored structures that are large enough."""
-    fmt = before.formats[0]
-    bits = after.formats[0].bits
-    choices = [absorb(tournament(before, after, k), k)]
-    for found in structures("argmax", k):
-        entries, wide = found.shape
-        if entries >= before.size and wide >= fmt.bits and not fmt.signed:
-            builder = Builder(before.size * fmt.bits)
-            nets = [range(i * fmt.bits, (i + 1) * fmt.bits) for i in range(before.size)]
-            choices.append(_fitted(builder, found, [*nets, *[()] * (entries - before.size)], wide, bits, k))
-    return _smallest(choices)
-
-
-def lower_vote(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
-    """Group sum and first maximum as one netlist, from the bits that are counted to the index.
-
-    The smallest of the two after each other, and of the stored structures that are large enough.
+    A member of negative weight counts as its inverse, which a compressor's table takes in: −w·x is w·(1 − x) − w.
     """
-    sums = node.output(before)
     builder = Builder(before.size)
-    slices = node.slices(before.size)
-    counts = place(builder, lower_group_sum(node, before, sums, k), range(before.size))
-    longest = max(len(members) for members in slices)
-    choices = [absorb(builder.finish(place(builder, lower_argmax(sums, after, k), counts)), k)]
-    for found in structures("vote", k):
-        groups, wide = found.shape
-        if groups >= len(slices) and wide >= longest:
-            padding = [()] * (groups - len(slices))
-            choices.append(_fitted(Builder(before.size), found, [*slices, *padding], wide, after.formats[0].bits, k))
-    return _smallest(choices)
-
-
-def _fitted(
-    builder: Builder, found: Structure, entries: Sequence[Sequence[int]], wide: int, outputs: int, k: int
-) -> Netlist:
-    """A stored structure whose entries have ``wide`` bits, on entries of at most so many; the rest is zero."""
-    inputs = [net for entry in entries for net in [*entry, *[FALSE] * wide][:wide]]
-    return absorb(builder.finish([*place(builder, found.netlist, inputs), *[FALSE] * outputs][:outputs]), k)
-
-
-def _smallest(choices: Sequence[Netlist]) -> Netlist:
-    return min(choices, key=lambda netlist: len(netlist.cells))
+    fmt = after.formats[0]
+    outputs: list[int] = []
+    for serial, group in enumerate(node.split(before.size)):
+        # In two's complement a sum has the whole width; counts from 0 up have what they need.
+        wide = fmt.bits if fmt.signed else max(1, group.high.bit_length())
+        columns: list[list[int]] = [[] for _ in range(wide)]
+        for net, weight in zip(group.members, group.weights, strict=True):
+            literal = net if weight > 0 else builder.lut(f"g{serial}_not{net}", [net], 0b01)
+            for bit in range(min(wide, abs(weight).bit_length())):
+                columns[bit] += [literal] * (abs(weight) >> bit & 1)
+        ones = count_ones(builder, f"g{serial}", columns, k, group.low, chain_inputs)
+        outputs += [*ones, *[FALSE] * (fmt.bits - wide)]
+    return builder.finish(outputs)
 
 
 #: Input 2 chooses: 1 of input 0, input 1.
@@ -102,7 +54,7 @@ class _Player:
         return str(self.first) if self.first == self.last else f"{self.first}to{self.last}"
 
 
-def tournament(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
     """A tournament in which the right side must be strictly greater, so the lowest index wins a tie.
 
     Cells: ``right_wins_0_1``, ``best_0_1_b3``, ``index_0_1_b0``. The champion's value is never computed, and the final compares

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Signal
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.design import Design
-from dwn_hw.mapped import Netlist
-from dwn_hw.rtl.parts import Part
+from dwn_hw.rtl.parts import place, register
+from dwn_hw.rtl.streamed import StreamedEncoder
 
 
 class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     """``x``: packed codes in; ``y``: the output edge; ``scores``: the edge before the last node, aligned with ``y``.
 
-    Latency: ``pipeline.latency`` clocks with ``enable`` high; interval: one clock. With ``instances`` the parts are named
+    Latency: ``pipeline.latency`` clocks with ``enable`` high; interval: one clock. With a streamed encoder ``x`` is one feature's
+    code, taken while ``valid`` is high; ``last`` marks the last one of a sample, from which the latency counts; the interval is
+    as many clocks as there are features. With ``instances`` the parts are named
     Verilog modules (``dwn_encoder``…) that are emitted beside it, with whole vectors as ports; without, submodules.
     """
 
@@ -30,6 +32,8 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         self.pipeline, self.with_scores = design.pipeline, design.with_scores
         edges = design.network.edges()
         ports: dict[str, Any] = {"x": In(edges[0].bits), "y": Out(edges[-1].bits)}
+        if design.stream:
+            ports |= {"x": In(design.stream.word.bits), "valid": In(1), "last": Out(1)}
         if design.pipeline.latency:
             ports["enable"] = In(1)
         if design.with_scores:
@@ -43,28 +47,35 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     def elaborate(self, platform: object) -> Module:
         """Parts and registers."""
         m = Module()
-        value: Any = self.x
-        names = self.design.network.names()
-        for name, netlist, register in zip(names, self.design.netlists, self.pipeline.after, strict=True):
-            if self.with_scores and name == names[-1]:
-                m.d.comb += self.scores.eq(self._stage(m, "scores_q", value, register))
-            y = Signal(len(netlist.outputs), name=f"{name}_y")
-            self._place(m, name, netlist, value, y)
-            value = self._stage(m, f"{name}_q", y, register)
+        first, last = self.pipeline.stages[0], self.pipeline.stages[-1]
+        value: Any = self._encoded(m, first.name) if self.design.stream else self.x
+        scores = None
+        for section in self.design.sections():
+            if self.design.stream and section.part == first.name:
+                continue
+            if self.with_scores and scores is None and section.part == last.name:
+                scores = value
+                for clock in range(last.registers.count):
+                    scores = register(m, f"scores_q{clock + 1}", scores, self.enable)
+                m.d.comb += self.scores.eq(scores)
+            y = Signal(len(section.netlist.outputs), name=f"{section.name}_y")
+            place(m, section, self.design.target, self.instances, value, y)
+            value = register(m, f"{section.name}_q", y, self.enable) if section.register else y
         m.d.comb += self.y.eq(value)
         return m
 
-    def _place(self, m: Module, name: str, netlist: Netlist, x: Any, y: Any) -> None:
+    def _encoded(self, m: Module, name: str) -> Any:
+        """The flip-flops of the streamed encoder."""
+        y = Signal(self.design.network.edges()[1].bits, name=f"{name}_y")
         if self.instances:
-            m.submodules[name] = Instance(f"dwn_{name}", i_x=x, o_y=y)
-            return
-        m.submodules[name] = part = Part(name, netlist, self.design.target)
-        m.d.comb += [part.x.eq(x), y.eq(part.y)]
-
-    def _stage(self, m: Module, name: str, value: Any, register: bool) -> Any:
-        if not register:
-            return value
-        held = Signal(len(value), name=name, reset_less=True)
-        with m.If(self.enable):
-            m.d.sync += held.eq(value)
-        return held
+            m.submodules[name] = Instance(
+                f"dwn_{name}",
+                *(("i", "clk", ClockSignal()), ("i", "rst", ResetSignal())),
+                *(("i", port, getattr(self, port)) for port in ("enable", "valid", "x")),
+                *(("o", "last", self.last), ("o", "y", y)),
+            )
+        else:
+            m.submodules[name] = encoder = StreamedEncoder(self.design)
+            m.d.comb += [getattr(encoder, port).eq(getattr(self, port)) for port in ("enable", "valid", "x")]
+            m.d.comb += [self.last.eq(encoder.last), y.eq(encoder.y)]
+        return y

@@ -1,4 +1,4 @@
-"""One combinational component a node of the network: its netlist of LUT cells, as instances.
+"""One combinational component a section of the design: its netlist of LUT cells, as instances.
 
 Every part has one input port ``x`` and one output port ``y``, both plain bit vectors: entry ``i`` of an edge lies at
 bits ``[Σ widths below i +: width]``, the first entry lowest. Latency 0; the core puts the registers.
@@ -6,76 +6,80 @@ bits ``[Σ widths below i +: width]``, the first entry lowest. Latency 0; the co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import Design
-from dwn_hw.mapped import FALSE, TRUE, Netlist
-
-
-def _portable(inputs: Sequence[Any], table: int, output: Any) -> Instance:
-    n = len(inputs)
-    return Instance("dwn_lut", p_WIDTH=n, p_LUT=Const(table, 1 << n), i_A=Cat(*inputs), o_Y=output)
-
-
-def _xilinx(inputs: Sequence[Any], table: int, output: Any) -> Instance:
-    n = len(inputs)
-    pins = {f"i_I{i}": bit for i, bit in enumerate(inputs)}
-    return Instance(f"LUT{n}", p_INIT=Const(table, 1 << n), **pins, o_O=output)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """How a LUT cell is instantiated, and which shipped file holds the module that a simulator needs for it."""
-
-    instance: Callable[[Sequence[Any], int, Any], Instance]
-    models: str
-    portable: bool
-
-
-#: ``generic``: the module ``dwn_lut``, for every tool. ``xc7``: Xilinx' LUT1 … LUT6, which synthesis keeps as they are.
-TARGETS = {
-    "generic": Target(_portable, "dwn_lut.v", portable=True),
-    "xc7": Target(_xilinx, "xilinx_luts.v", portable=False),
-}
+from dwn_hw.design import Design, Section
+from dwn_hw.mapped import FALSE, LUT, TRUE, Netlist
+from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
 
 
 class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
-    """A netlist as hardware: one instance a cell, ``lut_<name>``, driving the wire ``<name>``."""
+    """A netlist as hardware: an instance a LUT, ``lut_<name>``, driving the wire ``<name>``; its carry chains in blocks."""
 
     def __init__(self, name: str, netlist: Netlist, target: str = "generic") -> None:
-        self.name, self.netlist, self.target = name, netlist, TARGETS[target]
+        self.name, self.netlist, self.cells = name, netlist, CELLS[target]
         super().__init__({"x": In(netlist.inputs), "y": Out(len(netlist.outputs))})
 
     def elaborate(self, platform: object) -> Module:
-        """One instance a cell."""
+        """One instance a LUT, and the blocks of the carry chains."""
         m = Module()
-        nets: list[Any] = [self.x[i] for i in range(self.netlist.inputs)]
-        for cell in self.netlist.cells:
-            output = Signal(name=cell.name)
-            m.submodules[f"lut_{cell.name}"] = self.target.instance(
-                [nets[net] for net in cell.inputs], cell.table, output
-            )
+        netlist = self.netlist
+        alone = self._alone()
+        blocks = tuple(carry_blocks(netlist))
+        driven = {net: bit for block in blocks for net, bit in block.nets().items()}
+        nets: list[Any] = [self.x[i] for i in range(netlist.inputs)]
+        for net, cell in enumerate(netlist.cells, netlist.inputs):
+            if cell.kind != LUT:
+                nets.append(driven[net])
+                continue
+            output = self.y if net == alone else Signal(name=cell.name)
+            for name, instance in self.cells.lut(cell.name, [nets[n] for n in cell.inputs], cell.table, output):
+                m.submodules[name] = instance
             nets.append(output)
-        constants = {FALSE: Const(0, 1), TRUE: Const(1, 1)}
-        m.d.comb += self.y.eq(Cat(*(constants[n] if n < 0 else nets[n] for n in self.netlist.outputs)))
-        read = self.netlist.read()
-        idle = [self.x[i] for i in range(self.netlist.inputs) if i not in read]
+        for block in blocks:
+            m.submodules[f"carry_{block.name}"] = block.instance(netlist, nets)
+        if alone is None:
+            constants = {FALSE: Const(0, 1), TRUE: Const(1, 1)}
+            m.d.comb += self.y.eq(Cat(*(constants[n] if n < 0 else nets[n] for n in netlist.outputs)))
+        read = netlist.read()
+        idle = [self.x[i] for i in range(netlist.inputs) if i not in read]
+        outside = read_outside(netlist, blocks)
+        idle += [bit for block in blocks for bit in block.unread(outside)]
         if idle:
             # Linters know a signal of this name to be deliberate; synthesis removes it.
             unused = Signal(name="unused")
             m.d.comb += unused.eq(Cat(*idle).any())
         return m
 
+    def _alone(self) -> int | None:
+        """The LUT that drives the whole port and nothing else: its own wire would be a second name that nobody reads."""
+        first, *others = (*self.netlist.outputs, -1)
+        cell = self.netlist.cells[first - self.netlist.inputs] if first >= self.netlist.inputs else None
+        read = any(first in other.reads for other in self.netlist.cells)
+        return first if others == [-1] and cell is not None and cell.kind == LUT and not read else None
+
+
+def place(m: Module, section: Section, target: str, instances: bool, x: Any, y: Any) -> None:
+    """Put a section into ``m`` between ``x`` and ``y``: as a named Verilog module ``dwn_<name>``, or as a submodule."""
+    if instances:
+        m.submodules[section.name] = Instance(f"dwn_{section.name}", i_x=x, o_y=y)
+        return
+    m.submodules[section.name] = part = Part(section.name, section.netlist, target)
+    m.d.comb += [part.x.eq(x), y.eq(part.y)]
+
+
+def register(m: Module, name: str, value: Any, enable: Any) -> Any:
+    """``value`` a clock later, or as it was while ``enable`` is low; never reset."""
+    held = Signal(len(value), name=name, reset_less=True)
+    with m.If(enable):
+        m.d.sync += held.eq(value)
+    return held
+
 
 def make_parts(design: Design) -> tuple[Part, ...]:
-    """The components of all nodes, in order."""
-    return tuple(
-        Part(name, netlist, design.target)
-        for name, netlist in zip(design.network.names(), design.netlists, strict=True)
-    )
+    """The components of all sections, in order."""
+    return tuple(Part(section.name, section.netlist, design.target) for section in design.sections())

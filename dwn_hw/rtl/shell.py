@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -39,7 +39,7 @@ class FreeShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no ty
     def elaborate(self, platform: object) -> Module:
         """Wires."""
         m = Module()
-        y, enable = place_core(m, self.core, self.x)
+        y, enable, _ = place_core(m, self.core, self.x, Const(1, 1))
         m.d.comb += [self.y.eq(y), enable.eq(1)]
         return m
 
@@ -52,6 +52,8 @@ class StreamShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no 
         ``y``: ``Out(stream.Signature(width of the output edge, then, if the core gives them, of the scores above it))``.
 
     Latency: ``pipeline.latency`` clocks when nothing stalls; interval: one clock. ``sync``'s reset empties it.
+    With a streamed encoder each transfer on ``x`` is one feature's code, feature 0 first after a reset; latency and interval are
+    those of the core.
     """
 
     reset: ClassVar = True
@@ -71,7 +73,7 @@ class StreamShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no 
     def elaborate(self, platform: object) -> Module:
         """A valid bit travels beside each register of the core."""
         m = Module()
-        y, enable = place_core(m, self.core, self.x.payload)
+        y, enable, complete = place_core(m, self.core, self.x.payload, self.x.valid)
         m.d.comb += self.y.payload.eq(y)
         latency = self.core.pipeline.latency
         if latency == 0:
@@ -82,7 +84,7 @@ class StreamShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no 
         m.d.comb += [vacant.eq(~working[-1]), self.y.valid.eq(working[-1])]
         m.d.comb += [enable.eq(self.y.ready | vacant), self.x.ready.eq(enable)]
         with m.If(enable):
-            m.d.sync += working.eq(Cat(self.x.valid, working)[:latency])
+            m.d.sync += working.eq(Cat(complete, working)[:latency])
         return m
 
 
@@ -95,17 +97,26 @@ def output_width(core: Core) -> int:
     return len(core.y) + (len(core.scores) if core.with_scores else 0)
 
 
-def place_core(m: Module, core: Core, x: Any) -> tuple[Any, Any]:
-    """Put ``core`` into ``m``, fed by ``x``; its packed result and its enable (idle when it has no registers)."""
-    clocked = core.pipeline.latency > 0
+def place_core(m: Module, core: Core, x: Any, valid: Any) -> tuple[Any, Any, Any]:
+    """Put ``core`` into ``m``, fed by ``x``; its packed result, its enable (idle when it has no registers), and whether this
+    clock's ``x`` completes a sample."""
+    clocked, streamed = core.pipeline.latency > 0, core.design.stream is not None
+    last, complete = Signal(name="last"), valid
+    if streamed:
+        complete = Signal(name="complete")
+        m.d.comb += complete.eq(valid & last)
     enable = core.enable if clocked and not core.instances else Signal(name="enable" if clocked else "unused_enable")
     if not core.instances:
         m.submodules.core = core
         m.d.comb += core.x.eq(x)
-        return (Cat(core.y, core.scores) if core.with_scores else core.y), enable
+        if streamed:
+            m.d.comb += [core.valid.eq(valid), last.eq(core.last)]
+        return (Cat(core.y, core.scores) if core.with_scores else core.y), enable, complete
     outputs = {name: Signal(len(getattr(core, name)), name=f"core_{name}") for name in core.outputs()}
     connections: dict[str, Any] = {"i_x": x, **{f"o_{name}": signal for name, signal in outputs.items()}}
     if clocked:
         connections |= {"i_clk": ClockSignal(), "i_enable": enable}
+    if streamed:
+        connections |= {"i_rst": ResetSignal(), "i_valid": valid, "o_last": last}
     m.submodules.core = Instance("dwn_core", **connections)
-    return Cat(*outputs.values()), enable
+    return Cat(*outputs.values()), enable, complete

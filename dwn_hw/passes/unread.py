@@ -1,0 +1,49 @@
+"""What nobody reads."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dwn_hw import ir
+
+
+def drop_unread(network: ir.Network) -> ir.Network:
+    """LUTs and thresholds that nothing reads are gone; the features they belonged to stay on the port."""
+    nodes = list(network.nodes)
+    for index in reversed(range(1, len(nodes))):
+        reader, source = nodes[index], nodes[index - 1]
+        if not isinstance(source, ir.LutLayer | ir.Thermometer) or not isinstance(reader, ir.LutLayer | ir.GroupSum):
+            continue
+        bits = source.bits if isinstance(source, ir.Thermometer) else len(source.tables)
+        read = sorted(_read(reader, bits))
+        if len(read) < bits:
+            number = {wire: i for i, wire in enumerate(read)}
+            nodes[index], nodes[index - 1] = _renumber(reader, bits, number), _keep(source, read)
+    return dataclasses.replace(network, nodes=tuple(nodes))
+
+
+def _read(reader: ir.LutLayer | ir.GroupSum, bits: int) -> set[int]:
+    rows = reader.wires if isinstance(reader, ir.LutLayer) else [group.members for group in reader.split(bits)]
+    return {wire for row in rows for wire in row}
+
+
+def _renumber(reader: ir.LutLayer | ir.GroupSum, bits: int, number: dict[int, int]) -> ir.LutLayer | ir.GroupSum:
+    if isinstance(reader, ir.LutLayer):
+        return ir.LutLayer(tuple(tuple(number[w] for w in row) for row in reader.wires), reader.tables)
+    groups = [
+        dataclasses.replace(group, members=tuple(number[member] for member in group.members))
+        for group in reader.split(bits)
+    ]
+    return ir.GroupSum.of(groups, reader.tau)
+
+
+def _keep(node: ir.LutLayer | ir.Thermometer, bits: list[int]) -> ir.LutLayer | ir.Thermometer:
+    """Only these; of none of them one, since an edge carries something."""
+    if isinstance(node, ir.LutLayer):
+        luts = [(node.wires[i], node.tables[i]) for i in bits] or [((0,), 0b10)]
+        return ir.LutLayer(tuple(row for row, _ in luts), tuple(table for _, table in luts))
+    kept, serial, rows = set(bits or [0]), 0, []
+    for row in node.thresholds:
+        rows.append(tuple(t for i, t in enumerate(row, serial) if i in kept))
+        serial += len(row)
+    return ir.Thermometer(tuple(rows))
