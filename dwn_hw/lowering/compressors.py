@@ -36,7 +36,8 @@ class Step:
 
     ``inputs[j]`` are the inputs of output ``j``'s LUT: first all taken nets are numbered, column by column and loose before
     chained, then the outputs, then the riders. Empty: the output is the parity that a taken net already is.
-    ``riders[j]``: whether output ``j`` is chained to what is left in its column.
+    ``riders[j]``: whether output ``j`` is chained to what is left in its column. ``add``, in units of ``weight``, is added to
+    the sum; it goes into the tables and costs no input.
     """
 
     k: int
@@ -44,6 +45,7 @@ class Step:
     take: tuple[Column, ...]
     riders: tuple[bool, ...]
     inputs: tuple[Refs, ...]
+    add: int = 0
 
     @property
     def cost(self) -> int:
@@ -56,19 +58,19 @@ class Step:
 
 
 @cache
-def step(weight: int, take: tuple[Column, ...], riders: tuple[bool, ...], k: int) -> Step | None:
+def step(weight: int, take: tuple[Column, ...], riders: tuple[bool, ...], k: int, add: int = 0) -> Step | None:
     """The step with LUTs of at most ``k`` inputs, or None if an output needs more."""
     inputs = []
     for output in range(len(riders)):
-        refs = () if output == 0 and _is_free(take, k) else _support(take, output, riders, k)
+        refs = () if output == 0 and _is_free(take, k, add) else _support(take, output, riders, k, add)
         if len(refs) > k:
             return None
         inputs.append(refs)
-    return Step(k, weight, take, riders, tuple(inputs))
+    return Step(k, weight, take, riders, tuple(inputs), add)
 
 
-def _is_free(take: tuple[Column, ...], k: int) -> bool:
-    return len(_parities(take, 0, k)) == 1
+def _is_free(take: tuple[Column, ...], k: int, add: int) -> bool:
+    return len(_parities(take, 0, k)) == 1 and not add & 1
 
 
 def _parities(take: tuple[Column, ...], column: int, k: int) -> list[int]:
@@ -86,18 +88,20 @@ def _nets(take: tuple[Column, ...], column: int) -> tuple[list[int], list[int]]:
     return list(range(start, start + loose)), list(range(start + loose, start + loose + chained))
 
 
-def _support(take: tuple[Column, ...], output: int, riders: tuple[bool, ...], k: int) -> Refs:
+def _support(take: tuple[Column, ...], output: int, riders: tuple[bool, ...], k: int, add: int) -> Refs:
     """The fewest nets that tell ``output``: of columns from ``base`` up, with the outputs from there as residue."""
     total = sum(map(sum, take))
-    best: Refs | None = None
+    rider = (total + len(riders) + output,) if riders[output] else ()
+    best: Refs | None = (*range(sum(map(sum, take[: output + 1]))), *rider)
     for base in range(output + 1):
-        carry = sum(sum(column) << i for i, column in enumerate(take[:base])) >> base
-        ignorable = (1 << (output - base)) - 1 - carry
+        below = sum(sum(column) << i for i, column in enumerate(take[:base]))
+        carries = (below + add >> base) - (add >> base)
+        ignorable = (1 << (output - base)) - 1 - carries
         if ignorable < 0:
             continue
         refs = set[int]()
         for residue in range(base, output):
-            free = residue == 0 and _is_free(take, k)
+            free = residue == 0 and _is_free(take, k, add)
             refs.add(sum(take[0]) - 1 if free else total + residue)
             if riders[residue]:
                 refs.add(total + len(riders) + residue)
@@ -112,7 +116,7 @@ def _support(take: tuple[Column, ...], output: int, riders: tuple[bool, ...], k:
         refs.update(_parities(take, output, k))
         if riders[output]:
             refs.add(total + len(riders) + output)
-        if best is None or len(refs) < len(best):
+        if best is None or len(refs) < len(best) > k:
             best = tuple(sorted(refs))
     assert best is not None, "with base 0 nothing is ignored, and nothing carried in"
     return best
@@ -139,7 +143,7 @@ def _all_values(made: Step) -> tuple[list[Bits], list[Bits]]:
     taken = sum(map(sum, made.take))
     wide = taken + sum(made.riders)
     bits = [np.arange(1 << wide, dtype=np.int64) >> i & 1 for i in range(wide)]
-    value, nets = np.zeros(1 << wide, np.int64), list[Bits]()
+    value, nets = np.full(1 << wide, made.add), list[Bits]()
     for column in range(len(made.take)):
         loose, chained = _nets(made.take, column)
         nets += [bits[i] for i in loose]
