@@ -26,8 +26,8 @@ from dwn_hw.lowering.compressors import Step
 from dwn_hw.lowering.counters import Heights, compress, plan, take
 from dwn_hw.mapped import FALSE, Builder, table_of
 
-#: States kept in each round of the search; wider beams found little better at 64 to 200 bits.
-_BEAM = 8
+#: States kept in each round of the search, at least and at most: in between as many as bring the bits of all to so many.
+_BEAM, _BITS = (4, 16), 1600
 
 #: Sites of a chain; longer ones found nothing better.
 _SITES = 7
@@ -71,6 +71,7 @@ Plan = tuple[tuple[Chain, ...], tuple[Step, ...]]
 def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Plan:
     """Chains, then compressors, from columns of these heights and a constant to one bit a column."""
     groups = _groups(chain_inputs - 1)
+    beam = sorted((*_BEAM, _BITS // max(1, sum(heights))))[1]
     best: tuple[tuple[Chain, ...], Heights] = ((), heights)
     fewest = counters.cost(plan(heights, k, constant, quick=True))
     front: dict[Heights, tuple[int, tuple[Chain, ...]]] = {heights: (0, ())}
@@ -86,7 +87,7 @@ def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Pl
                 if after not in found or total < found[after][0]:
                     found[after] = (total, (*chains, chain))
         ranked = sorted(found.items(), key=lambda entry: entry[1][0] + sum(entry[0]) / _REDUCTION)
-        front = dict(ranked[:_BEAM])
+        front = dict(ranked[:beam])
     chains, left = best
     return chains, plan(left, k, constant)
 

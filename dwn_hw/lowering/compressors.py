@@ -5,7 +5,7 @@ Three things make a step cheap.
 * *Residues.* Whoever knows a sum modulo 2**m, from the ``m`` sum bits below, may ignore bits that together weigh less than 2**m:
   bit 2 of the sum of six bits is a function of bits 0 and 1 and of only three of the six.
 * *Riders.* A LUT with an input to spare gives, instead of its bit, the parity of that bit and of another of the same weight, its
-  rider. Both bits can still be told from the two nets, and their parity needs no LUT of its own.
+  rider. (Only the highest output of a step has a rider here: others gave nothing.) Both bits can still be told from the two nets, and their parity needs no LUT of its own.
 * *Chains.* The next rider is the net so made: ``q1 = d1``, ``q2 = d2 ^ q1``, ``q3 = d3 ^ q2`` … A *chain* of n nets holds n bits, and
   its last net is the parity of all. A chain is full with as many nets as a LUT has inputs, which bounds its depth.
 
@@ -35,15 +35,15 @@ class Step:
     """Take ``take[i]`` of the column of weight ``weight + i``; give one net for each weight from ``weight`` up.
 
     ``inputs[j]`` are the inputs of output ``j``'s LUT: first all taken nets are numbered, column by column and loose before
-    chained, then the outputs, then the riders. Empty: the output is the parity that a taken net already is.
-    ``riders[j]``: whether output ``j`` is chained to what is left in its column. ``add``, in units of ``weight``, is added to
-    the sum; it goes into the tables and costs no input.
+    chained, then the outputs, then the rider. Empty: the output is the parity that a taken net already is. ``rides``: whether
+    the highest output is chained to what is left in its column. ``add``, in units of ``weight``, is added to the sum; it goes
+    into the tables and costs no input.
     """
 
     k: int
     weight: int
     take: tuple[Column, ...]
-    riders: tuple[bool, ...]
+    rides: bool
     inputs: tuple[Refs, ...]
     add: int = 0
 
@@ -57,16 +57,23 @@ class Step:
         return sum(self.take[0]) - 1
 
 
+def step(weight: int, take: tuple[Column, ...], outputs: int, rides: bool, k: int, add: int = 0) -> Step | None:
+    """The step with so many outputs, of LUTs of at most ``k`` inputs, or None if an output needs more."""
+    inputs = _inputs(take, outputs, rides, k, add)
+    return None if inputs is None else Step(k, weight, take, rides, inputs, add)
+
+
 @cache
-def step(weight: int, take: tuple[Column, ...], riders: tuple[bool, ...], k: int, add: int = 0) -> Step | None:
-    """The step with LUTs of at most ``k`` inputs, or None if an output needs more."""
-    inputs = []
-    for output in range(len(riders)):
-        refs = () if output == 0 and _is_free(take, k, add) else _support(take, output, riders, k, add)
+def _inputs(take: tuple[Column, ...], outputs: int, rides: bool, k: int, add: int) -> tuple[Refs, ...] | None:
+    found = []
+    rider = (sum(map(sum, take)) + outputs,)
+    for output in range(outputs):
+        refs = () if output == 0 and _is_free(take, k, add) else _support(take, output, k, add)
+        refs += rider if rides and output == outputs - 1 else ()
         if len(refs) > k:
             return None
-        inputs.append(refs)
-    return Step(k, weight, take, riders, tuple(inputs), add)
+        found.append(refs)
+    return tuple(found)
 
 
 def _is_free(take: tuple[Column, ...], k: int, add: int) -> bool:
@@ -88,23 +95,22 @@ def _nets(take: tuple[Column, ...], column: int) -> tuple[list[int], list[int]]:
     return list(range(start, start + loose)), list(range(start + loose, start + loose + chained))
 
 
-def _support(take: tuple[Column, ...], output: int, riders: tuple[bool, ...], k: int, add: int) -> Refs:
-    """The fewest nets that tell ``output``: of columns from ``base`` up, with the outputs from there as residue."""
+def _support(take: tuple[Column, ...], output: int, k: int, add: int) -> Refs:
+    """The nets that tell ``output``: all taken if they are few, else the fewest.
+
+    Those are of columns from ``base`` up, with the outputs from there as residue.
+    """
     total = sum(map(sum, take))
-    rider = (total + len(riders) + output,) if riders[output] else ()
-    best: Refs | None = (*range(sum(map(sum, take[: output + 1]))), *rider)
+    best: Refs = tuple(range(sum(map(sum, take[: output + 1]))))
     for base in range(output + 1):
         below = sum(sum(column) << i for i, column in enumerate(take[:base]))
         carries = (below + add >> base) - (add >> base)
         ignorable = (1 << (output - base)) - 1 - carries
         if ignorable < 0:
             continue
-        refs = set[int]()
-        for residue in range(base, output):
-            free = residue == 0 and _is_free(take, k, add)
-            refs.add(sum(take[0]) - 1 if free else total + residue)
-            if riders[residue]:
-                refs.add(total + len(riders) + residue)
+        refs = {total + residue for residue in range(base, output)}
+        if base == 0 < output and _is_free(take, k, add):
+            refs ^= {total, sum(take[0]) - 1}
         for column in range(base, output):
             loose, chained = _nets(take, column)
             idle = min(len(loose), ignorable >> (column - base))
@@ -114,11 +120,8 @@ def _support(take: tuple[Column, ...], output: int, riders: tuple[bool, ...], k:
             ignorable -= first << (column - base) if first > 1 else 0
             refs.update(loose[idle:], chained[max(0, first - 1) :])
         refs.update(_parities(take, output, k))
-        if riders[output]:
-            refs.add(total + len(riders) + output)
-        if best is None or len(refs) < len(best) > k:
+        if len(refs) < len(best):
             best = tuple(sorted(refs))
-    assert best is not None, "with base 0 nothing is ignored, and nothing carried in"
     return best
 
 
@@ -139,9 +142,9 @@ def tables(made: Step) -> tuple[int, ...]:
 
 
 def _all_values(made: Step) -> tuple[list[Bits], list[Bits]]:
-    """Every net of a step, numbered as its inputs are, and every output, for each combination of bits and riders."""
+    """Every net of a step, numbered as its inputs are, and every output, for each combination of bits and rider."""
     taken = sum(map(sum, made.take))
-    wide = taken + sum(made.riders)
+    wide = taken + made.rides
     bits = [np.arange(1 << wide, dtype=np.int64) >> i & 1 for i in range(wide)]
     value, nets = np.full(1 << wide, made.add), list[Bits]()
     for column in range(len(made.take)):
@@ -150,10 +153,10 @@ def _all_values(made: Step) -> tuple[list[Bits], list[Bits]]:
         for place, i in enumerate(chained):
             nets.append(bits[i] ^ nets[i - 1] if place % made.k else bits[i])
         value += sum((bits[i] for i in (*loose, *chained)), np.int64(0)) << column
-    spare = iter(bits[taken:])
-    riders = [next(spare) if rides else np.zeros_like(value) for rides in made.riders]
-    outputs = [value >> j & 1 ^ rider for j, rider in enumerate(riders)]
-    return [*nets, *outputs, *riders], outputs
+    outputs = [value >> j & 1 for j in range(len(made.inputs))]
+    if made.rides:
+        outputs[-1] ^= bits[-1]
+    return [*nets, *outputs, *bits[taken:]], outputs
 
 
 def after(columns: Sequence[Column], made: Step) -> tuple[Column, ...]:
@@ -166,7 +169,11 @@ def after(columns: Sequence[Column], made: Step) -> tuple[Column, ...]:
     # A chain taken in part goes on: the parity of its front is the bit that is left of it.
     goes_on = 0 < made.take[0][1] < made.k and chained > 0
     rest[0] = (loose, chained + 1) if goes_on else (loose + 1, chained)
-    for j, rides in enumerate(made.riders[1:], 1):
+    highest = len(made.inputs) - 1
+    for j in range(1, highest + 1):
         loose, chained = rest[j]
-        rest[j] = ((loose, chained + 1) if chained % made.k else (loose - 1, chained + 2)) if rides else (loose + 1, chained)
+        if not (made.rides and j == highest):
+            rest[j] = (loose + 1, chained)
+        else:
+            rest[j] = (loose, chained + 1) if chained % made.k else (loose - 1, chained + 2)
     return tuple(rest)

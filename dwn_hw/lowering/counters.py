@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -19,17 +20,17 @@ from dwn_hw.lowering.compressors import Column, Step, after, step, tables
 from dwn_hw.mapped import FALSE, TRUE, Builder
 
 #: Columns higher than ``k`` by this are always reduced by steps of ``k`` bits of one weight, which keeps the search small.
-_SEARCHED_HEIGHT = 2
+_SEARCHED_HEIGHT = 8
 
 #: The most nets that a last step, which leaves one bit a column, takes; so many have 2**14 values at most.
 _LAST_NETS = 14
 
 #: How many LUTs a search expects for a bit that is to go, as parts of what plain steps take. With less it finds better
-#: sequences, more slowly; the best of all searches is taken, and for a quick answer of the last ones only.
-_EXPECTED, _QUICK = (0.6, 0.9, 1.1, 3.0), (1.1, 3.0)
+#: sequences, more slowly: the first search that comes to an end is taken, and for a quick answer the last ones are tried only.
+_EXPECTED, _QUICK = (0.6, 0.75, 0.85, 0.95, 1.1, 1.3, 3.0), (1.3, 3.0)
 
-#: A search ends without result after so many states, but for the last.
-_MOST_STATES = 1000
+#: A search ends without result after so many moves, but for the last; a quick one after fewer.
+_MOVES, _QUICK_MOVES = 40_000, 1_000
 
 Heights = tuple[int, ...]
 
@@ -45,9 +46,13 @@ def plan(heights: Heights, k: int, constant: int = 0, quick: bool = False) -> tu
     Pure and deterministic; ``quick``: in milliseconds, with a LUT or two more.
     """
     plain = min(n.bit_length() / (n - n.bit_length()) for n in range(3, k + 1))
-    parts = _QUICK if quick else _EXPECTED
-    found = [_search(heights, k, constant, part * plain, part == parts[-1]) for part in parts]
-    return min((steps for steps in found if steps is not None), key=cost)
+    parts, most = (_QUICK, _QUICK_MOVES) if quick else (_EXPECTED, _MOVES)
+    start: State = (0, tuple((height, 0) for height in heights), constant)
+    for part in parts[:-1]:
+        steps = _search(start, k, part * plain, most)
+        if steps is not None:
+            return steps
+    return _search(start, k, parts[-1] * plain, math.inf) or ()
 
 
 def cost(steps: Sequence[Step]) -> int:
@@ -55,27 +60,27 @@ def cost(steps: Sequence[Step]) -> int:
     return sum(made.cost for made in steps)
 
 
-def _search(heights: Heights, k: int, constant: int, a_bit: float, to_the_end: bool) -> tuple[Step, ...] | None:
-    """A* that expects ``a_bit`` LUTs for each bit that is to go."""
-    start: State = (0, tuple((height, 0) for height in heights), constant)
+def _search(start: State, k: int, a_bit: float, most: float = math.inf) -> tuple[Step, ...] | None:
+    """A* that expects ``a_bit`` LUTs for each bit that is to go; None if so many moves do not lead to the end."""
     best: dict[State, int] = {start: 0}
     came: dict[State, tuple[State, Step | None]] = {}
-    serial = itertools.count()
+    moves = 0
     queue: list[tuple[float, int, int, State]] = [(0, 0, 0, start)]
-    for _ in itertools.count() if to_the_end else range(_MOST_STATES):
+    while moves < most:
         _, _, paid, state = heapq.heappop(queue)
         if paid > best[state]:
             continue
         if not state[1]:
             return _trace_back(came, state)
         for following, made in _moves(state, k):
+            moves += 1
             total = paid + (made.cost if made else 0)
             if total < best.get(following, 1 << 30):
                 best[following] = total
                 came[following] = (state, made)
                 expected = a_bit * max(0, sum(map(sum, following[1])) - len(following[1]))
                 # Of equal ones the latest first: that goes deep.
-                heapq.heappush(queue, (total + expected, -next(serial), total, following))
+                heapq.heappush(queue, (total + expected, -moves, total, following))
     return None
 
 
@@ -96,7 +101,7 @@ def _moves(state: State, k: int) -> Iterator[tuple[State, Step | None]]:
         return
     if sum(map(sum, columns)) <= _LAST_NETS:
         greatest = constant + sum(sum(column) << i for i, column in enumerate(columns))
-        last = step(weight, columns, (False,) * min(len(columns), greatest.bit_length()), k, constant)
+        last = step(weight, columns, min(len(columns), greatest.bit_length()), False, k, constant)
         if last:
             yield (weight + len(columns), (), 0), last
     for take in _takes(columns, k, 2 - odd):
@@ -104,10 +109,13 @@ def _moves(state: State, k: int) -> Iterator[tuple[State, Step | None]]:
         goes_on = 0 < take[0][1] < min(k, columns[0][1])
         for add in {0, odd and not goes_on} if sum(take[0]) > 1 else {odd}:
             greatest = add + sum(sum(column) << i for i, column in enumerate(take))
-            for riders in _riders(columns, take, min(greatest.bit_length(), len(columns)), k):
-                made = step(weight, take, riders, k, int(add))
+            outputs = min(greatest.bit_length(), len(columns))
+            for rides in (True, False) if _may_ride(columns, take, outputs, k) else (False,):
+                made = step(weight, take, outputs, rides, k, int(add))
                 if made:
                     yield (weight, after(columns, made), constant - add), made
+                    if max(columns[0]) >= k + _SEARCHED_HEIGHT:
+                        break
 
 
 def _takes(columns: tuple[Column, ...], k: int, least: int) -> Iterator[tuple[Column, ...]]:
@@ -128,19 +136,11 @@ def _takes(columns: tuple[Column, ...], k: int, least: int) -> Iterator[tuple[Co
                     yield (low, (b, 0), (c, 0))[: 3 if c else 2 if b else 1]
 
 
-def _riders(
-    columns: tuple[Column, ...], take: tuple[Column, ...], outputs: int, k: int
-) -> Iterator[tuple[bool, ...]]:
-    """Which of a step's outputs may ride: where there is a chain that is not full, or a loose net to begin one.
-
-    In high columns, where little is tried, only the highest output, which then always does.
-    """
-    left = [(loose - take[i][0] if i < len(take) else loose, chained) for i, (loose, chained) in enumerate(columns)]
-    may = [loose > 0 or chained % k > 0 for loose, chained in left[1:outputs]]
-    if max(columns[0]) >= k + _SEARCHED_HEIGHT:
-        yield (*(False,) * (outputs - 1), may[-1] if may else False)
-        return
-    yield from itertools.product((False,), *((False, True) if one else (False,) for one in may))
+def _may_ride(columns: tuple[Column, ...], take: tuple[Column, ...], outputs: int, k: int) -> bool:
+    """Whether the highest output finds a chain that is not full, or a loose net to begin one."""
+    loose, chained = columns[outputs - 1]
+    loose -= take[outputs - 1][0] if outputs <= len(take) else 0
+    return outputs > 1 and (loose > 0 or chained % k > 0)
 
 
 def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequence[Step], constant: int) -> list[int]:
@@ -155,15 +155,17 @@ def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequen
         for weight, (single, chained) in enumerate(made.take, made.weight):
             nets += queues[weight][:single] + chains[weight][:chained]
             del queues[weight][:single], chains[weight][:chained]
-        taken, outputs = len(nets), len(made.riders)
-        nets += [FALSE] * outputs + _chained_to(made, queues, chains)
+        taken, highest = len(nets), made.weight + len(made.inputs) - 1
+        if made.rides and not len(chains[highest]) % made.k:
+            chains[highest].append(queues[highest].pop(0))
+        nets += [FALSE] * len(made.inputs) + chains[highest][-1:]
         for j, (refs, table) in enumerate(zip(made.inputs, tables(made), strict=True)):
             weight = made.weight + j
             net = nets[made.parity()]
             if refs:
                 net = builder.lut(f"{name}_w{weight}_{serial}", [nets[ref] for ref in refs], table)
             nets[taken + j] = net
-            if made.riders[j]:
+            if made.rides and weight == highest:
                 chains[weight].append(net)
             elif j == 0 and 0 < made.take[0][1] < made.k and chains[weight]:
                 chains[weight].insert(0, net)
@@ -171,16 +173,6 @@ def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequen
                 queues[weight].append(net)
         constant -= made.add << made.weight
     return [column[0] if column else TRUE if constant >> i & 1 else FALSE for i, column in enumerate(queues)]
-
-
-def _chained_to(made: Step, loose: list[list[int]], chains: list[list[int]]) -> list[int]:
-    """The net that each output is chained to; a loose one begins a chain."""
-    riders = []
-    for weight, rides in enumerate(made.riders, made.weight):
-        if rides and not len(chains[weight]) % made.k:
-            chains[weight].append(loose[weight].pop(0))
-        riders.append(chains[weight][-1] if rides else FALSE)
-    return riders
 
 
 def take(queues: list[list[int]], weight: int, counts: Sequence[int]) -> tuple[list[int], list[int]]:
