@@ -35,8 +35,8 @@ class Step:
     """Take ``take[i]`` of the column of weight ``weight + i``; give one net for each weight from ``weight`` up.
 
     ``inputs[j]`` are the inputs of output ``j``'s LUT: first all taken nets are numbered, column by column and loose before
-    chained, then the outputs, then the rider. Empty: the output is the parity that a taken net already is. ``rides``: whether
-    the highest output is chained to what is left in its column. ``add``, in units of ``weight``, is added to the sum; it goes
+    chained, then the outputs, then the rider. Empty: a constant; of output 0, :attr:`parity`. ``rides``: whether the
+    highest output is chained to what is left in its column. ``add``, in units of ``weight``, is added to the sum; it goes
     into the tables and costs no input.
     """
 
@@ -52,9 +52,10 @@ class Step:
         """LUTs."""
         return sum(1 for refs in self.inputs if refs)
 
-    def parity(self) -> int:
+    @property
+    def parity(self) -> int | None:
         """The taken net that is output 0, when that needs no LUT."""
-        return sum(self.take[0]) - 1
+        return None if self.inputs[0] else sum(self.take[0]) - 1
 
 
 def step(weight: int, take: tuple[Column, ...], outputs: int, rides: bool, k: int, add: int = 0) -> Step | None:
@@ -127,16 +128,13 @@ def _support(take: tuple[Column, ...], output: int, k: int, add: int) -> Refs:
 
 @cache
 def tables(made: Step) -> tuple[int, ...]:
-    """The truth tables of a step's LUTs, from all values of all its bits; 0 where there is no LUT."""
+    """The truth tables of a step's LUTs, from all values of all its bits."""
     nets, outputs = _all_values(made)
     found = []
     for refs, output in zip(made.inputs, outputs, strict=True):
-        if not refs:
-            found.append(0)
-            continue
-        address = sum((nets[ref] << slot for slot, ref in enumerate(refs)), np.int64(0))
+        address = sum((nets[ref] << slot for slot, ref in enumerate(refs)), np.zeros_like(output))
         ones, zeros = set(address[output == 1].tolist()), set(address[output == 0].tolist())
-        assert not ones & zeros, f"the inputs of {made} do not tell the output"
+        assert not ones & zeros or made.parity is not None, f"the inputs of {made} do not tell the output"
         found.append(sum(1 << a for a in ones))
     return tuple(found)
 

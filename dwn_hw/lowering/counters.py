@@ -161,8 +161,9 @@ def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequen
         nets += [FALSE] * len(made.inputs) + chains[highest][-1:]
         for j, (refs, table) in enumerate(zip(made.inputs, tables(made), strict=True)):
             weight = made.weight + j
-            net = nets[made.parity()]
-            if refs:
+            if j == 0 and made.parity is not None:
+                net = nets[made.parity]
+            else:
                 net = builder.lut(f"{name}_w{weight}_{serial}", [nets[ref] for ref in refs], table)
             nets[taken + j] = net
             if made.rides and weight == highest:
