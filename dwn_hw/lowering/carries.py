@@ -92,6 +92,12 @@ def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Pl
     return chains, plan(left, k, constant)
 
 
+def luts(heights: Heights, k: int, constant: int, chain_inputs: int) -> int:
+    """LUTs that :func:`count_ones` takes for columns of these heights and a constant."""
+    chains, steps = chain_plan(heights, k, chain_inputs, constant) if chain_inputs else ((), plan(heights, k, constant))
+    return sum(chain.sites for chain in chains) + counters.cost(steps)
+
+
 def _groups(most: int) -> tuple[Ints, ...]:
     """What the LUTs of one, two or three sites can sum: of at most ``most`` bits, and in that many bits."""
     found = []

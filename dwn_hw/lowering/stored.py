@@ -1,17 +1,15 @@
 """Structures that a search found and no rule gives; ``benchmarks/search_structures.py`` is the search.
 
-``stored.json`` holds them: for each its kind and shape, the command that found it, and its LUTs, each as its inputs' nets and its
-table in hexadecimal. Cells have at most :data:`LUT_INPUTS` inputs. tests/test_stored.py proves each equal to what it stands for.
+``stored.json`` holds them: for each its kind and shape, and its LUTs, each as its inputs' nets and its table in hexadecimal. Cells have at most :data:`LUT_INPUTS` inputs. tests/test_stored.py proves each equal to what it stands for.
 
 ==========  =======================  =========================  ===========================
 kind        shape                    inputs                     outputs
 ==========  =======================  =========================  ===========================
 ``count``   bits                     bits                       their sum, LSB first
 ``argmax``  entries, bits of each    entries, each LSB first    index of the first maximum
-``vote``    groups, bits of each     groups                     first group with most ones
 ==========  =======================  =========================  ===========================
 
-One for a larger shape serves a smaller one: entries and groups that are constantly zero never win, and
+An argmax of a larger shape serves a smaller one: entries that are constantly zero never win, and
 :class:`~dwn_hw.mapped.Builder` folds constants.
 """
 
@@ -33,11 +31,10 @@ FILE = Path(__file__).with_name("stored.json")
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A netlist that is known to be ``kind`` for ``shape``; ``found``: arguments of the search that found it."""
+    """A netlist that is known to be ``kind`` for ``shape``."""
 
     kind: str
     shape: Ints
-    found: str
     netlist: Netlist
 
 
@@ -55,7 +52,7 @@ def load() -> tuple[Structure, ...]:
 def read(file: Path) -> tuple[Structure, ...]:
     """The structures of a file as :func:`dump` writes it."""
     return tuple(
-        Structure(entry["kind"], tuple(entry["shape"]), entry["found"], _netlist(entry))
+        Structure(entry["kind"], tuple(entry["shape"]), _netlist(entry))
         for entry in json.loads(file.read_text())
     )
 
@@ -77,7 +74,7 @@ def dump(stored: Sequence[Structure]) -> str:
     entries = []
     for each in sorted(stored, key=lambda each: (each.kind, each.shape)):
         luts = [" ".join([*map(str, cell.inputs), f"{cell.table:x}"]) for cell in each.netlist.cells]
-        head = {"kind": each.kind, "shape": each.shape, "found": each.found, "inputs": each.netlist.inputs}
+        head = {"kind": each.kind, "shape": each.shape, "inputs": each.netlist.inputs}
         entries.append({**head, "luts": luts, "outputs": each.netlist.outputs})
     return json.dumps(entries, indent=1) + "\n"
 
