@@ -1,11 +1,12 @@
 """Search a smaller structure for a counter or a first maximum; with ``--write`` store it where it is the smallest.
 
-    python benchmarks/search_structures.py argmax 5 4 --seed 1 --steps 4000 --afresh
+    python benchmarks/search_structures.py argmax 5 4 --afresh --seed 2 --steps 1000
     python benchmarks/search_structures.py count 8 --steps 100000 --write
 
-Kinds and shapes are those of ``dwn_hw/lowering/stored.py``, of at most 20 input bits. The search begins with what is stored, or with
-``--afresh`` with what dwn-hw builds by rule, and walks at random among networks of LUTs (``lut_search.cpp``, compiled here with
-g++), seeded and bounded in steps: the same arguments give the same figure. Every step is exact for all inputs.
+Kinds and shapes are those of ``dwn_hw/lowering/stored.py``, of at most 20 input bits. The search begins with what is stored, or
+with ``--afresh`` with what dwn-hw builds by rule, and walks at random among networks of LUTs (``lut_search.cpp``, compiled here
+with g++), seeded and bounded in steps: the same arguments give the same figure. Every step is exact for all inputs. The first
+command finds the stored argmax in seconds.
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ def main() -> None:
     known = {(each.kind, each.shape): each.netlist for each in stored.read(arguments.file)}
     before = known.get((kind, shape), rule)
     netlist = search(rule if arguments.afresh else before, arguments.seed, arguments.steps)
-    print(f"{kind} {_words(shape)}: {len(netlist.cells)} LUTs, depth {netlist.depth()}; by rule {len(rule.cells)}", end="")
+    print(
+        f"{kind} {_words(shape)}: {len(netlist.cells)} LUTs, depth {netlist.depth()}; by rule {len(rule.cells)}", end=""
+    )
     print(f", stored {len(before.cells)}" if before is not rule else "")
     if arguments.write and len(netlist.cells) < len(before.cells):
         known[kind, shape] = netlist

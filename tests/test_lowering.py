@@ -172,7 +172,9 @@ def test_no_plan_of_plain_compressors_is_cheaper_than_the_one_found(draw):
 def test_a_long_counter_equals_the_number_of_ones(bits, k):
     """None and all of them, all but one, runs, and random patterns of every density."""
     rng = np.random.default_rng(bits)
-    runs = [[int(low <= i < high) for i in range(bits)] for low in range(0, bits, 7) for high in range(low, bits + 1, 5)]
+    runs = [
+        [int(low <= i < high) for i in range(bits)] for low in range(0, bits, 7) for high in range(low, bits + 1, 5)
+    ]
     patterns = [*runs, [1] * bits, *(1 - np.eye(bits, dtype=int)).tolist()]
     patterns += (rng.random((2000, bits)) < rng.random((2000, 1))).astype(int).tolist()
     assert_equal(GroupSum(1), Edge((bits,), (Format(1),)), patterns, k)

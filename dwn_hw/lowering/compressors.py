@@ -5,9 +5,10 @@ Three things make a step cheap.
 * *Residues.* Whoever knows a sum modulo 2**m, from the ``m`` sum bits below, may ignore bits that together weigh less than 2**m:
   bit 2 of the sum of six bits is a function of bits 0 and 1 and of only three of the six.
 * *Riders.* A LUT with an input to spare gives, instead of its bit, the parity of that bit and of another of the same weight, its
-  rider. (Only the highest output of a step has a rider here: others gave nothing.) Both bits can still be told from the two nets, and their parity needs no LUT of its own.
-* *Chains.* The next rider is the net so made: ``q1 = d1``, ``q2 = d2 ^ q1``, ``q3 = d3 ^ q2`` … A *chain* of n nets holds n bits, and
-  its last net is the parity of all. A chain is full with as many nets as a LUT has inputs, which bounds its depth.
+  rider. Both bits can still be told from the two nets, and their parity needs no LUT of its own. (Only the highest output of a
+  step has a rider here: others gained next to nothing.)
+* *Chains.* The next rider is the net so made: ``q1 = d1``, ``q2 = d2 ^ q1``, ``q3 = d3 ^ q2`` … A *chain* of n nets holds n bits,
+  and its last net is the parity of all. A chain is full with as many nets as a LUT has inputs, which bounds its depth.
 
 A column is the bits of one weight: loose nets, and chains, all full but the last.
 """

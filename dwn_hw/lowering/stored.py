@@ -1,6 +1,7 @@
 """Structures that a search found and no rule gives; ``benchmarks/search_structures.py`` is the search.
 
-``stored.json`` holds them: for each its kind and shape, and its LUTs, each as its inputs' nets and its table in hexadecimal. Cells have at most :data:`LUT_INPUTS` inputs. tests/test_stored.py proves each equal to what it stands for.
+``stored.json`` holds them: for each its kind and shape, and its LUTs, each as its inputs' nets and its table in hexadecimal.
+Cells have at most :data:`LUT_INPUTS` inputs. tests/test_stored.py proves each equal to what it stands for.
 
 ==========  =======================  =========================  ===========================
 kind        shape                    inputs                     outputs
@@ -52,8 +53,7 @@ def load() -> tuple[Structure, ...]:
 def read(file: Path) -> tuple[Structure, ...]:
     """The structures of a file as :func:`dump` writes it."""
     return tuple(
-        Structure(entry["kind"], tuple(entry["shape"]), _netlist(entry))
-        for entry in json.loads(file.read_text())
+        Structure(entry["kind"], tuple(entry["shape"]), _netlist(entry)) for entry in json.loads(file.read_text())
     )
 
 

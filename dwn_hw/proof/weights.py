@@ -155,7 +155,6 @@ class _Search:
         # Modulo 2**64, of which 2**width is a divisor.
         weights = self.left.weights
         total = sum((column * np.uint64(weights[v]) for v, column in columns.items()), np.zeros(1 << size, np.uint64))
-        rises = [np.diff(total.reshape(-1, 2, 1 << i), axis=1).reshape(-1) for i in range(size)]
         bent = self._bent(cut, total)
         ridden: dict[int, int] = {}
         if bent and riders:
