@@ -116,52 +116,73 @@ def test_weighted_groups_equal_for_all_inputs(draw):
 
 
 def test_biases_and_inverse_members_cost_nothing_and_duplicates_less():
-    before = Edge((10,), (Format(1),))
+    before = Edge((12,), (Format(1),))
 
     def luts(weights, bias=0):
         node = GroupSum(1, tuple(range(len(weights))), "1", (len(weights),), tuple(weights), (bias,))
         return len(lower(node, "part", before, node.output(before)).cells)
 
-    assert luts([1] * 10) == luts([-1] * 10, 10) == luts([1, -1] * 5, 5) == 8
+    assert luts([1] * 10) == luts([-1] * 10, 10) == luts([1, -1] * 5, 5) == 7
     assert luts([1] * 9, 1) == luts([1] * 9) == 7
-    assert luts([2, *[1] * 8]) < luts([1] * 10)
+    assert luts([2, *[1] * 10]) < luts([1] * 12)
     assert luts([1]) == luts([]) == luts([], 5) == luts([1], 2) == 0
     assert luts([-1], 1) == 1
 
 
-@given(st.data())
-@settings(max_examples=60)
-def test_no_plan_is_cheaper_than_the_one_found(draw):
-    """The same moves searched without the lower bound that guides the search."""
-    k = draw.draw(st.sampled_from([3, 4, 5, 6]))
-    heights = (draw.draw(st.integers(0, 10)), *draw.draw(st.lists(st.integers(0, 4), max_size=4)))
-    constant = draw.draw(st.integers(0, 2 ** len(heights) - 1))
-    best, queue = {}, [(0, (0, heights, constant))]
+def plain_cost(heights, constant, k):
+    """LUTs of the cheapest sequence of compressors that read only what they sum, by Dijkstra's algorithm."""
+    best, queue = {}, [(0, heights, constant)]
     while queue:
-        cost, state = heapq.heappop(queue)
-        if not state[1]:
-            break
-        for following, step in counters._moves(state, k):
-            total = cost + (step.outputs if step else 0)
-            if total < best.get(following, 1 << 30):
-                best[following] = total
-                heapq.heappush(queue, (total, following))
-    assert sum(step.outputs for step in counters.plan(heights, k, constant)) == cost
+        cost, columns, left = heapq.heappop(queue)
+        if not columns:
+            return cost
+        odd = left & 1
+        options = [(0, columns[1:], left >> 1)] if columns[0] + odd <= 1 else []
+        if sum(columns) <= k:
+            options.append((len(columns), (), 0))
+        for taken in itertools.product(*(range(min(k, height) + 1) for height in columns[:3])):
+            for add in {0, odd}:
+                greatest = add + sum(count << i for i, count in enumerate(taken))
+                if taken[0] + add > 1 and sum(taken) <= k:
+                    outputs = min(greatest.bit_length(), len(columns))
+                    rest = [h - t for h, t in itertools.zip_longest(columns, taken, fillvalue=0)]
+                    after = tuple(height + (i < outputs) for i, height in enumerate(rest))
+                    options.append((outputs, after, left - add))
+        for more, *state in options:
+            if cost + more < best.get(tuple(state), 1 << 30):
+                best[tuple(state)] = cost + more
+                heapq.heappush(queue, (cost + more, *state))
+    raise AssertionError("every column can be reduced")
 
 
-def test_a_step_of_a_counter_adds_up_to_what_it_takes():
-    """The weights of a compressor's outputs hold the greatest sum of its inputs, unless the count can never be so large."""
-    for bits in (*range(1, 34), 50, 64, 100):
-        heights = (bits, *[0] * (bits.bit_length() - 1))
-        for step in counters.plan(heights, 6):
-            greatest = sum(n << i for i, n in enumerate(step.take))
-            room = bits.bit_length() - step.weight
-            assert step.outputs == min(greatest.bit_length(), room) or sum(step.take) <= 6
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_plan_of_plain_compressors_is_cheaper_than_the_one_found(draw):
+    """Compressors whose outputs read nothing but what they sum; the search has these and more."""
+    k = draw.draw(st.sampled_from([4, 5, 6]))
+    low = (draw.draw(st.integers(0, 10)), *draw.draw(st.lists(st.integers(0, 3), max_size=2)))
+    constant = draw.draw(st.integers(0, 15))
+    most = constant + sum(height << i for i, height in enumerate(low))
+    heights = (*low, *[0] * (most.bit_length() - len(low)))
+    assert counters.cost(counters.plan(heights, k, constant)) <= plain_cost(heights, constant, k)
+
+
+@pytest.mark.parametrize("k", [4, 6])
+@pytest.mark.parametrize("bits", [13, 20, 31, 64, 100, 200])
+def test_a_long_counter_equals_the_number_of_ones(bits, k):
+    """None and all of them, all but one, runs, and random patterns of every density."""
+    rng = np.random.default_rng(bits)
+    runs = [
+        [int(low <= i < high) for i in range(bits)] for low in range(0, bits, 7) for high in range(low, bits + 1, 5)
+    ]
+    patterns = [*runs, [1] * bits, *(1 - np.eye(bits, dtype=int)).tolist()]
+    patterns += (rng.random((2000, bits)) < rng.random((2000, 1))).astype(int).tolist()
+    assert_equal(GroupSum(1), Edge((bits,), (Format(1),)), patterns, k)
 
 
 @pytest.mark.parametrize(
     ("bits", "most"),
-    [(10, 8), (12, 10), (16, 13), (20, 17), (25, 21), (32, 30), (50, 45), (64, 60), (100, 93), (200, 192)],
+    [(10, 7), (12, 10), (16, 13), (20, 16), (25, 21), (32, 28), (50, 43), (64, 56), (100, 91), (200, 184)],
 )
 def test_a_counter_takes_at_most_so_many_luts(bits, most):
     builder = Builder(bits)
@@ -202,7 +223,7 @@ def test_the_same_network_gives_the_same_netlists():
 @settings(max_examples=60, deadline=None)
 def test_a_count_with_carry_chains_is_the_sum_of_its_columns_and_constant(draw):
     """Columns of any heights, a constant, and LUTs of any size in front of the chain."""
-    heights = draw.draw(st.lists(st.integers(0, 30), min_size=1, max_size=4))
+    heights = draw.draw(st.lists(st.integers(0, 18), min_size=1, max_size=3))
     columns, size = [], 0
     for height in heights:
         columns.append(list(range(size, size + height)))
@@ -231,17 +252,17 @@ def test_a_chain_s_sum_is_right_in_every_pattern_of_its_bits():
     assert np.array_equal(netlist.evaluate(patterns) @ (1 << np.arange(4)), wanted)
 
 
-@pytest.mark.parametrize(("bits", "most"), [(64, 55), (100, 83), (128, 107), (256, 204)])
+@pytest.mark.parametrize(("bits", "most"), [(20, 15), (32, 24), (50, 35), (64, 50), (100, 74), (128, 101), (256, 202)])
 def test_a_counter_with_carries_takes_at_most_so_many_sites(bits, most):
-    """0.86 a bit, the LUTs that carries pass on their way out counted as well."""
+    """0.8 a bit, the LUTs that carries pass on their way out counted as well."""
     node = GroupSum(1)
     before = Edge((bits,), (Format(1),))
     netlist = lower(node, "popcount", before, node.output(before), 6, chain_inputs=6)
-    assert FAMILIES["xc7"].sites(netlist) <= most <= 0.86 * bits
+    assert FAMILIES["xc7"].sites(netlist) <= most <= 0.8 * bits
 
 
 def test_chains_are_used_only_where_they_pay():
-    for bits in (10, 16, 20):
+    for bits in (10, 14, 16):
         node = GroupSum(1)
         before = Edge((bits,), (Format(1),))
         plain, chained = (lower(node, "popcount", before, node.output(before), 6, True, n) for n in (0, 6))

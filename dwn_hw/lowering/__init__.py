@@ -64,7 +64,7 @@ def lower(
         case ir.GroupSum():
             return absorb(lower_group_sum(node, before, after, k, chain_inputs), k)
         case ir.ArgMax():
-            return absorb(lower_argmax(before, after, k), k)
+            return lower_argmax(before, after, k)
         case _:
             assert_never(node)
 

@@ -10,7 +10,7 @@ counted as one. The idea is that of the generalised parallel counters of Kumm an
 The chains are found by a beam search from the lowest column up, whose every state is finished by :func:`counters.plan`;
 deterministic, and of equal results the one with fewer chains.
 
-Found: 64 bits 52 sites, 100: 80, 128: 103, 200: 157.
+Found: 32 bits 24 sites, 64: 50, 100: 74, 128: 101, 256: 202.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ from dataclasses import dataclass
 from functools import cache
 
 from dwn_hw.ir import Ints
-from dwn_hw.lowering.counters import Heights, Step, compress, plan, take
+from dwn_hw.lowering import counters
+from dwn_hw.lowering.compressors import Step
+from dwn_hw.lowering.counters import Heights, compress, plan, take
 from dwn_hw.mapped import FALSE, Builder, table_of
 
-#: States kept in each round of the search; wider beams found nothing better at 32 to 200 bits.
-_BEAM = 4
+#: States kept in each round of the search, at least and at most: in between as many as bring the bits of all to so many.
+_BEAM, _BITS = (4, 16), 1600
 
 #: Sites of a chain; longer ones found nothing better.
 _SITES = 7
 
 #: Bits that a compressor or chain removes for each LUT, about: guides the search only.
-_REDUCTION = 1.45
+_REDUCTION = 1.3
 
 #: States with more bits than this are not tried without further chains.
 _FINISHED = 40
 
 #: In columns higher than this, only groups that take all they can of the lowest weight are tried.
-_BULK = 80
+_BULK = 14
 
-#: Above its lowest weight a chain takes a bit only from columns of so many: chains that each wait for the one before
-#: would make a deep tree. 100 bits take 80 sites in 18 levels with 1, 83 in 11 with 2, 85 in 9 with 3.
-_WAITING = 2
+#: While the lowest column holds n bits, a chain leaves n/64 bits in each column above: chains that each wait for the one
+#: before would make a deep tree. 100 bits take 74 sites in 10 levels; leaving none in 17, n/32 77 in 8, n/16 83 in 7.
+_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +71,31 @@ Plan = tuple[tuple[Chain, ...], tuple[Step, ...]]
 def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Plan:
     """Chains, then compressors, from columns of these heights and a constant to one bit a column."""
     groups = _groups(chain_inputs - 1)
-    best: Plan = ((), plan(heights, k, constant))
-    fewest = sum(step.outputs for step in best[1])
+    beam = sorted((*_BEAM, _BITS // max(1, sum(heights))))[1]
+    best: tuple[tuple[Chain, ...], Heights] = ((), heights)
+    fewest = counters.cost(plan(heights, k, constant, quick=True))
     front: dict[Heights, tuple[int, tuple[Chain, ...]]] = {heights: (0, ())}
     while front:
         found: dict[Heights, tuple[int, tuple[Chain, ...]]] = {}
         for state, (cost, chains) in front.items():
             if chains and sum(state) <= _FINISHED:
-                steps = plan(state, k, constant)
-                total = cost + sum(step.outputs for step in steps)
+                total = cost + counters.cost(plan(state, k, constant, quick=True))
                 if total < fewest:
-                    fewest, best = total, (chains, steps)
+                    fewest, best = total, (chains, state)
             for chain, after in _chains(state, groups):
                 total = cost + chain.sites + (chain.weight + chain.sites < len(state))
                 if after not in found or total < found[after][0]:
                     found[after] = (total, (*chains, chain))
         ranked = sorted(found.items(), key=lambda entry: entry[1][0] + sum(entry[0]) / _REDUCTION)
-        front = dict(ranked[:_BEAM])
-    return best
+        front = dict(ranked[:beam])
+    chains, left = best
+    return chains, plan(left, k, constant)
+
+
+def luts(heights: Heights, k: int, constant: int, chain_inputs: int) -> int:
+    """LUTs that :func:`count_ones` takes for columns of these heights and a constant."""
+    chains, steps = chain_plan(heights, k, chain_inputs, constant) if chain_inputs else ((), plan(heights, k, constant))
+    return sum(chain.sites for chain in chains) + counters.cost(steps)
 
 
 def _groups(most: int) -> tuple[Ints, ...]:
@@ -105,6 +114,7 @@ def _chains(heights: Heights, groups: tuple[Ints, ...]) -> Iterator[tuple[Chain,
     weight = next((i for i, height in enumerate(heights) if height > 2), None)
     if weight is None:
         return
+    spare = heights[weight] // _WAITING
     entered = list(heights)
     entered[weight] -= 1
     if heights[weight] > _BULK:
@@ -122,7 +132,7 @@ def _chains(heights: Heights, groups: tuple[Ints, ...]) -> Iterator[tuple[Chain,
                 columns = left[at : at + len(counts)]
                 if len(columns) == len(counts) and all(h >= t for h, t in zip(columns, counts, strict=True)):
                     rest = [h - t for h, t in zip(columns, counts, strict=True)]
-                    more = tuple(h >= (_WAITING if at + i > weight else 1) for i, h in enumerate(rest))
+                    more = tuple(h > (spare if at + i > weight else 0) for i, h in enumerate(rest))
                     rest = [h - has for h, has in zip(rest, more, strict=True)]
                     end = at + len(counts)
                     stack.append((end, left[:at] + rest + left[end:], (*chosen, counts), own + more))

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dwn_hw import ir
-from dwn_hw.lowering.carries import count_ones
+from dwn_hw.lowering.absorb import absorb
+from dwn_hw.lowering.carries import count_ones, luts
 from dwn_hw.lowering.functions import shannon
+from dwn_hw.lowering.stored import place, structures
 from dwn_hw.mapped import FALSE, Builder, Netlist, table_of
 
 
@@ -27,9 +29,22 @@ def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, 
             literal = net if weight > 0 else builder.lut(f"g{serial}_not{net}", [net], 0b01)
             for bit in range(min(wide, abs(weight).bit_length())):
                 columns[bit] += [literal] * (abs(weight) >> bit & 1)
-        ones = count_ones(builder, f"g{serial}", columns, k, group.low, chain_inputs)
+        ones = _count(builder, f"g{serial}", columns, k, group.low, chain_inputs)
         outputs += [*ones, *[FALSE] * (fmt.bits - wide)]
     return builder.finish(outputs)
+
+
+def _count(
+    builder: Builder, name: str, columns: list[list[int]], k: int, constant: int, chain_inputs: int
+) -> list[int]:
+    """The sum of columns and a constant: of bits alone by a stored structure, if that takes fewer LUTs."""
+    ones, *higher = columns
+    if not constant and not any(higher):
+        cost = luts(tuple(map(len, columns)), k, 0, chain_inputs)
+        for found in structures("count", k):
+            if found.shape == (len(ones),) and len(found.netlist.cells) < cost:
+                return place(builder, found.netlist, ones, f"{name}_")
+    return count_ones(builder, name, columns, k, constant, chain_inputs)
 
 
 #: Input 2 chooses: 1 of input 0, input 1.
@@ -55,6 +70,22 @@ class _Player:
 
 
 def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+    """A tournament, or a stored structure that is large enough, if that takes fewer LUTs."""
+    fmt, bits = before.formats[0], after.formats[0].bits
+    choices = [absorb(tournament(before, after, k), k)]
+    for found in structures("argmax", k):
+        entries, wide = found.shape
+        if entries >= before.size and wide >= fmt.bits and not fmt.signed:
+            builder = Builder(before.size * fmt.bits)
+            inputs = [FALSE] * (entries * wide)
+            for i in range(before.size):
+                inputs[i * wide : i * wide + fmt.bits] = range(i * fmt.bits, (i + 1) * fmt.bits)
+            index = [*place(builder, found.netlist, inputs), *[FALSE] * bits][:bits]
+            choices.append(absorb(builder.finish(index), k))
+    return min(choices, key=lambda netlist: len(netlist.cells))
+
+
+def tournament(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
     """A tournament in which the right side must be strictly greater, so the lowest index wins a tie.
 
     Cells: ``right_wins_0_1``, ``best_0_1_b3``, ``index_0_1_b0``. The champion's value is never computed, and the final compares

@@ -5,6 +5,9 @@ the top of what is left, some together are a linear function of a few variables 
 weights, add up to its inputs; a carry chain the same). That is checked for all values of the few, and they are replaced by it.
 What remains is a weight for each input and a constant: that is what the logic adds up, no matter how it was found.
 
+A cell may give the parity of its bit and of another that it reads (a *rider*); the bit itself then is no variable. What a few
+cells add up may therefore hold parities of a cell and of one that it reads: each such parity is made a variable of its own.
+
 Which few is a search over cuts. A variable of a cut is *bent* if what it adds depends on the others; a cut without bent ones is
 linear. The search goes on from the cut whose highest bent variable is lowest, and opens bent variables, those that read
 what they read, and what else reads them. (Rewriting sums backwards is the algebraic way to verify
@@ -25,8 +28,8 @@ import numpy.typing as npt
 
 from dwn_hw.proof.aig import Aig
 
-#: Variables of a cut, at most; and cuts that are looked at for one variable: first few, then more.
-_WIDEST, _TRIES = 11, (64, 400)
+#: Variables of a cut, at most; and how many cuts are looked at for one variable, and whether with riders: first the simplest.
+_WIDEST, _TRIES = 11, ((64, False), (64, True), (400, False), (400, True))
 
 Cut: TypeAlias = tuple[int, ...]
 
@@ -102,14 +105,14 @@ class _Search:
         ready = [v for v in self.left.weights if v > self.logic.inputs and self.readers.get(v, set()) <= self.gone]
         # One that could not be replaced waits for others that may belong to it.
         ready.sort(key=lambda v: (self.failures[v], -self.level[v], v))
-        for most in _TRIES:
+        for most, riders in _TRIES:
             for top in ready:
-                if self._replace(top, ready, most):
+                if self._replace(top, ready, most, riders):
                     return True
                 self.failures[top] += 1
         return False
 
-    def _replace(self, top: int, ready: list[int], most: int) -> bool:
+    def _replace(self, top: int, ready: list[int], most: int, riders: bool) -> bool:
         """Find a cut in which ``top`` and other ready ones are linear; so many are tried at most."""
         known = set[Cut]()
         queue: list[tuple[int, int, Cut, Cut]] = []
@@ -118,7 +121,7 @@ class _Search:
             for option in options:
                 if len(option) <= _WIDEST and option not in known:
                     known.add(option)
-                    bent = self._try(ready, option)
+                    bent = self._try(ready, option, riders)
                     if not bent:
                         return True
                     heapq.heappush(queue, (max(self.level[v] for v in bent), len(bent), option, bent))
@@ -137,7 +140,7 @@ class _Search:
             if v not in cut and set(bent) & set(self._reads(v)):
                 yield _closed(self.logic, (*cut, *self._reads(v)))
 
-    def _try(self, ready: list[int], cut: Cut) -> Cut:
+    def _try(self, ready: list[int], cut: Cut, riders: bool) -> Cut:
         """What is bent of a cut; if nothing is, all ready variables that are functions of it are replaced."""
         size = len(cut)
         bits = np.arange(1 << size, dtype=np.uint64)[:, None] >> np.arange(size, dtype=np.uint64) & np.uint64(1)
@@ -152,16 +155,42 @@ class _Search:
         # Modulo 2**64, of which 2**width is a divisor.
         weights = self.left.weights
         total = sum((column * np.uint64(weights[v]) for v, column in columns.items()), np.zeros(1 << size, np.uint64))
-        rises = [np.diff(total.reshape(-1, 2, 1 << i), axis=1).reshape(-1) for i in range(size)]
-        bent = [
-            v for v, rise in zip(cut, rises, strict=True) if ((rise - rise[:1]) << np.uint64(64 - self.width)).any()
-        ]
+        bent = self._bent(cut, total)
+        ridden: dict[int, int] = {}
+        if bent and riders:
+            ridden, total = self._without_parities(cut, bent, total)
+            bent = self._bent(cut, total) if ridden and not {p >> 1 for p in ridden} & set(columns) else bent
         if not bent:
             kept = [(2 * v, weight) for v, weight in weights.items() if v not in columns]
-            kept += [(2 * v, int(rise[0])) for v, rise in zip(cut, rises, strict=True)]
+            kept += [(2 * v, int(total[1 << i]) - int(total[0])) for i, v in enumerate(cut)]
+            kept += ridden.items()
             self.left = Linear.of(self.left.bias + int(total[0]), kept).modulo(self.width)
             self.gone |= inner
-        return tuple(bent)
+            self._walk(v for v in self.left.weights if v not in self.level)
+        return bent
+
+    def _bent(self, cut: Cut, total: _Column) -> Cut:
+        """The variables on which ``total``, a value for each case of the cut, does not depend linearly."""
+        rises = [np.diff(total.reshape(-1, 2, 1 << i), axis=1).reshape(-1) for i in range(len(cut))]
+        shift = np.uint64(64 - self.width)
+        return tuple(v for v, rise in zip(cut, rises, strict=True) if ((rise - rise[:1]) << shift).any())
+
+    def _without_parities(self, cut: Cut, bent: Cut, total: _Column) -> tuple[dict[int, int], _Column]:
+        """Weights of parities (literals) of a bent variable and one that it reads, and what ``total`` is without them."""
+        found: dict[int, int] = {}
+        shift, cases = np.uint64(64 - self.width), np.arange(len(total), dtype=np.uint64)
+        for v in bent:
+            for u in set(self._reads(v)) & set(bent):
+                i, j = np.uint64(cut.index(u)), np.uint64(cut.index(v))
+                low = cases[(cases >> i | cases >> j) & np.uint64(1) == 0]
+                one, other = np.uint64(1) << i, np.uint64(1) << j
+                twist = (total[low | one | other] - total[low | one] - total[low | other] + total[low]) << shift
+                # u ^ v = u + v - 2uv
+                if not (twist - twist[:1]).any() and int(twist[0]) and not int(twist[0] >> shift) & 1:
+                    weight = -(int(twist[0] >> shift) >> 1) % (1 << 64)
+                    found[self.logic.table([2 * u, 2 * v], 0b0110)] = weight
+                    total = total - np.uint64(weight) * ((cases >> i ^ cases >> j) & np.uint64(1))
+        return found, total
 
     def _inner(self, tops: Iterable[int], cut: Cut) -> set[int]:
         """``tops`` and what they are made of, above ``cut``."""
