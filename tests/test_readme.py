@@ -95,7 +95,7 @@ def test_the_other_commands_run_in_order(place):
     run("\n".join(lines), place)
     assert (place / "predictions.npz").is_file()
     assert (place / "my-design" / "virtual" / "board").is_file()
-    assert (place / "my-design" / "build" / "icebreaker" / "dwn_board.bin").is_file()
+    assert (place / "my-design" / "build" / "ulx3s-25f" / "dwn_board.bit").is_file()
     assert (place / "my-design" / "synth" / "ecp5.json").is_file()
     assert json.loads((place / "my-design" / "prove" / "report.json").read_text())["proven"] is True
     assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
