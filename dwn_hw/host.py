@@ -75,6 +75,10 @@ def _ports() -> list[str]:
     return sorted(found.device for found in list_ports.comports())
 
 
+class _Overrun(BoardError):
+    """The core is slower than the line."""
+
+
 @dataclass(slots=True)
 class Board:
     """A board on an open ``line`` that should hold an export of this ``layout``.
@@ -120,10 +124,16 @@ class Board:
     def run(self, samples: list[bytes], progress: Callable[[int], None] = lambda done: None) -> list[bytes]:
         """The result of each sample, each as :class:`Layout` says; ``progress`` is told how many there are."""
         results: list[bytes] = []
-        size = self.layout.result_bytes
-        for start in range(0, len(samples), self.layout.batch):
-            batch = samples[start : start + self.layout.batch]
-            reply = self.ask(Kind.RUN, b"".join(batch), expect=size * len(batch))
+        size, most = self.layout.result_bytes, self.layout.batch
+        while len(results) < len(samples):
+            batch = samples[len(results) : len(results) + most]
+            try:
+                reply = self.ask(Kind.RUN, b"".join(batch), expect=size * len(batch))
+            except _Overrun:
+                if most == 1:
+                    raise
+                most = max(1, len(batch) // 2)  # a core that takes long has a pause after each reply
+                continue
             results += [reply[at : at + size] for at in range(0, len(reply), size)]
             progress(len(results))
         return results
@@ -140,6 +150,8 @@ class Board:
             else:
                 self.refused += 1
                 refusal = Refusal(reply.kind)
+            if refusal is Refusal.OVERRUN:  # it would be so again
+                raise _Overrun(self._silence(refusal))
         raise BoardError(self._silence(refusal))
 
     def _attempt(self, kind: Kind, payload: bytes, expect: int | None) -> Frame | None:

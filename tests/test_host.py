@@ -59,9 +59,10 @@ class FakeBoard:
         return self
 
     def __exit__(self, *_):
-        for descriptor in (self.terminal, self.device):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        os.close(self.device)  # with the last open end of the line its other end fails, and the thread is done
+        self.thread.join(10)
+        if self.terminal >= 0:
+            os.close(self.terminal)
 
 
 def samples(count):
@@ -112,6 +113,21 @@ def test_a_request_that_gets_something_else_than_its_reply_is_sent_again(what):
         results, driver = run(board)
     assert results == [bytes([(i + 1) % 256, 4, 0, 0]) for i in range(600)]
     assert driver.refused + driver.unanswered == driver.sent - 6 > 0
+
+
+def test_a_core_that_is_slower_than_the_line_gets_smaller_batches():
+    board = FakeBoard()
+    right = board.right
+    board.answer = lambda frame: (
+        encode(Frame(Refusal.OVERRUN, frame.number))
+        if frame.kind == Kind.RUN and len(frame.payload) > 9
+        else right(frame)
+    )
+    with board:
+        results, driver = run(board, count=50)
+    assert results == [bytes([(i + 1) % 256, 4, 0, 0]) for i in range(50)]
+    assert [len(frame.payload) for frame in board.asked[1:]] == [50, 25, 12, *[6] * 8, 2]
+    assert driver.refused == 3
 
 
 def test_a_reply_that_comes_twice_or_late_is_never_taken_for_another():
