@@ -45,12 +45,14 @@ def run(
     out: Path | None,
 ) -> None:
     """Send SAMPLES (.npz) through a board that holds an export, and read its answers."""
-    from dwn_hw import data, running, verifier
+    from dwn_hw import data, programming, running, verifier
     from dwn_hw.errors import OptionError, Problem
 
     if out is not None and samples is None:
         raise OptionError(Problem("--out", "only with a file of samples", "none", "Give one."))
     exported = verifier.read_export(directory)
+    built = programming.built(directory, key) if key else {}
+    rate = baud or int(built.get("baud", _BAUD))
     loaded = None if samples is None else replace(data.load(samples), name=str(samples))
     with _board(screen, exported, port, virtual, rate) as board:
         report, answers = running.session(
