@@ -57,7 +57,7 @@ def accuracy(name: str, folder: Path, source: Path) -> float:
     else:
         images = nets.images(source)
         x, y = images.x_test.numpy(), images.y_test.numpy()
-    samples = data.Samples(name, x=x, codes=None, y=y)
+    samples = data.Samples(x, None, y, name)
     return float(np.mean(Emulator(network).run(data.to_codes(samples, network).codes)[1].ravel() == y))
 
 

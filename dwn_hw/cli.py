@@ -246,7 +246,7 @@ def doctor(screen: Screen) -> int:
     for found in report["findings"]:
         state = found["version"] or ("optional" if found["optional"] else "MISSING")
         remedy = "" if found["version"] else f"   -> {found['remedy']}"
-        screen.say(f"{found['what']:15} {state:20} {found['used_for']}{remedy}")
+        screen.say(f"{found['what']:31} {state:22} {found['used_for']}{remedy}")
     screen.result(report)
     return 0 if report["complete"] else 1
 

@@ -17,13 +17,17 @@ _directory = click.argument("directory", type=click.Path(path_type=Path))
 #: Seconds that a simulated board may take for what a real one does at once.
 _VIRTUAL_PATIENCE = 60.0
 
+#: What a port has unless something else is said.
+_BAUD = 115_200
+
 
 @click.command(short_help="Predict on a board, through its serial line.")
 @_directory
 @click.argument("samples", type=click.Path(path_type=Path), required=False)
 @click.option("--port", metavar="DEVICE", help="The board's serial port, say /dev/ttyUSB1.")
 @click.option("--virtual", is_flag=True, help="A simulated board instead.")
-@click.option("--baud", type=click.IntRange(min=1), default=115_200, show_default=True, help="Of the port.")
+@click.option("--board", "key", metavar="BOARD", help="What it was built for: at the baud rate of that build.")
+@click.option("--baud", type=click.IntRange(min=1), help="Of the port. Default: of the build for --board, else 115200.")
 @click.option("--compare", is_flag=True, help="Compare every answer with the network.")
 @click.option("--self-test", is_flag=True, help="Run the export's golden vectors first.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write y, scores and codes to this .npz.")
@@ -34,20 +38,23 @@ def run(
     samples: Path | None,
     port: str | None,
     virtual: bool,
-    baud: int,
+    key: str | None,
+    baud: int | None,
     compare: bool,
     self_test: bool,
     out: Path | None,
 ) -> None:
     """Send SAMPLES (.npz) through a board that holds an export, and read its answers."""
-    from dwn_hw import data, running, verifier
+    from dwn_hw import data, programming, running, verifier
     from dwn_hw.errors import OptionError, Problem
 
     if out is not None and samples is None:
         raise OptionError(Problem("--out", "only with a file of samples", "none", "Give one."))
     exported = verifier.read_export(directory)
+    built = programming.built(directory, key) if key else {}
+    rate = baud or int(built.get("baud", _BAUD))
     loaded = None if samples is None else replace(data.load(samples), name=str(samples))
-    with _board(screen, exported, port, virtual, baud) as board:
+    with _board(screen, exported, port, virtual, rate) as board:
         report, answers = running.session(
             exported, board, loaded, compared=compare, self_test=self_test, progress=screen.progress
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -74,6 +75,7 @@ def build(screen: Screen, directory: Path, board: str, seeds: int, baud: int | N
         _say_timing(screen, report)
         screen.say(f"bitstream  {place / report['bitstream']}{' (built before)' if report['cached'] else ''}")
         screen.say(f"serial     {report['baud']} baud, {report['clocks_per_bit']} clocks a bit: {report['uart']}")
+        screen.say(f"next: dwn-hw program {shlex.quote(str(directory))} --board {report['board']}")
     else:
         screen.say(f"project    {place}: checked with yosys; {report['tool']} makes {report['makes']}")
         screen.say(f"next: {report['command']}, in that directory")

@@ -26,7 +26,23 @@ torch = pytest.importorskip("torch")
 
 FEATURES, BITS = 4, 2
 
-COMMANDS = ("board-sim", "check", "demo", "doctor", "export", "predict", "prove", "run", "synth", "verify")
+COMMANDS = (
+    *(
+        "board-sim",
+        "boards",
+        "build",
+        "check",
+        "demo",
+        "doctor",
+        "export",
+        "predict",
+        "program",
+        "prove",
+        "run",
+        "synth",
+    ),
+    "verify",
+)
 
 
 def layers(seed=0, luts=6, classes=3):

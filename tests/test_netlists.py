@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -145,7 +146,8 @@ def test_the_header_of_icebox_is_rewritten_and_its_pins_found_by_name():
 @pytest.fixture(scope="module")
 def bitstream(tmp_path_factory, small_export):
     """A built export, and where each LUT of its network lies: from nextpnr, run once more with the seed that was taken."""
-    toolchain.require_programs("icebox_vlog")
+    if shutil.which("icebox_vlog") is None:
+        pytest.skip("needs icebox_vlog (apt-get install --no-install-recommends fpga-icestorm)")
     out = small_export(tmp_path_factory.mktemp("bits") / "out", "ice40")
     report = building.build(out, "icebreaker", seeds=1)
     work = tmp_path_factory.mktemp("again")
