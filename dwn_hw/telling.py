@@ -57,7 +57,9 @@ def _estimate(report: Report) -> str:
     carries = f", {carry} sites of carry chains" * (carry > 0)
     mhz = report["clock_mhz"]["estimate"]
     clock = "" if family.portable or mhz is None else f"; about {mhz:.0f} MHz on {family.name}"
-    return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{clock}"
+    ram, blocks = (sum(part.get(kind, 0) for part in report["estimate"].values()) for kind in ("ram", "bram"))
+    memory = f", {ram} bits of memory in {blocks} block RAMs" * (blocks > 0)
+    return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{memory}{clock}"
 
 
 def _show_calibration(screen: Screen, found: Report) -> None:

@@ -91,6 +91,9 @@ def shape(text):
 
 def test_the_other_commands_run_in_order(place):
     lines = [line for block in blocks("sh") for line in block.splitlines() if "pip install" not in line]
+    lines = [
+        line for line in lines if "my-adders" not in line and "my-engine" not in line
+    ]  # of the Python code's exports
     assert len(lines) == 13
     run("\n".join(lines), place)
     assert (place / "predictions.npz").is_file()
@@ -111,14 +114,36 @@ def total_luts(report):
     return sum(part["lut"] for part in report["estimate"].values())
 
 
-def test_the_python_runs_and_writes_what_it_says(tmp_path):
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """The directory in which the README's Python ran."""
     pytest.importorskip("torch")
     pytest.importorskip("sklearn")
-    (code,) = blocks("python")
-    (tmp_path / "example.py").write_text(code)
-    run("python -W error example.py", tmp_path)
-    assert (tmp_path / "model.pt").is_file()
-    assert (tmp_path / "my-own-design" / "rtl" / "dwn_top.v").is_file()
+    folder = tmp_path_factory.mktemp("examples")
+    for number, code in enumerate(blocks("python")):
+        (folder / f"example{number}.py").write_text(code)
+        run(f"python -W error example{number}.py", folder)
+    return folder
+
+
+def test_the_python_runs_and_writes_what_it_says(examples):
+    assert (examples / "model.pt").is_file()
+    for name in ("my-own-design", "my-adders", "my-engine"):
+        assert (examples / name / "rtl" / "dwn_top.v").is_file()
+
+
+def test_a_shift_network_is_the_same_both_ways(examples):
+    """Adders and engine: each equal to its network in Verilog, and their networks to each other on every test image."""
+    pytest.importorskip("cocotb_tools")
+    lines = [line for block in blocks("sh") for line in block.splitlines() if re.search("my-(adders|engine)", line)]
+    assert len(lines) == 2
+    run("\n".join(lines), examples)
+    adders, engine = (json.loads((examples / name / "report.json").read_text()) for name in ("my-adders", "my-engine"))
+    assert (adders["hardware"], adders["interval"]) == ("lut", 1)
+    assert (engine["hardware"], engine["interval"] > 100) == ("folded", True)
+    assert adders["data"] == engine["data"]
+    assert adders["data"]["samples"] == adders["data"]["equal_to_reference"] == 360
+    assert adders["data"]["accuracy"] > 0.9
 
 
 def test_every_command_and_option_named_exists():

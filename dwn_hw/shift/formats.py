@@ -117,7 +117,8 @@ class Saturation:
                 low, high = (end * 2.0**wanted.lsb for end in (wanted.lowest, wanted.highest))
                 rule = f"activations within {low:g}…{high:g} ({wanted.format!r})"
                 got = f"{value:g} for sample {sample} of {name} ({count} such activations)"
-                needed = math.frexp(value)[1] + 1
+                # DeepShift clamps to 2**(bits - 1) - 1, not to just below 2**(bits - 1).
+                needed = math.ceil(abs(value) + 1).bit_length() + 1 - (math.ceil(abs(value) + 1).bit_count() == 1)
                 remedy = f"State at least {needed} integer bits, or leave --activations out."
                 problems.append(Problem(layer.name, rule, got, remedy))
         if problems:
