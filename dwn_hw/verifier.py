@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, interface, ir, ports, recording, rtl, serialize, simulate, vectors
+from dwn_hw import data, evaluate, interface, ir, ports, recording, rtl, serialize, shells, simulate, vectors
 from dwn_hw.design import Design, LutDesign
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 from dwn_hw.folded import FoldedDesign
@@ -117,7 +117,7 @@ def verify(
     else:
         counts = run_bench(exported, stimulus, bench, timeout)
     summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
-    if "wrapper" in exported.interface:
+    if exported.interface["shell"] in shells.WRAPPED:
         progress(f"the {exported.interface['shell']} shell in {simulator}")
         own = ports.Setting(simulator, bench.sources, place, seed, timeout)
         summary["ports"] = ports.verify(design, exported.interface, stimulus.codes, own)
