@@ -96,7 +96,7 @@ class Simulated:
         self.place.mkdir(parents=True, exist_ok=True)
         program = self.place / ("bench.vvp" if simulator == "icarus" else "Vbench")
         state = hashlib.sha256(f"{simulator} {parameters}".encode())
-        for path in sources:
+        for path in (*sources, _assets.asset("sim", "bench_engine.cpp")):
             state.update(path.name.encode() + path.read_bytes())
         stamp = self.place / "built"
         command = [str(program)]
