@@ -116,7 +116,7 @@ def test_weighted_groups_equal_for_all_inputs(draw):
 
 
 def test_biases_and_inverse_members_cost_nothing_and_duplicates_less():
-    before = Edge((12,), (Format(1),))
+    before = Edge((13,), (Format(1),))
 
     def luts(weights, bias=0):
         node = GroupSum(1, tuple(range(len(weights))), "1", (len(weights),), tuple(weights), (bias,))
@@ -124,7 +124,7 @@ def test_biases_and_inverse_members_cost_nothing_and_duplicates_less():
 
     assert luts([1] * 10) == luts([-1] * 10, 10) == luts([1, -1] * 5, 5) == 7
     assert luts([1] * 9, 1) == luts([1] * 9) == 7
-    assert luts([2, *[1] * 10]) < luts([1] * 12)
+    assert luts([2, *[1] * 11]) < luts([1] * 13)
     assert luts([1]) == luts([]) == luts([], 5) == luts([1], 2) == 0
     assert luts([-1], 1) == 1
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,3 +72,15 @@ def test_the_file_reads_and_writes_itself(tmp_path):
     path.write_text(stored.dump(stored.load()))
     assert stored.read(path) == stored.load()
     assert path.read_bytes() == stored.FILE.read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile the search with")
+def test_the_search_finds_the_stored_argmax_again_and_stores_it(tmp_path):
+    path = tmp_path / "stored.json"
+    path.write_text("[]")
+    script = Path(__file__).parents[1] / "benchmarks" / "search_structures.py"
+    options = ["argmax", "5", "4", "--afresh", "--seed", "2", "--steps", "1000", "--write", "--file"]
+    said = subprocess.run([sys.executable, script, *options, path], capture_output=True, text=True, check=True).stdout
+    assert said == "argmax 5 4: 16 LUTs, depth 7; by rule 19\n"
+    (found,) = stored.read(path)
+    assert (found.kind, found.shape, len(found.netlist.cells)) == ("argmax", (5, 4), 16)
