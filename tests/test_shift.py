@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -17,9 +18,9 @@ import dwn_hw
 from dwn_hw import contract, evaluate, ir, prediction, serialize
 from dwn_hw.data import Samples
 from dwn_hw.emulate import Emulator
-from dwn_hw.errors import CheckpointError, DataError, OptionError
+from dwn_hw.errors import CheckpointError, DataError, Mismatch, OptionError
 from dwn_hw.nn import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ, convert_to_shift
-from dwn_hw.shift import freezing, reference, tracing
+from dwn_hw.shift import freezing, plan, reference, tracing
 from dwn_hw.shift.formats import fixed
 from dwn_hw.shift.front import choose, find_lines
 from dwn_hw.shift.trained import FixedPoint, Scaled
@@ -446,6 +447,22 @@ def test_sums_that_no_double_holds_are_told_apart_and_not_compared():
     formats = (layer.own,)
     _, exact = reference.run(model, formats, np.array([[1.0] * 4, [2.0**28] * 4]))
     assert exact.tolist() == [True, False]
+
+
+def test_a_network_that_differs_in_one_weight_is_a_mismatch():
+    model = tracing.trace(randomised(nn.Sequential(LinearShift(4, 3)), 1, 0), (4,))
+    formats = (model.layers[0].own,)
+    entry = choose(model, formats[0], None)
+    network = freezing.freeze(model, entry, formats)
+    codes = np.random.default_rng(0).integers(-(1 << 18), 1 << 18, (20, 4))
+    wanted, exact = reference.run(model, formats, entry.values(model, codes))
+    assert plan.equal(network, codes, wanted, exact) == 60
+    (at,) = (i for i, node in enumerate(network.nodes) if isinstance(node, ir.ShiftDense))
+    node = network.nodes[at]
+    wrong = dataclasses.replace(node, signs=(*node.signs[:5], -node.signs[5], *node.signs[6:]))
+    faulty = dataclasses.replace(network, nodes=(*network.nodes[:at], wrong, *network.nodes[at + 1 :]))
+    with pytest.raises(Mismatch, match=r"score 1 of sample 0: torch in float64 gives .*\(20 of 60 differ\)"):
+        plan.equal(faulty, codes, wanted, exact)
 
 
 def test_a_norm_that_shrinks_everything_to_nothing_is_still_whole():
