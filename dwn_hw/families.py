@@ -63,11 +63,14 @@ class Family:
         return 2 * self.luts(inputs - 1) + (inputs > self.cell_inputs)
 
     def sites(self, netlist: Netlist) -> int:
-        """LUTs of a netlist, and those that a carry which leaves its chain takes on the way out."""
+        """LUTs of a netlist, those in front of sites that need none, and those that a carry takes on its way out."""
         cells = netlist.cells
+        fronts = {(cell.inputs[0], cell.inputs[-1]) for cell in cells if cell.kind != LUT}
+        luts = {netlist.inputs + i for i, cell in enumerate(cells) if cell.kind == LUT}
+        idle = len(fronts) - len({net for net, _ in fronts} & luts)
         read = {net for cell in cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
         leaving = sum(cell.kind == CARRY and netlist.inputs + i in read for i, cell in enumerate(cells))
-        return leaving + sum(self.luts(len(cell.inputs)) for cell in cells if cell.kind == LUT)
+        return leaving + idle + sum(self.luts(len(cell.inputs)) for cell in cells if cell.kind == LUT)
 
 
 #: ``generic``: portable Verilog for every tool. The others: the family's own LUT cells, which synthesis keeps as they are.

@@ -79,7 +79,7 @@ def test_the_search_finds_the_stored_argmax_again_and_stores_it(tmp_path):
     path = tmp_path / "stored.json"
     path.write_text("[]")
     script = Path(__file__).parents[1] / "benchmarks" / "search_structures.py"
-    options = "argmax 5 4 --afresh --seed 2 --steps 1000 --write --file".split()
+    options = ["argmax", "5", "4", "--afresh", "--seed", "2", "--steps", "1000", "--write", "--file"]
     said = subprocess.run([sys.executable, script, *options, path], capture_output=True, text=True, check=True).stdout
     assert said == "argmax 5 4: 16 LUTs, depth 7; by rule 19\n"
     (found,) = stored.read(path)
