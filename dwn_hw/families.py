@@ -74,13 +74,19 @@ class Family:
         return lut, sum(cell.kind == CARRY for cell in netlist.cells)
 
     def sites(self, netlist: Netlist | Words) -> int:
-        """LUTs of a netlist, and those that a carry which leaves its chain takes on the way out. Of words, about one a bit."""
+        """LUTs of a netlist, those in front of sites that need none, and those that a carry takes on its way out.
+
+        Of words, about one a bit.
+        """
         if isinstance(netlist, Words):
             return sum(netlist.sites(i) for i in range(len(netlist.cells)))
         cells = netlist.cells
+        fronts = {(cell.inputs[0], cell.inputs[-1]) for cell in cells if cell.kind != LUT}
+        luts = {netlist.inputs + i for i, cell in enumerate(cells) if cell.kind == LUT}
+        idle = len(fronts) - len({net for net, _ in fronts} & luts)
         read = {net for cell in cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
         leaving = sum(cell.kind == CARRY and netlist.inputs + i in read for i, cell in enumerate(cells))
-        return leaving + sum(self.luts(len(cell.inputs)) for cell in cells if cell.kind == LUT)
+        return leaving + idle + sum(self.luts(len(cell.inputs)) for cell in cells if cell.kind == LUT)
 
 
 #: ``generic``: portable Verilog for every tool. The others: the family's own LUT cells, which synthesis keeps as they are.
