@@ -159,7 +159,11 @@ def copy(tmp_path):
             "dwn_hw/evaluate.py: torch may enter only through ['checkpoints', 'digits', 'nn',",
         ),
         ("contract", "from torch import nn", "dwn_hw/contract.py: torch may enter only through ['checkpoints', "),
-        ("cost", "from amaranth.hdl import Cat", "dwn_hw/cost.py: amaranth may enter only through ['boards', 'rtl'], not cost"),
+        (
+            "cost",
+            "from amaranth.hdl import Cat",
+            "dwn_hw/cost.py: amaranth may enter only through ['boards', 'rtl'], not cost",
+        ),
         ("data", "import subprocess", "dwn_hw/data.py: subprocess may enter only through ['toolchain'], not data"),
         ("data", "import pickle", "dwn_hw/data.py: pickle may enter only through no module, not data"),
         ("data", "import_module('torch.nn')", "dwn_hw/data.py: torch may enter only through ['checkpoints', 'digits',"),

@@ -27,7 +27,20 @@ torch = pytest.importorskip("torch")
 FEATURES, BITS = 4, 2
 
 COMMANDS = (
-    *("board-sim", "boards", "build", "check", "demo", "doctor", "export", "predict", "program", "prove", "run", "synth"),
+    *(
+        "board-sim",
+        "boards",
+        "build",
+        "check",
+        "demo",
+        "doctor",
+        "export",
+        "predict",
+        "program",
+        "prove",
+        "run",
+        "synth",
+    ),
     "verify",
 )
 
