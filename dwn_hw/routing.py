@@ -18,11 +18,11 @@ from dwn_hw.errors import ToolError, Unfit
 
 Progress = Callable[[str], None]
 
-#: nextpnr's resources that count as what a board's capacity states.
-RESOURCES = {
-    "ice40": {"lut": "ICESTORM_LC", "ff": "ICESTORM_LC", "bram": "ICESTORM_RAM"},
-    "ecp5": {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD"},
-    "gowin": {"lut": "LUT4", "ff": "DFF", "bram": "BSRAM"},
+#: nextpnr's resources that together are what a board's capacity states. An ALU of Gowin takes the place of a LUT.
+RESOURCES: dict[str, dict[str, tuple[str, ...]]] = {
+    "ice40": {"lut": ("ICESTORM_LC",), "ff": ("ICESTORM_LC",), "bram": ("ICESTORM_RAM",)},
+    "ecp5": {"lut": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "bram": ("DP16KD",)},
+    "gowin": {"lut": ("LUT4", "ALU"), "ff": ("DFF",), "bram": ("BSRAM",)},
 }
 
 #: What nextpnr appends to the name of the cell that something became.
@@ -117,7 +117,10 @@ def read_report(report: dict[str, Any], seed: int, folder: Path, family: str) ->
     clock, found = min(report["fmax"].items(), key=lambda item: item[1]["achieved"] / item[1]["constraint"])
     ends = {e["cell"] for net in report.get("detailed_net_timings", ()) for e in net["endpoints"]}
     available = report["utilization"]
-    used = {kind: available.get(name, {"used": 0})["used"] for kind, name in RESOURCES[family].items()}
+    used = {
+        kind: sum(available[name]["used"] for name in names if name in available)
+        for kind, names in RESOURCES[family].items()
+    }
     paths = [p["path"] for p in report["critical_paths"] if p["from"] == p["to"] == f"posedge {clock}"]
     return Routed(seed, folder, found["achieved"], _path(paths[0]) if paths else None, used, len(ends), used["ff"])
 

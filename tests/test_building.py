@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from dwn_hw import building, cli
 
 FLOWS = [board.key for board in boards.every() if board.flow != "nextpnr"]
+OPEN = [board.key for board in boards.every() if board.flow == "nextpnr"]
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,15 @@ def test_a_vendor_project_with_a_module_missing_is_refused(tmp_path, small_expor
     with pytest.raises(ToolError, match="dwn_l0"):
         building.build(out, "de10-nano")
     assert list((out / "build").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", OPEN)
+def test_a_small_network_becomes_a_bitstream_for_every_open_board(tmp_path, key, small_export):
+    report = building.build(small_export(tmp_path / "out", boards.read(key).family), key, seeds=1)
+    assert (tmp_path / "out" / "build" / key / report["bitstream"]).stat().st_size > 10_000
+    assert report["timing"]["fmax_mhz"] > report["clock_mhz"]
+    assert all(report["needs"][kind] <= report["used"][kind] <= report["capacity"][kind] for kind in ("lut", "bram"))
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ def test_a_fault_that_no_vector_shows_is_found_by_sat_and_shown_in_a_simulator(t
         assert file["codes"].tolist() == [[12345, 54321, 33333]]
     toolchain.require_programs("iverilog")
     monkeypatch.undo()
-    samples = cli._samples(out / "prove" / "counterexample.npz")
+    samples = cli.samples_of(out / "prove" / "counterexample.npz")
     with pytest.raises(Mismatch, match="l0, unit 0: expected 0, got 1"):
         verifier.verify(out, simulator="icarus", random=0, samples=samples)
 
