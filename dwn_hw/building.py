@@ -252,7 +252,7 @@ def _timing(job: Job, routed: list[routing.Routed], registers: int) -> dict[str,
 
 def _estimate(job: Job) -> float | None:
     made = interface.read_design(job.exported.interface, job.exported.network, lowered=True)
-    return round(design.clock_estimate(made), 1) if isinstance(made, design.LutDesign) else None
+    return round(design.clock_estimate(made), 1) if isinstance(made, design.ParallelDesign) else None
 
 
 def _check_clock(job: Job, timing: dict[str, Any]) -> None:

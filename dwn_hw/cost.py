@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dwn_hw import cuts
-from dwn_hw.design import Design, LutDesign
+from dwn_hw.design import Design, ParallelDesign
 from dwn_hw.families import FAMILIES, Family
 from dwn_hw.folded import FoldedDesign, Schedule
 from dwn_hw.folded.blocks import banks, block_rams
@@ -40,15 +40,15 @@ def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
     """The cost of each part by name, on the design's own family or another. Flip-flops: inside the part and behind it."""
     family = family or FAMILIES[design.target]
     match design:
-        case LutDesign():
-            return _estimate_luts(design, family)
+        case ParallelDesign():
+            return _estimate_parallel(design, family)
         case FoldedDesign():
             return _estimate_folded(design.schedule, family)
         case _:
             raise TypeError(f"no estimate for a design of kind {design.kind}")
 
 
-def _estimate_luts(design: LutDesign, family: Family) -> dict[str, Cost]:
+def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost]:
     costs = {}
     for stage, netlist in zip(design.pipeline.stages, design.netlists, strict=True):
         widths = cuts.widths(netlist)

@@ -1,6 +1,6 @@
 """What is to be built of a network, decided once, then read by everything that follows: Verilog, cost, interface, checks.
 
-:class:`Design` is what every kind of hardware says of itself. :class:`LutDesign` is the kind for networks of look-up tables:
+:class:`Design` is what every kind of hardware says of itself. :class:`ParallelDesign` is the one that computes all at once:
 its parts in LUTs, where the registers go, the shell and the target. :mod:`dwn_hw.folded` has another.
 """
 
@@ -114,14 +114,14 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class LutDesign:
-    """``netlists[i]`` is part ``i`` in LUTs; with ``with_scores`` the port also gives the edge before the last node.
+class ParallelDesign:
+    """``netlists[i]`` is part ``i``, in LUTs or in words; with ``with_scores`` the port also gives the edge before the last node.
 
     ``share``: whether thermometer comparisons share logic. ``encoder``: one of :data:`dwn_hw.streaming.ENCODERS`; the netlist of
     a streamed one is that of its comparators, and the register after it is its own: the shift registers that capture.
     """
 
-    kind: ClassVar[str] = "lut"
+    kind: ClassVar[str] = "parallel"
 
     network: Network
     netlists: tuple[Logic, ...]
@@ -199,7 +199,7 @@ def make_design(
     target: str = "generic",
     share: bool = True,
     encoder: str = "parallel",
-) -> LutDesign:
+) -> ParallelDesign:
     """Lower ``network`` and place its registers. Raises OptionError with everything that cannot be had.
 
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
@@ -223,7 +223,7 @@ def make_design(
     registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
     names = network.names()
     pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
-    return LutDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
+    return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
 
 
 def _streaming_problems(network: Network, shell: str) -> list[Problem]:
@@ -242,7 +242,7 @@ def _schedule(network: Network) -> Schedule | None:
     return streaming.schedule(first, network.input.edge) if isinstance(first, Thermometer) else None
 
 
-def clock_estimate(design: LutDesign) -> float:
+def clock_estimate(design: ParallelDesign) -> float:
     """MHz that the longest path allows, by the delay model of the target's family."""
     placer = _placer(design.netlists, design.target, design.encoder)
     return 1000 / placer.period([stage.registers for stage in design.pipeline.stages])

@@ -7,7 +7,7 @@ from typing import Any
 
 from dwn_hw import boards, cost, interface
 from dwn_hw.boards import Board
-from dwn_hw.design import LutDesign
+from dwn_hw.design import ParallelDesign
 from dwn_hw.errors import Unfit
 from dwn_hw.families import FAMILIES
 from dwn_hw.streaming import Schedule
@@ -39,7 +39,7 @@ def estimate(exported: Exported, family: str) -> dict[str, int]:
     design = interface.read_design({**said, "target": family}, exported.network, lowered=True)
     total = cost.total(cost.estimate(design, FAMILIES[family]))
     around = shell(said, family)
-    streamed = design.stream if isinstance(design, LutDesign) else None
+    streamed = design.stream if isinstance(design, ParallelDesign) else None
     own = {"lut": total.site, "ff": total.ff, "bram": total.bram + blocks(streamed, family)}
     return {kind: own[kind] + around[kind] for kind in own}
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import __version__, ir, serialize, shells
-from dwn_hw.design import SHELLS, TARGETS, Design, LutDesign, Pipeline, Stage, transfers
+from dwn_hw.design import SHELLS, TARGETS, Design, ParallelDesign, Pipeline, Stage, transfers
 from dwn_hw.families import FAMILIES
 from dwn_hw.folded import make_folded
 from dwn_hw.lowering import lower_network
@@ -152,14 +152,14 @@ def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = 
     """The design that an interface says; ``lowered``: with its LUTs, if it has any. Raises as :func:`read_pipeline`."""
     shell, with_scores = interface["shell"], len(interface["output"]["fields"]) > 1
     match interface["kind"]:
-        case "lut":
+        case "parallel":
             share, encoder, target = (interface[name] for name in ("shared_encoder", "encoder", "target"))
             known = shell in SHELLS and target in TARGETS and encoder in ENCODERS and isinstance(share, bool)
             if not known or (encoder, shell) == ("streamed", "none"):
                 raise ValueError(f"no such design: {shell}, {target}, {encoder}, {share}")
             netlists = lower_network(network, FAMILIES[target], share, encoder) if lowered else ()
             pipeline = read_pipeline(interface, network)
-            return LutDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
+            return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
         case "folded":
             if (shell, interface["target"]) != ("stream", "generic"):
                 raise ValueError(f"no such design: {shell}, {interface['target']}")
@@ -235,9 +235,13 @@ def _result(interface: dict[str, Any]) -> list[str]:
 
 #: What a reader of the Verilog must know of the names in it.
 _NAMES = {
-    "lut": (
+    "luts": (
         "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
         "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
+    ),
+    "words": (
+        "Names   dense_o3: output 3 of the layer dense; dense_s45: a sum that several outputs share; quantize_7: its entry 7;",
+        "        right_wins_0to4: of classes 0 to 4, whether the right half has the greatest score.",
     ),
     "folded": (
         "Names   lane07: its sum of output 7 of a block; operand4, sum6: the 4th and 6th register that a tap passes;",
@@ -255,7 +259,8 @@ def to_header(described: dict[str, Any], network: ir.Network) -> str:
     source, output = described["input"], described["output"]
     family = FAMILIES[described["target"]]
     models = "" if family.portable else f". Simulate with sim/{family.models}"
-    luts = f"; {family.address}{models}" if described["kind"] == "lut" else ""
+    names = described["kind"] if described["kind"] == "folded" else "luts" if network.is_luts() else "words"
+    luts = f"; {family.address}{models}" if names == "luts" else ""
     fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
     lines = [
         f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
@@ -268,7 +273,7 @@ def to_header(described: dict[str, Any], network: ir.Network) -> str:
         f"Output  {output['port']}: {fields}.",
         f"Timing  latency {described['latency']} clocks{_from(described)}, {rate(described['interval'])}.",
         *_reset(described),
-        *_NAMES[described["kind"]],
+        *_NAMES[names],
         f"Bits    the first entry of every vector is lowest{luts}.",
         f"Ties    {described['ties']}.",
         "The whole contract is in interface.json and INTERFACE.md.",

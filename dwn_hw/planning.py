@@ -30,7 +30,7 @@ from dwn_hw import (
     serialize,
     vectors,
 )
-from dwn_hw.design import Design, LutDesign, clock_estimate, make_design
+from dwn_hw.design import Design, ParallelDesign, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.folded import FoldedDesign, make_folded
@@ -115,7 +115,7 @@ def _plan_shift(model: ShiftModel, options: Options, samples: data.Samples | Non
 
 def _hardware(design: Design, options: Options) -> dict[str, Any]:
     """What is reported of a design; a clock is estimated of parallel ones."""
-    clock = round(clock_estimate(design), 1) if isinstance(design, LutDesign) else None
+    clock = round(clock_estimate(design), 1) if isinstance(design, ParallelDesign) else None
     return {
         "digest": serialize.digest(design.network),
         "network": repr(design.network).splitlines(),
@@ -195,7 +195,7 @@ def _design(network: ir.Network, options: Options) -> Design:
     return _folded(network, options)
 
 
-def _parallel(network: ir.Network, options: Options) -> LutDesign:
+def _parallel(network: ir.Network, options: Options) -> ParallelDesign:
     return make_design(
         network,
         latency=options.latency,

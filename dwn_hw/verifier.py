@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import data, evaluate, interface, ir, ports, recording, rtl, serialize, shells, simulate, vectors
-from dwn_hw.design import Design, LutDesign
+from dwn_hw.design import Design, ParallelDesign
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 from dwn_hw.folded import FoldedDesign
 
@@ -225,7 +225,7 @@ def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path, insid
     """The bench's job (JSON) and its arrays (npz), with the results of an earlier run removed."""
     network, described = exported.network, exported.interface
     design = interface.read_design(described, network)
-    assert isinstance(design, LutDesign)
+    assert isinstance(design, ParallelDesign)
     for stale in ("counts.json", "counts.mismatch.json"):
         (place / stale).unlink(missing_ok=True)
     edges = network.edges()
@@ -260,7 +260,7 @@ def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path, insid
     return path
 
 
-def _expected(design: LutDesign, codes: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.uint8]]:
+def _expected(design: ParallelDesign, codes: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.uint8]]:
     """Packed rows, one a vector, lowest bit first: every node's output and the port ``y``; of the port ``x`` one a transfer."""
     network = design.network
     edges = network.edges()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dwn_hw import cost, ir
-from dwn_hw.design import LutDesign, Pipeline, Stage, make_design
+from dwn_hw.design import ParallelDesign, Pipeline, Stage, make_design
 from dwn_hw.families import FAMILIES
 from dwn_hw.pipeline import Registers
 from dwn_hw.rtl import make_parts, part_to_verilog
@@ -46,7 +46,7 @@ def test_the_estimate_is_the_number_of_luts_in_the_verilog(seed, bits, signed, g
         assert costs[part.name].lut == len(instances), part.name
 
 
-def with_registers(network: ir.Network, *after: bool) -> LutDesign:
+def with_registers(network: ir.Network, *after: bool) -> ParallelDesign:
     stages = tuple(Stage(name, i, Registers((), after[i])) for i, name in enumerate(network.names()))
     return dataclasses.replace(make_design(network), pipeline=Pipeline(stages))
 

@@ -207,7 +207,7 @@ def test_an_edited_interface_is_refused(copy, key, value):
 
 
 def test_prove_refuses_it_and_verify_does_not(exported):
-    with pytest.raises(OptionError, match="an export of kind lut; got folded"):
+    with pytest.raises(OptionError, match="parallel hardware of look-up tables; got folded"):
         prove(exported)
     done = CliRunner().invoke(cli.main, ["verify", str(exported), "--simulator", "icarus", "--vectors", "2"])
     assert (done.exit_code, "EQUAL" in done.stderr) == (0, True), done.output

@@ -87,7 +87,7 @@ def test_noise_is_next_to_never_a_frame_and_never_fills_the_memory():
 
 def interface(bits=320, transfers=1, fields=((4, 1),)):
     return {
-        "digest": "0123456789abcdef", "tool": "dwn-hw 1.2.3", "interval": transfers, "input": {"bits": bits},
+        "digest": "0123456789abcdef", "tool": "dwn-hw 1.2.3", "transfers": transfers, "input": {"bits": bits},
         "output": {"fields": [{"bits": width, "count": count} for width, count in fields]},
     }  # fmt: skip
 

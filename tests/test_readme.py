@@ -139,7 +139,7 @@ def test_a_shift_network_is_the_same_both_ways(examples):
     assert len(lines) == 2
     run("\n".join(lines), examples)
     adders, engine = (json.loads((examples / name / "report.json").read_text()) for name in ("my-adders", "my-engine"))
-    assert (adders["hardware"], adders["interval"]) == ("lut", 1)
+    assert (adders["hardware"], adders["interval"]) == ("parallel", 1)
     assert (engine["hardware"], engine["interval"] > 100) == ("folded", True)
     assert adders["data"] == engine["data"]
     assert adders["data"]["samples"] == adders["data"]["equal_to_reference"] == 360

@@ -246,7 +246,7 @@ def test_the_real_network_at_searched_widths_is_within_a_twentieth_of_a_point(re
     widths = [row["bits"] for row in report["activations"]["layers"]]
     assert max(widths) <= 12
     x, y = images("t10k")
-    accuracy = (Emulator(decided.network).run(x.astype(np.int64))[1] == y).mean()
+    accuracy = (Emulator(decided.frozen).run(x.astype(np.int64))[1] == y).mean()
     assert round(0.9893 - accuracy, 6) <= 0.0005, widths
 
 
@@ -291,7 +291,7 @@ def test_searched_widths_keep_what_was_asked_on_the_validation_part(digits, max_
         assert found["taken"]["most_dropped"] <= max_drop
         assert max(widths) < 12
     # What is reported of the widths that were taken is so of the network that was frozen.
-    network = decided.network
+    network = decided.frozen
     codes = to_codes(given, network).codes
     accuracy = (Emulator(network).run(codes)[1] == given.y).mean()
     assert abs(accuracy - found["taken"]["accuracy"]) < 0.02

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import FORMATS, bias, codes_for, convolutions, dense, weights
 
-from dwn_hw import cuts, evaluate, exporter, ir, passes, toolchain, verifier
+from dwn_hw import cuts, evaluate, exporter, ir, passes, proof, toolchain, verifier
 from dwn_hw.design import make_design
 from dwn_hw.errors import IRError, OptionError
 from dwn_hw.lowering.integers import lower_integers
@@ -168,6 +168,14 @@ def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
     path.write_text(text.replace(" - ", " + ", 1))
     with pytest.raises(verifier.Mismatch, match="dense"):
         verifier.verify(tmp_path / "export", simulator="icarus", random=40)
+
+
+def test_it_is_not_proven_and_says_so(tmp_path):
+    node = ir.ShiftDense((1, -1), (0, 2), (3, -4), 0)
+    network = ir.Network(ir.Input((1,), (ir.Format(4),)), (node, ir.ArgMax()))
+    exporter.write(exporter.Plan(make_design(network), 0, {}, None), tmp_path / "export")
+    with pytest.raises(OptionError, match="look-up tables; got parallel hardware of ArgMax, ShiftDense"):
+        proof.prove(tmp_path / "export")
 
 
 def test_a_layer_too_large_for_parallel_hardware_is_refused_with_the_number():

@@ -70,9 +70,10 @@ def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda t
     """
     toolchain.native_yosys(), toolchain.abc()
     exported = read_export(folder)
-    if exported.interface["kind"] != "lut":
+    if exported.interface["kind"] != "parallel" or not exported.network.is_luts():
         remedy = "Run `dwn-hw verify`, which simulates it."
-        raise OptionError(Problem("prove", "an export of kind lut", exported.interface["kind"], remedy))
+        got = f"{exported.interface['kind']} hardware of {', '.join(sorted({type(n).__name__ for n in exported.network.nodes}))}"
+        raise OptionError(Problem("prove", "parallel hardware of look-up tables", got, remedy))
     if exported.interface["encoder"] != "parallel":
         # A sample then takes as many clocks as features: registers cannot be followed as wires.
         remedy = "Run `dwn-hw verify`, which simulates it, or export with --encoder parallel."

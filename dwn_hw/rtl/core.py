@@ -13,7 +13,7 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import LutDesign
+from dwn_hw.design import ParallelDesign
 from dwn_hw.rtl.parts import place, register
 from dwn_hw.rtl.streamed import StreamedEncoder
 
@@ -27,7 +27,7 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     Verilog modules (``dwn_encoder``…) that are emitted beside it, with whole vectors as ports; without, submodules.
     """
 
-    def __init__(self, design: LutDesign, instances: bool = False) -> None:
+    def __init__(self, design: ParallelDesign, instances: bool = False) -> None:
         self.design, self.instances = design, instances
         self.pipeline, self.with_scores = design.pipeline, design.with_scores
         edges = design.network.edges()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dwn_hw.design import Design, LutDesign
+from dwn_hw.design import Design, ParallelDesign
 from dwn_hw.folded import FoldedDesign
 from dwn_hw.rtl.engine.verilog import engine_to_verilog
-from dwn_hw.rtl.verilog import lut_to_verilog
+from dwn_hw.rtl.verilog import parallel_to_verilog
 
 
 def to_verilog(design: Design, header: str = "") -> dict[str, str]:
@@ -15,8 +15,8 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     instantiates; for another target :func:`dwn_hw.rtl.models` are what a simulator needs beside it.
     """
     match design:
-        case LutDesign():
-            return lut_to_verilog(design, header)
+        case ParallelDesign():
+            return parallel_to_verilog(design, header)
         case FoldedDesign():
             return engine_to_verilog(design, header)
         case _:

@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Const, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import LutDesign, Section
+from dwn_hw.design import ParallelDesign, Section
 from dwn_hw.mapped import FALSE, LUT, TRUE, Netlist
 from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
 from dwn_hw.rtl.words import WordPart
@@ -89,6 +89,6 @@ def make_part(section: Section, target: str) -> Part | WordPart:
     return Part(section.name, section.netlist, target)
 
 
-def make_parts(design: LutDesign) -> tuple[Part | WordPart, ...]:
+def make_parts(design: ParallelDesign) -> tuple[Part | WordPart, ...]:
     """The components of all sections, in order."""
     return tuple(make_part(section, design.target) for section in design.sections())

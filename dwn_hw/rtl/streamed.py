@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Const, MemoryData, MemoryInstance, Module, Mux, Re
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import LutDesign
+from dwn_hw.design import ParallelDesign
 from dwn_hw.rtl.parts import place, register
 from dwn_hw.streaming import Schedule
 
@@ -24,7 +24,7 @@ class StreamedEncoder(wiring.Component):  # type: ignore[misc]  # amaranth ships
     comparators, and one clock. With ``instances`` the comparators are Verilog modules.
     """
 
-    def __init__(self, design: LutDesign, instances: bool = False) -> None:
+    def __init__(self, design: ParallelDesign, instances: bool = False) -> None:
         if design.stream is None:
             raise TypeError("not a design with a streamed encoder")
         self.design, self.instances, self.plan = design, instances, design.stream

@@ -17,7 +17,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
-from dwn_hw.design import LutDesign
+from dwn_hw.design import ParallelDesign
 from dwn_hw.families import FAMILIES
 from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
@@ -37,11 +37,14 @@ _MEANT = ("WIDTHEXPAND", "UNUSEDSIGNAL")
 # merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
 _SCRIPT = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nwreduce\nopt_clean -purge\n"
 
+#: What signs become in comments.
+_ASCII = str.maketrans({"×": "x", "·": "*", "±": "+-", "…": "..", "−": "-"})
+
 #: A design of 20,000 LUTs takes about a minute.
 _TIMEOUT = 900.0
 
 
-def lut_to_verilog(design: LutDesign, header: str = "") -> dict[str, str]:
+def parallel_to_verilog(design: ParallelDesign, header: str = "") -> dict[str, str]:
     """The whole of a design in LUTs, as :func:`dwn_hw.rtl.to_verilog` gives it. A portable design includes ``dwn_lut``."""
     network, core = design.network, Core(design, instances=True)
     top = SHELLS[design.shell](core)
@@ -97,7 +100,8 @@ def part_to_verilog(part: Part | WordPart) -> dict[str, str]:
 
 def comment(text: str) -> str:
     """As a comment of Verilog."""
-    plain = text.replace("×", "x")  # Verilog is ASCII, and so are some tools
+    # Verilog is ASCII, and so are some tools.
+    plain = text.translate(_ASCII).encode("ascii", "replace").decode()
     return "".join(f"// {line}".rstrip() + "\n" for line in plain.splitlines()) + "\n"
 
 
