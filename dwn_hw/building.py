@@ -63,7 +63,7 @@ def plan(folder: Path, board: str, seeds: int = 3, baud: int | None = None) -> J
         rule = "for a board an export with streams, around which the UART is built"
         raise OptionError(Problem("--shell", rule, said["shell"], "Export again without --shell."))
     clocks = chosen.clocks_per_bit(baud)
-    sources = {path.name: path.read_text("utf-8") for path in exported.sources}
+    sources = {path.name: path.read_text("utf-8") for path in (*exported.sources, *exported.memories)}
     if chosen.flow == "nextpnr" and "dwn_lut.v" in sources:
         sources["dwn_lut.v"] = _assets.asset("rtl_templates", "dwn_lut_cell.v").read_text("utf-8")
     made = project.make(chosen, sources | uart.to_verilog(said, clocks), clocks)
@@ -222,8 +222,8 @@ def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, int]]:
 
     ``registers``: what stands between the parts; ``shell``: all that is around the design of the export.
     """
-    said = job.exported.interface
-    names = [part["name"] for part in said["parts"]]
+    modules = interface.read_design(job.exported.interface, job.exported.network).modules()
+    names = list(modules)
     own = {path.stem for path in job.exported.sources} - {"dwn_uart", *uart.FIXED}
     target = synthesis.TARGETS[job.board.family]
     parts = {name: dict.fromkeys(target.cells, 0) for name in (*names, "registers", "shell")}
@@ -231,9 +231,13 @@ def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, int]]:
         name = module.removeprefix("\\")
         # A part may be several modules: popcount_s1, popcount; encoder, encoder_compare.
         of = [part for part in names if f"{name.removeprefix('dwn_')}_".startswith(f"{part}_")]
+        of += [part for part in names if name.removeprefix("dwn_") in modules[part]]
         part = (max(of, key=len) if of else "registers") if name in own else "shell"
         counted = synthesis.count_cells(found.get("num_cells_by_type", {}), target)
-        parts[part] = {kind: parts[part][kind] + counted[kind] for kind in counted}
+        times = max(
+            1, modules.get(part, ()).count(name.removeprefix("dwn_"))
+        )  # a module may stand in a part several times
+        parts[part] = {kind: parts[part][kind] + times * counted[kind] for kind in counted}
     return parts
 
 

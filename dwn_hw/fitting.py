@@ -36,7 +36,8 @@ _FULL = 0.95
 def estimate(exported: Exported, family: str) -> dict[str, int]:
     """LUTs, flip-flops and blocks of RAM of the whole board design, by the mapped netlists and what its shell takes."""
     said = exported.interface
-    design = interface.read_design({**said, "target": family}, exported.network, lowered=True)
+    own_target = said["target"] if said["kind"] == "folded" else family  # a folded engine is plain Verilog everywhere
+    design = interface.read_design({**said, "target": own_target}, exported.network, lowered=True)
     total = cost.total(cost.estimate(design, FAMILIES[family]))
     around = shell(said, family)
     streamed = design.stream if isinstance(design, ParallelDesign) else None
@@ -90,7 +91,7 @@ def unfit(board: Board, why: str, by_part: Mapping[str, int], exported: Exported
     """The error of a design that is too large: why, its largest parts, and what to try."""
     largest = sorted(by_part.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {count:,}" for name, count in largest if count)
-    streamed = ["--encoder streamed at the export"] * (exported.interface["encoder"] == "parallel")
+    streamed = ["--encoder streamed at the export"] * (exported.interface.get("encoder") == "parallel")
     larger = [row["board"] for row in survey(exported) if row["fits"] and _exceeds(boards.read(row["board"]), board)]
     tries = " or ".join([*streamed, *(f"--board {name}" for name in larger[:1])])
     return Unfit(f"does not fit {board.key}: {why}: {shown}" + (f"; try {tries}" if tries else ""))

@@ -52,6 +52,7 @@ def verify_netlist(
     Raises Mismatch with the first vector whose result differs, and the command that repeats it.
     """
     exported = verifier.read_export(folder)
+    verifier.parallel(exported)  # or it is refused before the work
     target = target or exported.interface["target"]
     if target not in synthesis.TARGETS:
         rule = f"one of {', '.join(synthesis.TARGETS)}"

@@ -118,12 +118,18 @@ def run(
 class Child:
     """A program that runs beside this one until its standard input is closed."""
 
-    def __init__(self, command: Sequence[str | Path], name: str) -> None:
+    def __init__(self, command: Sequence[str | Path], name: str, cwd: Path | None = None) -> None:
         self.name = name
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(
-                [str(part) for part in command], stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace"
+                [str(Path(part).resolve() if isinstance(part, Path) else part) for part in command],
+                cwd=cwd,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                text=True,
+                errors="replace",
             )
         except OSError as error:
             raise ToolError(f"{name}: cannot be started: {error.strerror}") from None

@@ -35,13 +35,16 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export directory, read back: network, interface, Verilog, and the models of target cells for simulation."""
+    """An export directory, read back: network, interface, Verilog, the models of target cells for simulation, and what the
+    Verilog reads into memories, by name, from the folder that a program runs in.
+    """
 
     folder: Path
     network: ir.Network
     interface: dict[str, Any]
     sources: tuple[Path, ...]
     models: tuple[Path, ...]
+    memories: tuple[Path, ...] = ()
 
 
 def read_export(folder: Path) -> Exported:
@@ -58,7 +61,8 @@ def read_export(folder: Path) -> Exported:
     if folder / "rtl" / "dwn_top.v" not in sources:
         raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", "no dwn_top.v", remedy))
     models = tuple(sorted((folder / "sim").glob("*.v")))
-    return Exported(folder, network, described, sources, models)
+    memories = tuple(sorted((folder / "rtl").glob("*.hex")))
+    return Exported(folder, network, described, sources, models, memories)
 
 
 def _read_interface(path: Path, network: ir.Network, remedy: str) -> dict[str, Any]:
@@ -221,11 +225,19 @@ def summarize(
     }
 
 
+def parallel(exported: Exported) -> ParallelDesign:
+    """The design of an export of parallel hardware, which the bench can follow from clock to clock. Raises OptionError."""
+    design = interface.read_design(exported.interface, exported.network)
+    if not isinstance(design, ParallelDesign):
+        remedy = "Leave --level out: verify then compares every number of every layer of the Verilog."
+        raise OptionError(Problem("--level netlist", "an export of parallel hardware", design.kind, remedy))
+    return design
+
+
 def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path, inside: bool) -> Path:
     """The bench's job (JSON) and its arrays (npz), with the results of an earlier run removed."""
     network, described = exported.network, exported.interface
-    design = interface.read_design(described, network)
-    assert isinstance(design, ParallelDesign)
+    design = parallel(exported)
     for stale in ("counts.json", "counts.mismatch.json"):
         (place / stale).unlink(missing_ok=True)
     edges = network.edges()

@@ -44,7 +44,7 @@ def board(exported: Exported, progress: Progress = lambda text: None) -> Iterato
 @contextlib.contextmanager
 def start(program: Path) -> Iterator[Running]:
     """Run a board that was built."""
-    with toolchain.Child([program], "virtual board") as child:
+    with toolchain.Child([program], "virtual board", cwd=program.parent) as child:
         yield Running(child.line(), child)
 
 
@@ -76,10 +76,13 @@ def compiled(
             (folder / file).write_text(text, "utf-8")
         defines = f"-DCLOCKS_PER_BIT={clocks_per_bit} -DIDLE_CLOCKS={_REST * clocks_per_bit}"
         command = [tool.path, "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "-Wno-fatal", *flags]
-        command += ["--top-module", "dwn_uart", "-CFLAGS", f"-O1 {defines}", "-Mdir", "obj", "-o", "board", *sources]
+        read = [file for file in sources if not file.endswith(".hex")]
+        command += ["--top-module", "dwn_uart", "-CFLAGS", f"-O1 {defines}", "-Mdir", "obj", "-o", "board", *read]
         toolchain.run(command, name="verilator", cwd=folder, env=tool.env, timeout=_BUILD_TIMEOUT)
         stamp.unlink(missing_ok=True)
         shutil.copy(folder / "obj" / "board", program)
+        for file in sources.keys() - set(read):  # memories, which the program reads where it runs
+            shutil.copy(folder / file, place)
     stamp.write_text(key)
     return program
 
@@ -87,7 +90,7 @@ def compiled(
 def _sources(exported: Exported) -> dict[str, str]:
     """File name → text of everything that is built. The shell is this version's, whatever the export holds."""
     shell = rtl.uart.to_verilog(exported.interface, CLOCKS_PER_BIT)
-    paths = (*exported.sources, *rtl.model_files(exported.interface["target"]))
+    paths = (*exported.sources, *exported.memories, *rtl.model_files(exported.interface["target"]))
     return {path.name: path.read_text("utf-8") for path in paths} | shell
 
 
