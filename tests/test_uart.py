@@ -9,14 +9,13 @@ import json
 import re
 import subprocess
 
-import numpy as np
 import pytest
+from lut_networks import random_network as network
 
 from dwn_hw import exporter, interface, ports, rtl, toolchain, vectors, verifier
 from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, Mismatch, OptionError
 from dwn_hw.frames import Layout
-from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 from dwn_hw.running import check
 
 pytest.importorskip("cocotbext.axi")
@@ -28,18 +27,6 @@ KINDS = {
     "streamed": {"encoder": "streamed", "with_scores": True},
     "combinational": {"latency": 0},
 }
-
-
-def network(seed=1, features=5, bits=6, luts=(20, 12), groups=3):
-    rng = np.random.default_rng(seed)
-    fmt = Format(bits, signed=True)
-    rows = tuple(tuple(rng.integers(fmt.low, fmt.high + 2, rng.integers(1, 5)).tolist()) for _ in range(features))
-    nodes, size = [Thermometer(rows)], sum(map(len, rows))
-    for count in luts:
-        wires = tuple(tuple(rng.integers(0, size, 4).tolist()) for _ in range(count))
-        nodes.append(LutLayer(wires, tuple(rng.integers(0, 1 << 16, count).tolist())))
-        size = count
-    return Network(Input((features,), (fmt,)), (*nodes, GroupSum(groups), ArgMax()))
 
 
 def write(out, shell, kind="parallel", **sizes):

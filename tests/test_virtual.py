@@ -17,29 +17,17 @@ import numpy as np
 import pytest
 import serial
 from click.testing import CliRunner
+from lut_networks import random_network
 
 from dwn_hw import cli, evaluate, exporter, host, interface, virtual, wire
 from dwn_hw.design import make_design
 from dwn_hw.errors import BoardError, Mismatch, ToolError
 from dwn_hw.frames import Frame, Kind, Layout, encode
-from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 from dwn_hw.running import session
 from dwn_hw.verifier import read_export
 
 #: Frames with a fault that the fault test sends.
 FRAMES = int(os.environ.get("DWN_HW_FRAMES", "400"))
-
-
-def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3):
-    rng = np.random.default_rng(seed)
-    fmt = Format(bits, signed=True)
-    rows = tuple(tuple(rng.integers(fmt.low, fmt.high + 2, rng.integers(1, 5)).tolist()) for _ in range(features))
-    nodes, size = [Thermometer(rows)], sum(map(len, rows))
-    for count in luts:
-        wires = tuple(tuple(rng.integers(0, size, 4).tolist()) for _ in range(count))
-        nodes.append(LutLayer(wires, tuple(rng.integers(0, 1 << 16, count).tolist())))
-        size = count
-    return Network(Input((features,), (fmt,)), (*nodes, GroupSum(groups), ArgMax()))
 
 
 def write(out, seed=1, **options):

@@ -1,0 +1,19 @@
+"""A random network of look-up tables, small enough to be simulated whole, shells included."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
+
+
+def random_network(seed=1, features=5, bits=6, luts=(20, 12), groups=3):
+    rng = np.random.default_rng(seed)
+    fmt = Format(bits, signed=True)
+    rows = tuple(tuple(rng.integers(fmt.low, fmt.high + 2, rng.integers(1, 5)).tolist()) for _ in range(features))
+    nodes, size = [Thermometer(rows)], sum(map(len, rows))
+    for count in luts:
+        wires = tuple(tuple(rng.integers(0, size, 4).tolist()) for _ in range(count))
+        nodes.append(LutLayer(wires, tuple(rng.integers(0, 1 << 16, count).tolist())))
+        size = count
+    return Network(Input((features,), (fmt,)), (*nodes, GroupSum(groups), ArgMax()))
