@@ -8,6 +8,7 @@ default pipeline and dwn-hw pipelined for a clock.
 
 dwn2rtl's port carries scaled features in words of its own choice. dwn-hw is shown with those same words (``--no-scaler``: the
 same job), compared on all of dwn2rtl's own test vectors first, and with its own port (unscaled features: the whole job).
+Nets with enough training samples are also shown calibrated: the narrowest words that keep every prediction of 10,000 of them.
 ``--portable`` adds its Verilog without Xilinx' cells, which yosys maps again.
 
 Needs ``pip install -c constraints.txt -e '.[bench]'``.
@@ -25,7 +26,7 @@ import nets
 import rivals
 
 RIVAL, SAME, OWN = "dwn2rtl", "dwn-hw, same words", "dwn-hw, own port"
-RATIO = "ratio, same words"
+CALIBRATED = "dwn-hw, calibrated"
 
 #: Options of ``dwn-hw export`` for counting on 7 series.
 XC7 = ["--target", "xc7"]
@@ -35,14 +36,19 @@ PIPELINED = "dwn-hw, --clock-mhz 150"
 ECP5 = {SAME: ["--target", "ecp5"], PIPELINED: ["--target", "ecp5", "--clock-mhz", "150"]}
 
 
-def count(checkpoint: Path, place: Path, own: list[str], portable: bool, extra: str) -> dict[str, float]:
+def count(name: str, checkpoint: Path, place: Path, data: Path, portable: bool, extra: str) -> dict[str, object]:
     """Print what each design takes on 7 series; the ratios dwn-hw / dwn2rtl."""
     rival = rivals.dwn2rtl(checkpoint, place / "dwn2rtl")
     designs = {
         SAME: rivals.dwn_hw(checkpoint, place / "same", *rival.same_port(), *XC7),
-        OWN: rivals.dwn_hw(checkpoint, place / "own", *own, *XC7),
+        OWN: rivals.dwn_hw(checkpoint, place / "own", *nets.own_port(name), *XC7),
     }
     print(f"words {rival.form}; equal on dwn2rtl's {rivals.compare(rival, designs[SAME])} test vectors\n")
+    samples = nets.calibration(name, data, place / "calibrate.npz")
+    if samples is not None:
+        designs[CALIBRATED] = rivals.dwn_hw(checkpoint, place / "calibrated", "--calibrate", str(samples), *XC7)
+        model, narrow = (nets.predictions(name, data, rivals.network_of(designs[key])) for key in (OWN, CALIBRATED))
+        print(f"calibrated: {int((model != narrow).sum())} of {len(model)} test predictions differ from the model's\n")
     if portable:
         designs["dwn-hw, same words, portable"] = rivals.dwn_hw(checkpoint, place / "portable", *rival.same_port())
     parts = rivals.network_of(designs[SAME]).names()
@@ -52,9 +58,13 @@ def count(checkpoint: Path, place: Path, own: list[str], portable: bool, extra: 
         counts[name] = counting.count(design, place / f"c {name}", by_part, extra)
     everything = {RIVAL: rival, **designs}
     rows = {name: _row(found, everything[name]) for name, found in counts.items()}
-    ours, theirs = counts[SAME], counts[RIVAL]
-    ratios = {"LUT": ours.lut / theirs.lut, "sites": ours.sites / theirs.sites}
-    rows[RATIO] = [ratios["LUT"], "", ratios["sites"], *[""] * (len(rows[RIVAL]) - 3)]
+    theirs = counts[RIVAL]
+    ratios: dict[str, object] = {}
+    for key, kind in ((SAME, "same words"), (CALIBRATED, "calibrated")):
+        found = [counts[key].lut / theirs.lut, counts[key].sites / theirs.sites] if key in counts else ["", ""]
+        ratios |= {f"LUT, {kind}": found[0], f"sites, {kind}": found[1]}
+        if key in counts:
+            rows[f"ratio, {kind}"] = [found[0], "", found[1], *[""] * (len(rows[RIVAL]) - 3)]
     columns = [
         "LUT",
         "CARRY4",
@@ -128,10 +138,10 @@ def main() -> None:
         print(f"## {name}\n", flush=True)
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary)
-            ratios[name] = count(checkpoint, place, nets.own_port(name), arguments.portable, arguments.extra)
+            ratios[name] = count(name, checkpoint, place, Path(arguments.data), arguments.portable, arguments.extra)
             if not arguments.no_fmax:
                 ratios[name] |= speed(checkpoint, place, arguments.seeds)
-    print("## dwn-hw / dwn2rtl, the same words\n")
+    print("## dwn-hw / dwn2rtl\n")
     rivals.show(
         "net", {name: list(found.values()) for name, found in ratios.items()}, list(next(iter(ratios.values())))
     )

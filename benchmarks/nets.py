@@ -25,8 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from dwn_hw import ir
+from dwn_hw.data import Samples, to_codes
+from dwn_hw.emulate import Emulator
 from dwn_hw.nn import DistributiveThermometer, GroupSum, LUTLayer
 from dwn_hw.training import accuracy, fit
+
+#: Training samples that words are calibrated with.
+CALIBRATION = 10_000
 
 #: LUT inputs, and what GroupSum divides by, of every net here.
 N, TAU = 6, 1 / 0.3
@@ -135,6 +141,22 @@ def own_port(name: str) -> list[str]:
     """The options that say what a net's own, unscaled data looks like."""
     form = NETS[name].own_port if name in NETS else None
     return [] if form is None else ["--input-format", form]
+
+
+def calibration(name: str, data: Path, file: Path) -> Path | None:
+    """``file`` with 10,000 training samples, for nets that have them and take them unscaled."""
+    split = NETS[name].split(data) if name in NETS and NETS[name].options is not None else None
+    if split is None or split.scaler is not None or len(split.x) < CALIBRATION:
+        return None
+    np.savez(file, x=split.x[:CALIBRATION].numpy(), y=split.y[:CALIBRATION].numpy())
+    return file
+
+
+def predictions(name: str, data: Path, network: ir.Network) -> np.ndarray:
+    """Of the test samples, by the frozen network."""
+    split = NETS[name].split(data)
+    samples = Samples(split.x_test.numpy(), None, split.y_test.numpy(), name)
+    return Emulator(network).run(to_codes(samples, network).codes)[1].ravel()
 
 
 def make(recipe: Recipe, data: Path) -> dict[str, Any]:

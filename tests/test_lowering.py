@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dwn_hw import evaluate
 from dwn_hw.families import FAMILIES
 from dwn_hw.ir import ArgMax, Edge, Format, GroupSum, Input, LutLayer, Network, Thermometer
-from dwn_hw.lowering import carries, counters, lower, lower_network
+from dwn_hw.lowering import carries, counters, lower, lower_network, sharing
 from dwn_hw.mapped import Builder
 
 
@@ -44,6 +44,20 @@ def test_an_encoder_equals_its_comparisons_for_every_code(draw):
     share = draw.draw(st.booleans())
     codes = np.arange(fmt.low, fmt.high + 1)[:, None]
     assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k, share)
+
+
+@pytest.mark.parametrize(("signed", "k", "most"), [(False, 6, 1.8), (True, 6, 1.8), (True, 4, 3.8)])
+def test_crowded_thresholds_are_edges_of_each_other_equal_for_every_code_and_cheap(signed, k, most):
+    fmt = Format(16, signed)
+    middle = (fmt.low + fmt.high + 1) // 2
+    row = tuple((middle + np.random.default_rng(k).normal(0, 2500, 36)).astype(int).tolist())
+    codes = np.arange(fmt.low, fmt.high + 1)[:, None]
+    netlist = assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k)
+    assert len(netlist.cells) <= most * len(set(row))
+    plan = sharing.plan(tuple(sorted({t - fmt.low for t in row})), 16, k)
+    edges = {edge.signal for stage in plan.stages for window in stage.windows for edge in window.edges}
+    assert len(plan.stages) > 1
+    assert any(range(t - fmt.low, 1 << 16) in edges for t in row)
 
 
 @pytest.mark.parametrize("signed", [False, True])

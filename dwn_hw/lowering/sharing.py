@@ -19,8 +19,8 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from dwn_hw.ir import Ints
 from dwn_hw.lowering.windows import Codes, Signal, Window, best_window, value
@@ -33,6 +33,9 @@ SEARCHED = 4
 
 #: Stages of edges, and numbers of edges that are tried for one.
 MAX_DEPTH, EDGES = 2, (1, 3, 7, 15)
+
+#: As many levels of depth count as much as a LUT, when plans of a feature are chosen from.
+LEVELS_A_LUT = 4
 
 #: Choices of so many edges: at even ranks, and moved by one at random.
 CHOICES = 3
@@ -68,10 +71,16 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All comparisons of a feature, in stages; ``cost``: LUTs, at most."""
+    """All comparisons of a feature, in stages; ``cost``: LUTs, at most; ``levels``: of LUTs, up to each threshold's own."""
 
-    stages: tuple[Stage, ...]
-    cost: int
+    stages: tuple[Stage, ...] = ()
+    cost: int = 0
+    levels: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """What is least: LUTs, and a little of the depth."""
+        return self.cost + max(self.levels.values(), default=0) / LEVELS_A_LUT
 
 
 @functools.lru_cache(maxsize=4096)
@@ -102,27 +111,27 @@ class _Shape:
 def _search(thresholds: Ints, codes: Codes, depth: int) -> Plan:
     """Every shape with first groupings, then a search for the few best of them."""
     if not thresholds:
-        return Plan((), 0)
+        return Plan()
 
-    def first(shape: _Shape) -> int:
-        return _made(thresholds, shape, codes, _first(shape.edges, codes, depth + 1), steps=0).cost
+    def first(shape: _Shape) -> float:
+        return _made(thresholds, shape, codes, _first(shape.edges, codes, depth + 1), steps=0).score
 
     shapes = sorted(_shapes(thresholds, codes, depth), key=first)[:SEARCHED]
     steps = min(STEPS * len(thresholds), MAX_STEPS)
     found = [_made(thresholds, s, codes, _search(s.edges, codes, depth + 1), steps) for s in shapes]
-    return min(found, key=lambda plan: (plan.cost, len(plan.stages)))
+    return min(found, key=lambda plan: plan.score)
 
 
 @functools.lru_cache(maxsize=65536)
 def _first(thresholds: Ints, codes: Codes, depth: int) -> Plan:
     """The cheapest plan of first groupings."""
     if not thresholds:
-        return Plan((), 0)
+        return Plan()
     plans = (
         _made(thresholds, shape, codes, _first(shape.edges, codes, depth + 1), steps=0)
         for shape in _shapes(thresholds, codes, depth)
     )
-    return min(plans, key=lambda plan: plan.cost)
+    return min(plans, key=lambda plan: plan.score)
 
 
 def _shapes(thresholds: Ints, codes: Codes, depth: int) -> Iterator[_Shape]:
@@ -155,7 +164,7 @@ def _ranges(thresholds: Ints, codes: Codes) -> list[range | None]:
 def _alone(thresholds: Ints, codes: Codes) -> Plan:
     windows = tuple(best_window(u, (), codes) for u in thresholds)
     grouping = _Grouping(windows, (), codes)
-    return _planned((), windows, [grouping.chain((w.threshold,)) for w in windows if w.chained], 0)
+    return _planned(Plan(), windows, [grouping.chain((w.threshold,)) for w in windows if w.chained])
 
 
 def _made(thresholds: Ints, shape: _Shape, codes: Codes, before: Plan, steps: int) -> Plan:
@@ -167,13 +176,28 @@ def _made(thresholds: Ints, shape: _Shape, codes: Codes, before: Plan, steps: in
     windows = tuple(best_window(u, signals[codes.width - 1 :], codes) for u in rest)
     grouping = _Grouping(windows, tuple(signals), codes)
     chains = [grouping.chain(members) for members in grouping.search(steps)]
-    return _planned(before.stages, windows, chains, before.cost + (shape.known is not None))
+    return _planned(before, windows, chains, shape.known is not None)
 
 
-def _planned(before: tuple[Stage, ...], windows: tuple[Window, ...], chains: list[Chain], others: int) -> Plan:
-    """A LUT ends each comparison that is more than a bit; ``others``: LUTs of the stages before, and of the range."""
-    cost = others + sum(window.inputs > 1 for window in windows) + sum(len(chain.slices) for chain in chains)
-    return Plan((*before, Stage(windows, tuple(chains))), cost)
+def _planned(before: Plan, windows: tuple[Window, ...], chains: list[Chain], known: bool = False) -> Plan:
+    """``before``, and a stage more: a LUT ends each comparison that is more than a bit; ``known``: one tells the range."""
+
+    def level(signal: Signal) -> int:
+        return before.levels.get(signal.start, 1) if isinstance(signal, range) else 0
+
+    cost = before.cost + known + sum(window.inputs > 1 for window in windows)
+    carries: dict[int, int] = {}
+    for chain in chains:
+        cost += len(chain.slices)
+        at = 0
+        for piece in chain.slices:
+            at = 1 + max([at, *map(level, piece.select)])
+        carries |= dict.fromkeys(chain.members, at)
+    levels = {
+        window.threshold: 1 + max([carries.get(window.threshold, 0), *(level(edge.signal) for edge in window.edges)])
+        for window in windows
+    }
+    return Plan((*before.stages, Stage(windows, tuple(chains))), cost, {**before.levels, **levels})
 
 
 class _Grouping:
@@ -191,7 +215,7 @@ class _Grouping:
         chains = self._first_fit(chained)
         best, best_cost = chains, sum(map(self._cost, chains))
         total, rng = best_cost, random.Random(len(chained) * 64 + self._codes.width)
-        for _ in range(steps if len(chained) > 1 else 0):
+        for _ in range(steps if total > 1 else 0):
             u = rng.choice(chained)
             here = next(i for i, chain in enumerate(chains) if u in chain)
             there = rng.randrange(len(chains) + 1)
