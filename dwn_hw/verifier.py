@@ -104,7 +104,7 @@ def verify(
     network = exported.network
     codes = None if samples is None else data.to_codes(samples, network).codes
     design = interface.read_design(exported.interface, network)
-    random = min(random, _most_vectors(design))
+    asked, random = random, min(random, _most_vectors(design))
     stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners, addresses=True)
     if not len(stimulus.codes):
         remedy = "Ask for --vectors, or give --data."
@@ -121,6 +121,7 @@ def verify(
     else:
         counts = run_bench(exported, stimulus, bench, timeout)
     summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+    summary["random_left_out"] = asked - random
     if exported.interface["shell"] in shells.WRAPPED:
         progress(f"the {exported.interface['shell']} shell in {simulator}")
         own = ports.Setting(simulator, bench.sources, place, seed, timeout)
@@ -134,7 +135,7 @@ def _sources(exported: Exported) -> tuple[Path, ...]:
 
 
 def _most_vectors(design: Design) -> int:
-    """Random vectors that a simulation is worth."""
+    """Random vectors that a simulation is worth; the report says how many were left out."""
     return max(1, MOST_CLOCKS // design.interval) if isinstance(design, FoldedDesign) else 1 << 30
 
 

@@ -25,7 +25,7 @@ _ORDER = """
     nn training digits reference
     prediction scaling shift planning exporter simulate ports recording verifier proof synthesis host virtual running
     boards fitting routing building programming netlists doctor demo api screen telling cli_board cli_build cli_verify
-    cli
+    cli __main__
 """
 ORDER = _ORDER.split()
 

@@ -203,7 +203,10 @@ def test_the_commands_are_these():
 
 
 def test_the_version_is_printed():
-    assert run("--version").stdout == f"dwn-hw, version {dwn_hw.__version__}\n"
+    said = f"dwn-hw, version {dwn_hw.__version__}\n"
+    assert run("--version").stdout == said
+    module = subprocess.run([sys.executable, "-m", "dwn_hw", "--version"], capture_output=True, text=True, check=True)
+    assert module.stdout == said
 
 
 def test_a_class_count_that_does_not_divide_is_padded_as_the_model_does_it(home):

@@ -59,6 +59,15 @@ def test_every_write_every_result_and_every_clock_count_is_as_evaluate_and_sched
     assert resets["node_values"] > writes * resets["results"]
 
 
+def test_random_vectors_that_are_not_worth_their_clocks_are_left_out_and_counted(exported, monkeypatch):
+    interval = make_folded(nets.small_convolution(), lanes=3, with_scores=True).interval
+    monkeypatch.setattr(verifier, "MOST_CLOCKS", 5 * interval)
+    said = CliRunner().invoke(cli.main, ["verify", str(exported), "--simulator", "icarus", "--vectors", "20"])
+    assert said.exit_code == 0, said.output
+    assert "15 random vectors left out: each takes too many clocks" in said.output
+    assert "5 random)" in said.output
+
+
 def test_a_dense_network_is_equal_in_verilator(tmp_path):
     out = write(nets.mlp(), tmp_path / "a folder", 32)
     report = verifier.verify(out, simulator="verilator", random=20)
