@@ -1,5 +1,7 @@
 """``python -m dwn_hw`` is ``dwn-hw``."""
 
+from __future__ import annotations
+
 from dwn_hw.cli import main
 
 main()

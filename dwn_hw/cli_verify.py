@@ -98,7 +98,9 @@ def say_verified(screen: Screen, report: Report) -> None:
         f"           {', '.join(name.replace('_', ' ') for name in report['phases'])}",
     )
     if report["random_left_out"]:
-        screen.say(f"           {report['random_left_out']} random vectors left out: each takes too many clocks to be worth it")
+        screen.say(
+            f"           {report['random_left_out']} random vectors left out: each takes too many clocks to be worth it"
+        )
     if "ports" in report:
         shell, phases = report["ports"], ", ".join(name.replace("_", " ") for name in report["ports"]["phases"])
         screen.say(f"           {shell['samples']} samples through the ports of the {shell['shell']} shell: {phases}")

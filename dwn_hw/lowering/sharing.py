@@ -29,10 +29,13 @@ from dwn_hw.lowering.windows import Codes, Signal, Window, best_window, value
 STEPS, MAX_STEPS = 150, 4000
 
 #: Plans for which groupings are searched: those whose first grouping is cheapest.
-SEARCHED = 4
+SEARCHED = 3
 
 #: Stages of edges, and numbers of edges that are tried for one.
 MAX_DEPTH, EDGES = 2, (1, 3, 7, 15)
+
+#: The latest chains that a first grouping tries to put a threshold in.
+OPEN = 12
 
 #: As many levels of depth count as much as a LUT, when plans of a feature are chosen from.
 LEVELS_A_LUT = 4
@@ -237,9 +240,9 @@ class _Grouping:
     def _first_fit(self, chained: list[int]) -> list[Ints]:
         chains: list[Ints] = []
         for u in chained:
-            for i, chain in enumerate(chains):
-                joined = tuple(sorted((*chain, u)))
-                if self._cost(joined) < self._cost(chain) + self._cost((u,)):
+            for i in range(max(0, len(chains) - OPEN), len(chains)):
+                joined = (*chains[i], u)  # rising, as they come
+                if self._cost(joined) < self._cost(chains[i]) + self._cost((u,)):
                     chains[i] = joined
                     break
             else:
@@ -318,6 +321,8 @@ def _covering(needed: int, told: list[tuple[int, int]], count: int) -> Ints | No
     """At most ``count`` masks that tell the needed pairs apart."""
     if not needed or not count:
         return None if needed else ()
+    if count == 1:
+        return next(((mask,) for mask, pairs in told if not needed & ~pairs), None)
     lowest = needed & -needed
     for mask, pairs in told:
         if pairs & lowest:
