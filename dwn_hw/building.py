@@ -190,7 +190,10 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> dict
     needs = fitting.check(job.board, parts, job.exported)
     progress(f"placing and routing with {job.seeds} seeds: {needs['lut']} LUTs, {needs['ff']} flip-flops")
     jobs = max(1, min(job.seeds, os.cpu_count() or 1))
-    routed = routing.route(route, work, job.board.family, job.seeds, jobs=jobs, timeout=timeout, progress=progress)
+    try:
+        routed = routing.route(route, work, job.board.family, job.seeds, jobs=jobs, timeout=timeout, progress=progress)
+    except Unfit as error:
+        raise fitting.crowded(job.board, parts, job.exported, str(error)) from None
     taken = routing.best(routed)
     timing = _timing(job, routed, needs["ff"])
     _check_clock(job, timing)

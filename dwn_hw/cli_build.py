@@ -19,7 +19,7 @@ _board = click.option("--board", required=True, metavar="BOARD", help="One of `d
 def _table(*headings: str, left: int = 1) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i < left else "right")
+        table.add_column(heading, justify="left" if i < left else "right", no_wrap=i == 0)
     return table
 
 
@@ -40,14 +40,15 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
     built = any(row["built"] for row in rows)
     headings = ["board", "target", "lut", "ff", "bram", "MHz", "with"]
     if of_export:
-        headings = ["board", "target", "lut", "ff", "needs lut", "ff", "fits", *["built lut", "MHz"] * built]
-    table = _table(*headings, left=2)
+        headings = ["board", "lut", "ff", "needs lut", "ff", "fits", *["built lut", "MHz"] * built]
+    table = _table(*headings, left=1 if of_export else 2)
     for row in rows:
-        cells = [row["board"], row["target"], *(f"{row['capacity'][kind]:,}" for kind in ("lut", "ff"))]
+        cells = [row["board"], *[row["target"]] * (not of_export)]
+        cells += [f"{row['capacity'][kind]:,}" for kind in ("lut", "ff")]
         if of_export:
             found = row["built"] or {}
             cells += [f"{row['needs'][kind]:,}" for kind in ("lut", "ff")] + ["yes" if row["fits"] else "no"]
-            cells += [f"{found[key]:,}" if found else "" for key in ("lut", "fmax_mhz")] * built
+            cells += [f"{found['lut']:,}" if found else "", f"{found['fmax_mhz']:.0f}" if found else ""] * built
         else:
             cells += [f"{row['capacity']['bram']}", f"{row['clock_mhz']:g}", row["flow"]]
         table.add_row(*map(escape, cells))

@@ -7,9 +7,10 @@ from typing import Any
 
 from dwn_hw import boards, cost, interface
 from dwn_hw.boards import Board
-from dwn_hw.design import ParallelDesign
+from dwn_hw.design import Design, ParallelDesign
 from dwn_hw.errors import Unfit
 from dwn_hw.families import FAMILIES
+from dwn_hw.mapped import Netlist
 from dwn_hw.streaming import Schedule
 from dwn_hw.verifier import Exported
 
@@ -25,8 +26,11 @@ _BLOCKS = {
 #: LUTs that a carry cell takes the place of.
 _CARRY_LUTS = {"ice40": 0, "ecp5": 2, "gowin": 1, "xc7": 0, "generic": 0}
 
+#: Families whose flip-flops are fed by the LUT beside them alone: one that reads anything else takes that LUT's place.
+_FED_BY_LUTS = ("ice40", "gowin")
+
 #: What the UART takes whatever the export, as built by this version.
-_SHELL_LUTS = {"ice40": 690, "ecp5": 760, "gowin": 870, "xc7": 370, "generic": 370}
+_SHELL_LUTS = {"ice40": 740, "ecp5": 760, "gowin": 1060, "xc7": 370, "generic": 370}
 _SHELL_FF = 300
 
 #: Of a device, what place and route can be expected to fill.
@@ -41,15 +45,30 @@ def estimate(exported: Exported, family: str) -> dict[str, int]:
     total = cost.total(cost.estimate(design, FAMILIES[family]))
     around = shell(said, family)
     streamed = design.stream if isinstance(design, ParallelDesign) else None
-    own = {"lut": total.site, "ff": total.ff, "bram": total.bram + blocks(streamed, family)}
+    own = {"lut": total.site + _passed(design, family), "ff": total.ff, "bram": total.bram + blocks(streamed, family)}
     return {kind: own[kind] + around[kind] for kind in own}
+
+
+def _passed(design: Design, family: str) -> int:
+    """LUTs that only pass something on to a flip-flop: what a streamed encoder captures, wires, and wide multiplexers."""
+    if family not in _FED_BY_LUTS or not isinstance(design, ParallelDesign):
+        return 0
+    most, found = FAMILIES[family].lut_inputs, 0
+    for stage, part, edge in zip(design.pipeline.stages, design.netlists, design.network.edges()[1:], strict=True):
+        if not stage.registers.after:
+            continue
+        if design.stream and stage.node == 0:
+            found += edge.bits
+        elif isinstance(part, Netlist):
+            cells = (part.cells[net - part.inputs] if net >= part.inputs else None for net in part.outputs)
+            found += sum(cell is None or len(cell.inputs) > most for cell in cells)
+    return found
 
 
 def shell(said: Mapping[str, Any], family: str) -> dict[str, int]:
     """What the UART takes around an export, about: so much always, and a register of all bits that come in at once."""
     bits = said["input"]["bits"]
-    # A logic cell of iCE40 whose register holds such a bit has no use for its LUT.
-    return {"lut": _SHELL_LUTS[family] + bits * (family == "ice40"), "ff": _SHELL_FF + bits, "bram": 1}
+    return {"lut": _SHELL_LUTS[family] + bits * (family in _FED_BY_LUTS), "ff": _SHELL_FF + bits, "bram": 1}
 
 
 def blocks(plan: Schedule | None, family: str) -> int:
@@ -76,7 +95,7 @@ def survey(exported: Exported) -> list[dict[str, Any]]:
 
 def check(board: Board, parts: Mapping[str, Mapping[str, int]], exported: Exported) -> dict[str, int]:
     """What the synthesised ``parts`` need together. Raises Unfit, with the parts by size and what to try, if a board has less."""
-    lut = {name: part["lut"] + _CARRY_LUTS[board.family] * part["carry"] for name, part in parts.items()}
+    lut = _luts(board, parts)
     needs = {"lut": sum(lut.values())} | {kind: sum(part[kind] for part in parts.values()) for kind in ("ff", "bram")}
     units = {"lut": "LUTs", "ff": "flip-flops", "bram": "blocks of RAM"}
     for kind in boards.KINDS:
@@ -85,6 +104,17 @@ def check(board: Board, parts: Mapping[str, Mapping[str, int]], exported: Export
             why = f"needs {needs[kind]:,} of {board.capacity[kind]:,} {units[kind]}"
             raise unfit(board, why, by_part, exported)
     return needs
+
+
+def crowded(board: Board, parts: Mapping[str, Mapping[str, int]], exported: Exported, said: str) -> Unfit:
+    """The error of a design that has cells enough on a board, and finds no place there; ``said``: by place and route."""
+    lut = _luts(board, parts)
+    why = f"{sum(lut.values()):,} of {board.capacity['lut']:,} LUTs, and flip-flops that need more, find no place ({said})"
+    return unfit(board, why, lut, exported)
+
+
+def _luts(board: Board, parts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    return {name: part["lut"] + _CARRY_LUTS[board.family] * part["carry"] for name, part in parts.items()}
 
 
 def unfit(board: Board, why: str, by_part: Mapping[str, int], exported: Exported) -> Unfit:

@@ -67,7 +67,7 @@ def route(
 ) -> list[Routed]:
     """Run ``command`` once a seed, each in a folder of its own below ``folder``; the results by seed.
 
-    Raises Unfit where nextpnr finds no room, ToolError where it fails otherwise.
+    Raises Unfit with its own words where nextpnr finds no room, ToolError where it fails otherwise.
     """
     wanted = [word for word in command if (folder / word).is_file() and Path(word).suffix != ".tim"]
     wanted += [word.split("=")[1] for word in command if "=" in word and (folder / word.split("=")[1]).is_file()]
@@ -105,7 +105,7 @@ def _explained(error: ToolError, place: Path) -> ToolError | Unfit:
     if any(
         re.search(r"no BELs remaining|[Uu]nable to (find|place|legalise)|more .* than available", f) for f in faults
     ):
-        return Unfit(f"does not fit: {faults[0].strip()}")
+        return Unfit(faults[0].strip())
     return ToolError(f"{error}\n{' '.join(faults)}".strip())
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dwn_hw import boards, fitting, programming, toolchain, verifier
+from dwn_hw import boards, fitting, ir, programming, toolchain, verifier
 from dwn_hw.boards import project
+from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, OptionError, ToolError, Unfit
 from dwn_hw.families import FAMILIES
 
@@ -190,6 +191,25 @@ def test_what_does_not_fit_says_what_it_needs_of_what_by_which_part_and_what_to_
         "try --encoder streamed at the export or --board colorlight-5a-75b"
     )
     assert Unfit.exit_code == 1
+
+
+def test_what_finds_no_place_says_so_with_its_parts_and_what_nextpnr_said(exports):
+    exported = verifier.read_export(exports["gowin"])
+    error = fitting.crowded(boards.read("tang-nano-9k"), parts(l0=6000, vote=2000), exported, "Unable to find a place")
+    assert str(error).startswith(
+        "does not fit tang-nano-9k: 8,000 of 8,640 LUTs, and flip-flops that need more, find no place "
+        "(Unable to find a place): l0 6,000, vote 2,000; try --encoder streamed at the export or --board "
+    )
+
+
+@pytest.mark.parametrize(("family", "luts"), [("ecp5", 0), ("ice40", 1), ("gowin", 4)])
+def test_a_flip_flop_that_reads_no_lut_takes_one_where_luts_alone_feed_it(family, luts):
+    wide = tuple((*range(i, 6), *range(i)) for i in range(3))
+    tables = (0x6996966996696996 ^ 0x8000, 0x123456789ABCDEF1, 0xFEDCBA9876543217, 0b10)
+    layer = ir.LutLayer((*wide, (7,)), tables)
+    network = ir.Network(ir.Input((8,), (ir.Format(1),)), (layer, ir.GroupSum(1)))
+    design = make_design(network, shell="none", target=family)
+    assert fitting._passed(design, family) == luts  # a wire; on Gowin what comes out of wide multiplexers as well
 
 
 def test_carries_take_the_place_of_luts_where_they_do(exports):

@@ -141,7 +141,7 @@ def test_no_room_in_place_and_route_is_told_from_a_failure(tmp_path):
     )
     found = routing._explained(ToolError("nextpnr-ice40: failed with exit status 255:"), tmp_path)
     assert isinstance(found, Unfit)
-    assert str(found).startswith("does not fit: Unable to place cell 'x'")
+    assert str(found).startswith("Unable to place cell 'x'")
     (tmp_path / "a.tim").write_text("ERROR: no such pin\n")
     assert isinstance(routing._explained(ToolError("failed"), tmp_path), ToolError)
 
