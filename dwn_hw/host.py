@@ -28,6 +28,9 @@ PATIENCE = 1.0
 #: Seconds that are still waited, beside the bytes' time, once a refusal or a damaged reply may have been the answer.
 GRACE = 0.03
 
+#: Seconds after which a port that takes no bytes is stuck; a busy machine may be slow to take them.
+STUCK = 5.0
+
 _LINE_FAILED = (serial.SerialException, OSError)
 
 _WHY = {
@@ -182,7 +185,7 @@ class Board:
 
     def _write(self, request: bytes) -> None:
         with self._plugged():
-            self.line.write_timeout = self.patience + 20 * len(request) / self.line.baudrate
+            self.line.write_timeout = max(self.patience, STUCK) + 20 * len(request) / self.line.baudrate
             self.line.write(request)
 
     def _read(self) -> list[Frame]:

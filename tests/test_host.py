@@ -86,6 +86,16 @@ def test_samples_go_in_batches_and_their_results_come_in_order():
     assert len({frame.number for frame in board.asked}) == 5
 
 
+def test_a_port_that_takes_no_bytes_is_an_error_and_no_hang(monkeypatch):
+    monkeypatch.setattr(host, "STUCK", 0.2)
+    other, device = pty.openpty()  # nobody reads
+    tty.setraw(device)
+    with host.open_line(os.ttyname(device)) as line, pytest.raises(BoardError, match="none taken in time"):
+        host.Board(line, LAYOUT, patience=0.1).ask(Kind.RUN, bytes(8_000))
+    os.close(device)
+    os.close(other)
+
+
 FAILURES = {
     "a refusal": lambda frame: encode(Frame(Refusal.BUSY, frame.number)),
     "a refusal of another number": lambda frame: encode(Frame(Refusal.DAMAGED, frame.number ^ 8)),
