@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import _assets, boards, design, fitting, interface, routing, synthesis, toolchain
+from dwn_hw import _assets, boards, design, fitting, interface, routing, sums, synthesis, toolchain
 from dwn_hw.boards import Board, project
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
 from dwn_hw.rtl import uart
@@ -57,6 +57,7 @@ def plan(folder: Path, board: str, seeds: int = 3, baud: int | None = None) -> J
     """Read an export and say what is to be built for a board. Raises OptionError for what cannot be."""
     chosen = boards.read(board)
     exported = read_export(folder)
+    sums.check(exported.folder / "rtl")  # a bitstream says that it holds the network
     said = exported.interface
     boards.check_target(chosen, said["target"])
     if "valid" not in said["input"]:
@@ -117,7 +118,7 @@ def cached(place: Path, key: str) -> dict[str, Any] | None:
         report: dict[str, Any] = json.loads((place / "report.json").read_text("utf-8"))
         whole = report["key"] == key
         if whole and report["bitstream"]:
-            whole = digest(place / report["bitstream"]) == report["bitstream_sha256"]
+            whole = sums.digest(place / report["bitstream"]) == report["bitstream_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return report | {"cached": True} if whole else None
@@ -140,6 +141,7 @@ def overview(folder: Path | None = None) -> list[dict[str, Any]]:
             "baud": board.baud,
             "uart": board.uart,
             "built": _built(exported, board) if exported else None,
+            "takes_target": exported is None or exported.interface["target"] in board.targets,
         }
         rows.append(row | found.get(board.key, {}))
     return rows
@@ -155,11 +157,6 @@ def _built(exported: Exported, board: Board) -> dict[str, Any] | None:
         return {**report["used"], "fmax_mhz": report["timing"]["fmax_mhz"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _head(job: Job) -> dict[str, Any]:
@@ -212,7 +209,7 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> dict
     used = timing.pop("used")
     return {
         "bitstream": bits,
-        "bitstream_sha256": digest(work / bits),
+        "bitstream_sha256": sums.digest(work / bits),
         "used": used,
         "needs": needs,
         "parts": parts,

@@ -84,7 +84,8 @@ struct dwn_decoder {
     int escaped, spoiled;
 };
 
-/* Whether BYTE completes a frame with a right CRC and length: then content and size are it, until the next byte. */
+/* Whether BYTE completes a frame with a right CRC and length: then content is it until the next byte, its payload of
+   content[2] + 256 * content[3] bytes from content[4] on. */
 static inline int dwn_receive(struct dwn_decoder *d, uint8_t byte)
 {
     if (byte == 0x7E) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,12 @@ _BAUD = 115_200
 @click.option("--baud", type=click.IntRange(min=1), help="Of the port. Default: of the build for --board, else 115200.")
 @click.option("--compare", is_flag=True, help="Compare every answer with the network.")
 @click.option("--self-test", is_flag=True, help="Run the export's golden vectors first.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write y, scores and codes to this .npz.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write y, codes (and scores, if it has them) to this .npz.",
+)
 @command
 def run(
     screen: Screen,
@@ -50,6 +56,12 @@ def run(
 
     if out is not None and samples is None:
         raise OptionError(Problem("--out", "only with a file of samples", "none", "Give one."))
+    if virtual and (key or baud):
+        raise OptionError(Problem("--board" if key else "--baud", "with --port", "--virtual", "Leave it out."))
+    if compare and samples is None:
+        raise OptionError(Problem("--compare", "only with a file of samples", "none", "Give one."))
+    if out is not None:
+        data.check_out(out)
     exported = verifier.read_export(directory)
     built = programming.built(directory, key) if key else {}
     rate = baud or int(built.get("baud", _BAUD))
@@ -117,6 +129,6 @@ def board_sim(screen: Screen, directory: Path) -> None:
     running.check(exported)
     with virtual.board(exported, screen.progress) as board, contextlib.suppress(KeyboardInterrupt):
         screen.stop()
-        click.echo(board.device)
+        click.echo(json.dumps({"device": board.device}) if screen.as_json else board.device)
         screen.say("Interrupt to end.")
         board.child.wait()

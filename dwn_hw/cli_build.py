@@ -36,6 +36,11 @@ def boards(screen: Screen, directory: Path | None) -> None:
     screen.result({"boards": rows})
 
 
+def _fits(row: Report) -> str:
+    """Whether an export fits a board: as it is, or exported for the board's family."""
+    return "no" if not row["fits"] else "yes" if row["takes_target"] else f"as {row['target']}"
+
+
 def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
     built = any(row["built"] for row in rows)
     headings = ["board", "target", "lut", "ff", "bram", "MHz", "with"]
@@ -47,7 +52,7 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
         cells += [f"{row['capacity'][kind]:,}" for kind in ("lut", "ff")]
         if of_export:
             found = row["built"] or {}
-            cells += [f"{row['needs'][kind]:,}" for kind in ("lut", "ff")] + ["yes" if row["fits"] else "no"]
+            cells += [f"{row['needs'][kind]:,}" for kind in ("lut", "ff")] + [_fits(row)]
             cells += [f"{found['lut']:,}" if found else "", f"{found['fmax_mhz']:.0f}" if found else ""] * built
         else:
             cells += [f"{row['capacity']['bram']}", f"{row['clock_mhz']:g}", row["flow"]]
@@ -55,12 +60,16 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
     screen.show(table)
     if of_export:
         screen.say("", "needs are estimates of the whole design, its UART included; what was built is measured")
+        if any(row["fits"] and not row["takes_target"] for row in rows):
+            screen.say("as FAMILY: if exported again with that --target, or with --target generic")
 
 
 @click.command(short_help="A bitstream for a board, or a vendor's project.")
 @_directory
 @_board
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Of place and route; the best.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Of place and route; the best."
+)
 @click.option("--baud", type=click.IntRange(min=1), help="Of the UART. Default: the board's own.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Copy the bitstream there.")
 @command

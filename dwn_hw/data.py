@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tokenize
 import zipfile
 import zlib
@@ -93,6 +94,19 @@ def to_codes(samples: Samples, network: ir.Network) -> contract.Encoded:
     return contract.Encoded(encoded.codes.reshape(-1, *network.input.shape), encoded.rounded, encoded.saturated)
 
 
+def check_out(path: Path) -> None:
+    """Raise DataError unless a file of predictions may be written there: known before the work, not after it."""
+    got, place = "", path.resolve()
+    if not place.parent.is_dir():
+        got = f"no directory {path.parent}"
+    elif place.exists() and not place.is_file():
+        got = "a directory" if place.is_dir() else "a device"
+    elif not os.access(place.parent, os.W_OK | os.X_OK):
+        got = f"no permission to write in {path.parent}"
+    if got:
+        raise DataError(Problem(str(path), "a writable file", got, "Choose another -o."))
+
+
 def save_predictions(path: Path, network: ir.Network, codes: npt.NDArray[Any], scores: Any, y: Any) -> None:
     """Write ``codes``, ``scores`` (what the last node before a class index gave; None: unknown) and ``y`` (the class)."""
     arrays = {"codes": _narrow(codes)}
@@ -100,6 +114,8 @@ def save_predictions(path: Path, network: ir.Network, codes: npt.NDArray[Any], s
         arrays |= ({} if scores is None else {"scores": _narrow(scores)}) | {"y": _narrow(y)}
     else:
         arrays["scores"] = _narrow(y)
+    check_out(path)
+    path = path.resolve()  # what a link leads to is written, not the link
     partial = path.parent / f"{path.name}.partial"
     try:
         with partial.open("wb") as file:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import chost, data, interface, ir, rtl, serialize, vectors
+from dwn_hw import chost, data, interface, ir, rtl, serialize, sums, vectors
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.planning import Options as Options
@@ -77,6 +77,7 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
         (folder / "rtl").mkdir()
         for name, text in sources.items():
             (folder / "rtl" / name).write_text(text, "utf-8")
+        sums.write(folder / "rtl")
         if design.target != "generic":
             (folder / "sim").mkdir()
             for name, text in rtl.models(design.target).items():

@@ -69,6 +69,8 @@ def _not_opened(port: str, error: Exception) -> Problem:
         return Problem(port, "a port that you may open", "permission denied", remedy)
     if number in (errno.EBUSY, errno.EAGAIN):
         return Problem(port, "a free port", "one in use by another program", "Close that program.")
+    if number in (errno.ENOTTY, errno.EISDIR) or "ioctl" in str(error):
+        return Problem(port, "a serial port", "something else", "Give the device of a serial line, say /dev/ttyUSB1.")
     return Problem(port, "a serial port", str(error), "Give the device of a serial line, say /dev/ttyUSB1.")
 
 

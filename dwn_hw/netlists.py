@@ -121,6 +121,7 @@ def verify_bitstream(
         raise OptionError(Problem("--board", rule, f"{board}, of {chosen.family}", remedy))
     codes = None if samples is None else data.to_codes(samples, exported.network).codes
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
+    programming.bitstream(folder, board)  # the one that was built, and no other
     clocks = report["clocks_per_bit"]
     progress("reading the bitstream back")
     sources = {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import boards, building, toolchain
+from dwn_hw import boards, sums, toolchain
 from dwn_hw.boards import Board
 from dwn_hw.errors import ExportError, Problem, ToolError
 from dwn_hw.verifier import read_export
@@ -35,7 +35,25 @@ def built(folder: Path, board: str) -> dict[str, Any]:
     wanted = exported.interface["digest"]
     if found != wanted:
         raise ExportError(Problem(str(path.parent), f"a build of network {wanted}", f"one of {found}", remedy))
+    _check(report, path, remedy)
     return report
+
+
+def _check(report: dict[str, Any], path: Path, remedy: str) -> None:
+    """Raise ExportError for a report that lacks what is read of it, or has it otherwise than a build writes it."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "board": str,
+        "baud": int,
+        "clocks_per_bit": int,
+        "bitstream": (str, type(None)),
+        "bitstream_sha256": str,
+    }
+    absent = object()
+    for name, kind in kinds.items():
+        found = report.get(name, absent)
+        if not isinstance(found, kind) and (name != "bitstream_sha256" or report["bitstream"] is not None):
+            got = f"{name} {found!r}" if found is not absent else f"no {name}"
+            raise ExportError(Problem(str(path), "the report of a build", got, remedy))
 
 
 def bitstream(folder: Path, board: str) -> Path:
@@ -49,7 +67,7 @@ def bitstream(folder: Path, board: str) -> Path:
             raise ExportError(Problem(str(path), f"the bitstream that {report['flow']} makes", "none", remedy))
         return path
     path = place / report["bitstream"]
-    if not path.is_file() or building.digest(path) != report["bitstream_sha256"]:
+    if not path.is_file() or sums.digest(path) != report["bitstream_sha256"]:
         remedy = f"Run `dwn-hw build {shlex.quote(str(folder))} --board {report['board']}`."
         got = "another file" if path.exists() else "nothing there"
         raise ExportError(Problem(str(path), "the bitstream that was built", got, remedy))

@@ -88,7 +88,8 @@ def golden(exported: Exported) -> tuple[Ints, dict[str, Ints]]:
     with np.load(path) as file:
         names = {"class": "y", "scores": "scores"}
         wanted = {name: file[key].astype(np.int64) for name, key in names.items() if key in file}
-    if any(len(values) != len(codes) for values in wanted.values()) or not wanted:
+    given = expected(exported.network, codes[:1])
+    if any(name not in wanted or wanted[name].shape[:1] != codes.shape[:1] for name in given):
         raise DataError(Problem(str(path), "golden vectors with their results", "none", "Export again."))
     return codes, wanted
 

@@ -5,12 +5,15 @@ What all commands share is here; :mod:`dwn_hw.cli` holds the commands.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import signal
 import sys
 import textwrap
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -96,7 +99,8 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
     def wrapper(as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
         screen = Screen(as_json, quiet)
         try:
-            status = function(screen, **arguments) or 0
+            with _ending():
+                status = function(screen, **arguments) or 0
         except DwnHwError as error:
             screen.stop()
             if debug:
@@ -116,6 +120,26 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(status)
 
     return wrapper
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """An interrupt, a request to end or a closed terminal: what runs beside is ended first, then all is cleaned up."""
+
+    def end(number: int, frame: object) -> None:
+        if module := sys.modules.get("dwn_hw.toolchain"):
+            module.stop()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _report_error(screen: Screen, error: DwnHwError) -> None:

