@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from dwn_hw import boards, fitting, ir, programming, sums, toolchain, verifier
 from dwn_hw.boards import project
@@ -19,7 +20,7 @@ from dwn_hw.errors import ExportError, OptionError, ToolError, Unfit
 from dwn_hw.families import FAMILIES
 
 pytest.importorskip("amaranth_boards")
-from dwn_hw import building
+from dwn_hw import building, cli
 from dwn_hw.boards import platforms
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -244,6 +245,13 @@ def test_the_commands_list_boards_for_people_and_machines(exports):
     assert rows["icebreaker"]["needs"]["lut"] > 0
     told = CliRunner().invoke(cli.main, ["build", str(exports["ice40"]), "--board", "icebraker"])
     assert told.exit_code == 2
+
+
+def test_the_overview_says_for_which_family_an_export_would_have_to_be(tmp_path, small_export):
+    said = CliRunner().invoke(cli.main, ["boards", str(small_export(tmp_path / "out", "gowin"))])
+    assert re.search(r"^tang-nano-9k .* yes *$", said.stderr, re.M)
+    assert re.search(r"^icebreaker .* as ice40 *$", said.stderr, re.M)
+    assert "as FAMILY: if exported again with that --target" in said.stderr
 
 
 def test_programming_wants_a_build_of_this_network(tmp_path, small_export):

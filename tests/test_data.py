@@ -215,6 +215,15 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, monkeypatch):
     assert [entry.read_text() for entry in tmp_path.iterdir()] == ["earlier"]
 
 
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path):
+    codes = np.zeros((1, 2), int)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.npz").symlink_to(tmp_path / "there" / "y.npz")
+    samples.save_predictions(tmp_path / "link.npz", NETWORK, codes, codes, np.zeros(1, int))
+    assert (tmp_path / "link.npz").is_symlink()
+    assert np.array_equal(np.load(tmp_path / "there" / "y.npz")["codes"], codes)
+
+
 def test_a_place_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
