@@ -53,10 +53,11 @@ def verify_netlist(
     """
     exported = verifier.read_export(folder)
     verifier.parallel(exported)  # or it is refused before the work
-    target = target or exported.interface["target"]
+    asked, target = target, target or exported.interface["target"]
     if target not in synthesis.TARGETS:
         rule = f"one of {', '.join(synthesis.TARGETS)}"
-        raise OptionError(Problem("--target", rule, repr(target), "Say for which family to synthesise."))
+        got = repr(asked) if asked else "none, and a generic export has no family of its own"
+        raise OptionError(Problem("--target", rule, got, "Say for which family to synthesise."))
     simulate.environment(simulator)  # what is missing is said before the work
     codes = None if samples is None else data.to_codes(samples, exported.network).codes
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)

@@ -111,7 +111,7 @@ def test_the_levels_have_their_options_on_the_command_line(own):
 
 
 def test_a_portable_export_wants_to_be_told_for_what(tmp_path, small_export):
-    with pytest.raises(OptionError, match="--target: one of xc7, ecp5, ice40, gowin; got 'generic'"):
+    with pytest.raises(OptionError, match="--target: one of xc7, ecp5, ice40, gowin; got none, and a generic export"):
         netlists.verify_netlist(small_export(tmp_path / "out"))
 
 
