@@ -206,7 +206,7 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> dict
     bits = job.made.bitstream
     if not (work / bits).is_file():
         raise ToolError(f"{pack[0]} wrote no {bits}")
-    used = timing.pop("used")
+    used = needs | timing.pop("used")
     return {
         "bitstream": bits,
         "bitstream_sha256": sums.digest(work / bits),

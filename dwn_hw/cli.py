@@ -139,6 +139,8 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     screen.progress("reading the model")
     report = exporter.export(api.load(model, arch), out, options, samples, screen.progress)
     say_plan(screen, report)
+    for name in report.get("removed", ()):
+        screen.say(f"removed {out / name}, built of other Verilog")
     screen.say(f"wrote {out}", f"next: dwn-hw verify {shlex.quote(str(out))}")
     screen.result(report | {"out": str(out)})
 

@@ -37,6 +37,23 @@ class Problem:
         return f"{self.thing}: {self.rule}; got {self.got}. {self.remedy}"
 
 
+def in_words(error: Exception) -> str:
+    """What keeps a file from being read, or from being what it should be."""
+    match error:
+        case OSError():
+            return error.strerror or str(error)
+        case KeyError():
+            return f"no {error.args[0]}" if error.args else "an entry too few"
+        case UnicodeDecodeError():
+            return "bytes that are no text"
+        case ValueError() if type(error).__name__ == "JSONDecodeError":
+            return f"no JSON ({error})"
+        case ValueError():
+            return str(error)
+        case _:
+            return f"something else ({error})"
+
+
 class DwnHwError(Exception):
     """Base class: catch this to catch everything that dwn-hw raises on purpose."""
 

@@ -27,6 +27,9 @@ from dwn_hw.planning import plan as plan
 from dwn_hw.shift.trained import ShiftModel
 from dwn_hw.trained import TrainedDwn
 
+#: What other commands add to an export directory: derived from its Verilog, and kept for as long as that is the same.
+DERIVED = ("verify", "prove", "synth", "virtual", "build")
+
 #: What an export directory may hold; one that holds anything else is not overwritten.
 CONTENT = (
     *(
@@ -39,7 +42,8 @@ CONTENT = (
         "vectors",
         "report.json",
     ),
-    *("verify", "prove", "synth", "host", "virtual", "build"),
+    "host",
+    *DERIVED,
 )
 #: Where an export is written before it is moved to its place.
 _PARTIAL = ".dwn-hw.partial"
@@ -55,15 +59,18 @@ def export(
     samples: data.Samples | None = None,
     progress: Progress = lambda text: None,
 ) -> dict[str, Any]:
-    """Write the export directory ``out`` and return its report."""
+    """Write the export directory ``out`` and return its report; in ``removed``, what :func:`write` removed, if anything."""
     check_out(out)
     decided = plan(model, options or Options(), samples, progress)
-    write(decided, out, progress)
-    return decided.report
+    removed = write(decided, out, progress)
+    return decided.report | ({"removed": removed} if removed else {})
 
 
-def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> None:
-    """Write what was planned to ``out``, whole or not at all."""
+def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> list[str]:
+    """Write what was planned to ``out``, whole or not at all.
+
+    An earlier export's bitstreams and projects stay if the Verilog is the same; else they are removed, and named.
+    """
     design, network = decided.design, decided.design.network
     described = interface.describe(design)
     progress("writing Verilog")
@@ -98,6 +105,13 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> N
             text = interface.to_hex(np.concatenate(fields, axis=1))
             (folder / "vectors" / f"{name}.hex").write_text(text, encoding="utf-8")
         (folder / "report.json").write_text(_json(decided.report), "utf-8")
+        stale = [] if _same_verilog(out, folder) else sorted(path.name for path in (out / "build").glob("[!.]*"))
+    return [f"build/{name}" for name in stale]
+
+
+def _same_verilog(one: Path, other: Path) -> bool:
+    paths = [folder / "rtl" / sums.SUMS for folder in (one, other)]
+    return paths[0].is_file() and paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def check_out(out: Path) -> None:
@@ -146,7 +160,8 @@ def _written_whole(out: Path) -> Iterator[Path]:
 
 
 def _replace_content(out: Path, partial: Path) -> None:
-    for old in [path for path in out.iterdir() if path.name in CONTENT]:
+    kept = DERIVED if _same_verilog(out, partial) else ()
+    for old in [path for path in out.iterdir() if path.name in CONTENT and path.name not in kept]:
         if old.is_dir() and not old.is_symlink():
             shutil.rmtree(old)
         else:

@@ -135,17 +135,15 @@ def pack_port(codes: npt.NDArray[np.int64], design: Design) -> npt.NDArray[np.ui
 def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
     """The pipeline that an interface says. Raises KeyError, TypeError or ValueError where it says none."""
     names = network.names()
-    stages = tuple(
-        Stage(
-            part["name"],
-            names.index(part["node"]),
-            Registers(tuple(part["registers_inside"]), part["register_after"]),
+    for key in ("name", "node"):
+        if [part[key] for part in interface["parts"]] != list(names):
+            raise ValueError(f"parts that are not {', '.join(names)}")
+    return Pipeline(
+        tuple(
+            Stage(part["name"], node, Registers(tuple(part["registers_inside"]), part["register_after"]))
+            for node, part in enumerate(interface["parts"])
         )
-        for part in interface["parts"]
     )
-    if tuple(stage.name for stage in stages) != names or [stage.node for stage in stages] != list(range(len(names))):
-        raise ValueError(f"its parts are not {', '.join(names)}")
-    return Pipeline(stages)
 
 
 def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = False) -> Design:

@@ -11,13 +11,19 @@ from typing import Any
 
 from dwn_hw import boards, sums, toolchain
 from dwn_hw.boards import Board
-from dwn_hw.errors import ExportError, Problem, ToolError
+from dwn_hw.errors import ExportError, Problem, ToolError, in_words
 from dwn_hw.verifier import read_export
 
 Progress = Callable[[str], None]
 
 #: Flash memories are slow.
 _TIMEOUT = 600.0
+
+#: Programmers say it in many ways, or not at all.
+_REMEDY = (
+    "Is the board plugged in and no other program at it (lsusb), and may this user open it (the udev rules that come with"
+    " the programmer)?"
+)
 
 
 def built(folder: Path, board: str) -> dict[str, Any]:
@@ -31,7 +37,7 @@ def built(folder: Path, board: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise ExportError(Problem(str(path.parent), f"a build for {chosen.key}", "none", remedy)) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExportError(Problem(str(path), "the report of a build", f"{error!r}", remedy)) from None
+        raise ExportError(Problem(str(path), "the report of a build", in_words(error), remedy)) from None
     wanted = exported.interface["digest"]
     if found != wanted:
         raise ExportError(Problem(str(path.parent), f"a build of network {wanted}", f"one of {found}", remedy))
@@ -84,7 +90,10 @@ def program(folder: Path, board: str, progress: Progress = lambda text: None) ->
         lines = [f"{words[0]}: {toolchain.REMEDIES[words[0]]}; then {shlex.join(words)}" for words in every]
         raise ToolError("\n".join([f"nothing that programs {chosen.key} is installed here. One of:", *lines]))
     progress(shlex.join(command))
-    said = toolchain.run(command, timeout=_TIMEOUT)
+    try:
+        said = toolchain.run(command, timeout=_TIMEOUT)
+    except ToolError as error:
+        raise ToolError(f"{error}\n{_REMEDY}") from None
     return {"board": chosen.key, "command": list(command), "said": said.strip()}
 
 

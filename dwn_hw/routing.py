@@ -18,9 +18,10 @@ from dwn_hw.errors import ToolError, Unfit
 
 Progress = Callable[[str], None]
 
-#: nextpnr's resources that together are what a board's capacity states. An ALU of Gowin takes the place of a LUT.
+#: nextpnr's resources that together are what a board's capacity states. An ALU of Gowin takes the place of a LUT; how many of
+#: iCE40's logic cells use their flip-flop, nextpnr does not say.
 RESOURCES: dict[str, dict[str, tuple[str, ...]]] = {
-    "ice40": {"lut": ("ICESTORM_LC",), "ff": ("ICESTORM_LC",), "bram": ("ICESTORM_RAM",)},
+    "ice40": {"lut": ("ICESTORM_LC",), "bram": ("ICESTORM_RAM",)},
     "ecp5": {"lut": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "bram": ("DP16KD",)},
     "gowin": {"lut": ("LUT4", "ALU"), "ff": ("DFF",), "bram": ("BSRAM",)},
 }
@@ -51,7 +52,7 @@ class CriticalPath:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """One seed's result. ``fmax`` in MHz; ``timed`` of ``registers`` flip-flops end a path whose delay nextpnr knows."""
+    """One seed's result. ``fmax`` in MHz; ``timed``: flip-flops that end a path whose delay nextpnr knows."""
 
     seed: int
     folder: Path
@@ -59,7 +60,6 @@ class Routed:
     path: CriticalPath | None
     used: dict[str, int]
     timed: int
-    registers: int
 
 
 def route(
@@ -122,7 +122,7 @@ def read_report(report: dict[str, Any], seed: int, folder: Path, family: str) ->
         for kind, names in RESOURCES[family].items()
     }
     paths = [p["path"] for p in report["critical_paths"] if p["from"] == p["to"] == f"posedge {clock}"]
-    return Routed(seed, folder, found["achieved"], _path(paths[0]) if paths else None, used, len(ends), used["ff"])
+    return Routed(seed, folder, found["achieved"], _path(paths[0]) if paths else None, used, len(ends))
 
 
 def _path(steps: list[dict[str, Any]]) -> CriticalPath:
@@ -163,8 +163,7 @@ def summary(routed: list[Routed]) -> dict[str, Any]:
         "fmax_median": round(statistics.median(r.fmax for r in routed), 2),
         "seed": taken.seed,
         "critical_path": None if taken.path is None else asdict(taken.path) | {"text": str(taken.path)},
-        "registers_timed": min(taken.timed, taken.registers),
-        "registers": taken.registers,
+        "registers_timed": taken.timed,
         "used": taken.used,
     }
 

@@ -24,7 +24,7 @@ import safetensors
 import safetensors.numpy
 
 from dwn_hw import ir
-from dwn_hw.errors import ExportError, InputError, Problem
+from dwn_hw.errors import ExportError, InputError, Problem, in_words
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -59,7 +59,7 @@ def loads(raw: bytes, name: str = "network") -> ir.Network:
         raise
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         remedy = "Give the network.safetensors of an export directory."
-        raise ExportError(Problem(name, "a frozen network", f"something else ({error!r})", remedy)) from None
+        raise ExportError(Problem(name, "a frozen network", in_words(error), remedy)) from None
 
 
 def save(network: ir.Network, path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from dwn_hw import _assets, cost, interface, toolchain
 from dwn_hw.design import Design
-from dwn_hw.errors import OptionError, Problem, ToolError
+from dwn_hw.errors import OptionError, Problem, ToolError, in_words
 from dwn_hw.families import FAMILIES
 from dwn_hw.verifier import Exported, read_export
 
@@ -157,7 +157,7 @@ def _count(
         _map(sources, target, top, place, f"tee -q -o synth/{result.name} stat -json", timeout, foreign)
         cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
     except (OSError, ValueError, KeyError) as error:
-        raise ToolError(f"yosys gave no cell counts for {top} ({error!r})") from None
+        raise ToolError(f"yosys gave no cell counts for {top} ({in_words(error)})") from None
     finally:
         result.unlink(missing_ok=True)
     return count_cells(cells, target)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from dwn_hw import data, evaluate, interface, ir, ports, recording, rtl, serialize, shells, simulate, vectors
 from dwn_hw.design import Design, ParallelDesign
-from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
+from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError, in_words
 from dwn_hw.folded import FoldedDesign
 
 Progress = Callable[[str], None]
@@ -58,7 +58,7 @@ def read_export(folder: Path) -> Exported:
     if not (folder / "network.safetensors").exists():
         raise ExportError(Problem(str(folder), "an export directory", "no network.safetensors", remedy))
     network = serialize.load(folder / "network.safetensors")
-    described = _read_interface(folder / "interface.json", network, remedy)
+    described = _read_interface(folder / "interface.json", network)
     sources = tuple(sorted((folder / "rtl").glob("*.v")))
     if folder / "rtl" / "dwn_top.v" not in sources:
         raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", "no dwn_top.v", remedy))
@@ -67,15 +67,18 @@ def read_export(folder: Path) -> Exported:
     return Exported(folder, network, described, sources, models, memories)
 
 
-def _read_interface(path: Path, network: ir.Network, remedy: str) -> dict[str, Any]:
+def _read_interface(path: Path, network: ir.Network) -> dict[str, Any]:
     """``interface.json``, which must say what this network, with its registers and its shell, has as interface."""
+    remedy = "Export the model again."
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("no object of JSON")
         digest = found["digest"]
         # An interface says nothing of what is inside, so no netlists are needed.
         wanted = interface.describe(interface.read_design(found, network))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExportError(Problem(str(path), "the interface of this network", f"{error!r}", remedy)) from None
+        raise ExportError(Problem(str(path), "the interface of this network", in_words(error), remedy)) from None
     other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
     if other:
         got = f"digest {digest}, while the network has {wanted['digest']}" if digest != wanted["digest"] else ""

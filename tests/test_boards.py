@@ -324,7 +324,7 @@ def test_the_first_programmer_that_is_there_is_run_and_its_failure_is_said(tmp_p
     assert report["command"] == ["openFPGALoader", "-b", "ice40_generic", str(bits)]
     assert report["said"] == f"-b ice40_generic {bits}"
     tool.write_text("#!/bin/sh\necho no cable >&2\nexit 1\n")
-    with pytest.raises(ToolError, match="no cable"):
+    with pytest.raises(ToolError, match=r"no cable\nIs the board plugged in"):
         programming.program(out, "icebreaker")
     bits.write_bytes(b"other")
     with pytest.raises(ExportError, match="the bitstream that was built; got another file"):

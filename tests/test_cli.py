@@ -560,6 +560,20 @@ def test_an_export_over_an_earlier_one_replaces_all_of_it(home):
             assert (home / "out" / path.relative_to(home / "fresh")).read_bytes() == path.read_bytes()
 
 
+def test_what_was_built_stays_while_the_verilog_is_the_same_and_is_named_when_it_goes(home):
+    run("export", "model.pt", "-o", "out")
+    for path in ("build/icebreaker/report.json", "build/ulx3s-25f/report.json", "verify/icarus/job.json"):
+        (home / "out" / path).parent.mkdir(parents=True)
+        (home / "out" / path).write_text("{}")
+    before = listing(home / "out")
+    assert "removed out" not in run("export", "model.pt", "-o", "out").stderr
+    assert listing(home / "out") == before
+    said = run("export", "model.pt", "-o", "out", "--latency", "2").stderr
+    for board in ("icebreaker", "ulx3s-25f"):
+        assert f"removed out/build/{board}, built of other Verilog\n" in said
+    assert not {"build", "verify"} & {path.name for path in (home / "out").iterdir()}
+
+
 def test_an_export_into_the_current_directory_stays_in_it(home, monkeypatch):
     (home / "here").mkdir()
     monkeypatch.chdir(home / "here")
@@ -604,9 +618,15 @@ def test_an_interface_of_another_network_is_refused(exported, command):
         json.dumps({key: value for key, value in described.items() if key != "output"}),
         json.dumps(described | {"parts": described["parts"][1:]}), json.dumps(described | {"output": {"fields": 4}}),
     ]  # fmt: skip
-    for text in wrong:
+    said = [""] * len(wrong)
+    said[:3] = ["no digest", "no object of JSON", "no JSON (Expecting value: line 1"]
+    said[-3:] = ["no output", "parts that are not encoder, l0, ", "something else ("]
+    for text, got in zip(wrong, said, strict=True):
         path.write_text(text)
-        assert "error: out/interface.json: the interface of" in refused(exported.parent, command, "out"), text
+        message = refused(exported.parent, command, "out")
+        assert f"error: out/interface.json: the interface of this network; got {got}" in message, text
+    path.unlink()
+    assert "got No such file or directory. Export the model again." in refused(exported.parent, command, "out")
 
 
 def test_verilog_that_is_gone_is_refused_where_it_is_needed(exported):
