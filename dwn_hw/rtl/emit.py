@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
+
 from dwn_hw.design import Design, ParallelDesign
 from dwn_hw.folded import FoldedDesign
 from dwn_hw.rtl.engine.verilog import engine_to_verilog
@@ -14,10 +18,25 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     ``header`` is put before the top module, each line as a comment. A portable design includes the modules that it
     instantiates; for another target :func:`dwn_hw.rtl.models` are what a simulator needs beside it.
     """
-    match design:
-        case ParallelDesign():
-            return parallel_to_verilog(design, header)
-        case FoldedDesign():
-            return engine_to_verilog(design, header)
-        case _:
-            raise TypeError(f"no Verilog for a design of kind {design.kind}")
+    with _collecting_later():
+        match design:
+            case ParallelDesign():
+                return parallel_to_verilog(design, header)
+            case FoldedDesign():
+                return engine_to_verilog(design, header)
+            case _:
+                raise TypeError(f"no Verilog for a design of kind {design.kind}")
+
+
+@contextlib.contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Amaranth makes millions of objects, all of which live until the text is there: looking for dead cycles among them
+    takes as long as all the rest.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
