@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import _assets, boards, design, fitting, interface, routing, sums, synthesis, toolchain
+from dwn_hw import boards, design, fitting, interface, routing, rtl, sums, synthesis, toolchain
 from dwn_hw.boards import Board, project
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
 from dwn_hw.rtl import uart
@@ -24,11 +24,11 @@ from dwn_hw.verifier import Exported, read_export
 
 Progress = Callable[[str], None]
 
-#: How yosys checks a vendor's project: what it reads to know the vendor's cells, and the module from which it looks down.
+#: How yosys checks a vendor's project: what it reads to know the vendor's cells, and whether it looks down from the top module.
 #: Its models of Intel's buffers lack a pin that amaranth uses, so there the top module is read, but not looked into.
 _CHECKED = {
-    "vivado": ("read_verilog -lib +/xilinx/cells_sim.v; read_verilog -lib +/xilinx/cells_xtra.v; ", project.TOP),
-    "quartus": ("", "dwn_uart"),
+    "vivado": ("read_verilog -lib +/xilinx/cells_sim.v; read_verilog -lib +/xilinx/cells_xtra.v; ", True),
+    "quartus": ("", False),
 }
 
 #: Files that are large, that only lead from one tool to the next, and that a repeated build makes again.
@@ -65,9 +65,10 @@ def plan(folder: Path, board: str, seeds: int = 3, baud: int | None = None) -> J
         raise OptionError(Problem("--shell", rule, said["shell"], "Export again without --shell."))
     clocks = chosen.clocks_per_bit(baud)
     sources = {path.name: path.read_text("utf-8") for path in (*exported.sources, *exported.memories)}
-    if chosen.flow == "nextpnr" and "dwn_lut.v" in sources:
-        sources["dwn_lut.v"] = _assets.asset("rtl_templates", "dwn_lut_cell.v").read_text("utf-8")
-    made = project.make(chosen, sources | uart.to_verilog(said, clocks), clocks)
+    name = said["name"]
+    if chosen.flow == "nextpnr" and f"{name}_lut.v" in sources:
+        sources[f"{name}_lut.v"] = rtl.lut_cell(name)
+    made = project.make(chosen, sources | uart.to_verilog(said, clocks), clocks, name)
     return Job(exported, chosen, baud or chosen.baud, clocks, seeds, made)
 
 
@@ -224,19 +225,19 @@ def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, int]]:
     """
     modules = interface.read_design(job.exported.interface, job.exported.network).modules()
     names = list(modules)
-    own = {path.stem for path in job.exported.sources} - {"dwn_uart", *uart.FIXED}
+    begin = f"{job.exported.interface['name']}_"
+    own = {path.stem.removeprefix(begin) for path in job.exported.sources}
+    own -= {fixed.removeprefix("dwn_") for fixed in ("dwn_uart", *uart.FIXED)}
     target = synthesis.TARGETS[job.board.family]
     parts = {name: dict.fromkeys(target.cells, 0) for name in (*names, "registers", "shell")}
     for module, found in stat["modules"].items():
-        name = module.removeprefix("\\")
+        name = module.removeprefix("\\").removeprefix(begin)
         # A part may be several modules: popcount_s1, popcount; encoder, encoder_compare.
-        of = [part for part in names if f"{name.removeprefix('dwn_')}_".startswith(f"{part}_")]
-        of += [part for part in names if name.removeprefix("dwn_") in modules[part]]
+        of = [part for part in names if f"{name}_".startswith(f"{part}_")]
+        of += [part for part in names if name in modules[part]]
         part = (max(of, key=len) if of else "registers") if name in own else "shell"
         counted = synthesis.count_cells(found.get("num_cells_by_type", {}), target)
-        times = max(
-            1, modules.get(part, ()).count(name.removeprefix("dwn_"))
-        )  # a module may stand in a part several times
+        times = max(1, modules.get(part, ()).count(name))  # a module may stand in a part several times
         parts[part] = {kind: parts[part][kind] + times * counted[kind] for kind in counted}
     return parts
 
@@ -276,13 +277,15 @@ def _check_clock(job: Job, timing: dict[str, Any]) -> None:
 def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) -> dict[str, Any]:
     """Reads the project with yosys, as the vendor's tool would: every module there, every wire driven, every part counted."""
     progress("checking the project with yosys")
-    cell = _assets.asset("rtl_templates", "dwn_lut_cell.v")
-    read = " ".join(sorted(name for name in job.made.files if _is_verilog(name) and name != "dwn_lut.v"))
-    shutil.copy(cell, work)
-    cells, top = _CHECKED[job.board.flow]
+    name = job.exported.interface["name"]
+    read = " ".join(sorted(file for file in job.made.files if _is_verilog(file) and file != f"{name}_lut.v"))
+    cell = work / "lut_cell.v"
+    cell.write_text(rtl.lut_cell(name))
+    cells, whole = _CHECKED[job.board.flow]
+    top, parts_apart = project.TOP if whole else f"{name}_uart", project.PARTS_APART.format(name=name)
     script = f"{cells}read_verilog -lib {cell.name}; read_verilog {read}; "
     # A parameter for the vendor's simulator alone, which yosys' model of the cell has not.
-    script += f"setparam -unset SIM_DEVICE t:BUFGCTRL; hierarchy -check -top {top}; {project.PARTS_APART}; proc; check -assert"
+    script += f"setparam -unset SIM_DEVICE t:BUFGCTRL; hierarchy -check -top {top}; {parts_apart}; proc; check -assert"
     counted = job.board.family in synthesis.TARGETS
     if counted:
         command = synthesis.TARGETS[job.board.family].command

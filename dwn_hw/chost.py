@@ -1,4 +1,4 @@
-"""``host/dwn_host.h``: the host's side of the serial line in C99, for users without Python there.
+"""``host/dwn_host.h``, or another name than ``dwn``: the host's side of the serial line in C99, for users without Python there.
 
 Encodes numbers as :mod:`dwn_hw.contract` does and frames as :mod:`dwn_hw.frames`; opens no port and allocates nothing, so that it
 serves a microcontroller as well.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from dwn_hw import frames
+from dwn_hw import frames, naming
 from dwn_hw.frames import Kind, Layout, Refusal
 
 _FIXED = r"""
@@ -111,7 +111,7 @@ static inline int dwn_receive(struct dwn_decoder *d, uint8_t byte)
 
 
 def header(interface: dict[str, Any]) -> str:
-    """The text of ``dwn_host.h`` for an export that ``interface`` describes; its core must have streams."""
+    """The text of ``host/<name>_host.h`` for an export that ``interface`` describes; its core must have streams."""
     layout = Layout.of(interface)
     identity = layout.identity()
     constants = {
@@ -142,7 +142,8 @@ def header(interface: dict[str, Any]) -> str:
         _table("uint8_t", "dwn_identity[DWN_IDENTITY_BYTES]", map(str, identity)),
         *_features(interface, layout),
     ]
-    return "\n".join(lines) + _FIXED + _results(interface, layout) + "\n#endif\n"
+    text = "\n".join(lines) + _FIXED + _results(interface, layout) + "\n#endif\n"
+    return naming.renamed_c(text, interface["name"])
 
 
 def _features(interface: dict[str, Any], layout: Layout) -> list[str]:

@@ -84,6 +84,12 @@ _MODEL_OPTIONS = (
     click.option(
         "--lanes", type=click.IntRange(min=1), help="Of the folded engine; else parallel where layers are small."
     ),
+    click.option(
+        "--name",
+        default="dwn",
+        show_default=True,
+        help="What all modules and files are called after: jets_top, …",
+    ),
     click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
     click.option(
         "--target",

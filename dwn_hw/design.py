@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from dwn_hw import cuts, streaming
+from dwn_hw import cuts, naming, streaming
 from dwn_hw.cuts import Logic
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.families import FAMILIES
@@ -44,6 +44,10 @@ class Design(Protocol):
     @property
     def target(self) -> str:
         """One of :data:`TARGETS`."""
+
+    @property
+    def name(self) -> str:
+        """What its modules' names begin with (:mod:`dwn_hw.naming`)."""
 
     @property
     def with_scores(self) -> bool:
@@ -119,6 +123,7 @@ class ParallelDesign:
 
     ``share``: whether thermometer comparisons share logic. ``encoder``: one of :data:`dwn_hw.streaming.ENCODERS`; the netlist of
     a streamed one is that of its comparators, and the register after it is its own: the shift registers that capture.
+    ``name``: what its modules' names begin with.
     """
 
     kind: ClassVar[str] = "parallel"
@@ -131,6 +136,7 @@ class ParallelDesign:
     target: str = "generic"
     share: bool = True
     encoder: str = "parallel"
+    name: str = naming.DEFAULT
 
     @property
     def stream(self) -> Schedule | None:
@@ -199,6 +205,7 @@ def make_design(
     target: str = "generic",
     share: bool = True,
     encoder: str = "parallel",
+    name: str = naming.DEFAULT,
 ) -> ParallelDesign:
     """Lower ``network`` and place its registers. Raises OptionError with everything that cannot be had.
 
@@ -219,11 +226,12 @@ def make_design(
         problems.append(Problem("--clock-mhz", "a number above 0", f"{clock_mhz:g}", "State a clock in MHz."))
     if problems:
         raise OptionError(*problems)
+    naming.check(name)
     netlists = lower_network(network, FAMILIES[target], share, encoder)
     registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
     names = network.names()
     pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
-    return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
+    return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
 
 
 def _streaming_problems(network: Network, shell: str) -> list[Problem]:

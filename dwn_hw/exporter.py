@@ -93,7 +93,7 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> l
         (folder / "INTERFACE.md").write_text(interface.to_markdown(described), "utf-8")
         if "valid" in described["input"]:
             (folder / "host").mkdir()
-            (folder / "host" / "dwn_host.h").write_text(chost.header(described), "utf-8")
+            (folder / "host" / f"{design.name}_host.h").write_text(chost.header(described), "utf-8")
         (folder / "vectors").mkdir()
         scores, y = Emulator(network).run(golden)
         data.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)

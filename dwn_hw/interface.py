@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import __version__, ir, serialize, shells
+from dwn_hw import __version__, ir, naming, serialize, shells
 from dwn_hw.design import SHELLS, TARGETS, Design, ParallelDesign, Pipeline, Stage, transfers
 from dwn_hw.families import FAMILIES
 from dwn_hw.folded import make_folded
@@ -36,7 +36,8 @@ def describe(design: Design) -> dict[str, Any]:
         "format": FORMAT,
         "tool": f"dwn-hw {__version__}",
         "digest": serialize.digest(network),
-        "top": "dwn_top",
+        "name": design.name,
+        "top": f"{design.name}_top",
         "kind": design.kind,
         "shell": shell,
         "target": design.target,
@@ -147,7 +148,10 @@ def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
 
 
 def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = False) -> Design:
-    """The design that an interface says; ``lowered``: with its LUTs, if it has any. Raises as :func:`read_pipeline`."""
+    """The design that an interface says; ``lowered``: with its LUTs, if it has any. Raises as :func:`read_pipeline`, and
+    OptionError for a name that is none.
+    """
+    name = naming.check(interface["name"])
     shell, with_scores = interface["shell"], len(interface["output"]["fields"]) > 1
     match interface["kind"]:
         case "parallel":
@@ -157,11 +161,11 @@ def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = 
                 raise ValueError(f"no such design: {shell}, {target}, {encoder}, {share}")
             netlists = lower_network(network, FAMILIES[target], share, encoder) if lowered else ()
             pipeline = read_pipeline(interface, network)
-            return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder)
+            return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
         case "folded":
             if (shell, interface["target"]) != ("stream", "generic"):
                 raise ValueError(f"no such design: {shell}, {interface['target']}")
-            return make_folded(network, lanes=interface["lanes"], with_scores=with_scores)
+            return make_folded(network, lanes=interface["lanes"], with_scores=with_scores, name=name)
         case kind:
             raise ValueError(f"no kind of hardware is called {kind!r}")
 

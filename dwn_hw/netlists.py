@@ -85,7 +85,7 @@ def models_for(netlist: str, library: str, target: str) -> str:
     """
     module = re.compile(r"^[ \t]*module\s+(\w+)\b.*?^[ \t]*endmodule\b", re.M | re.S)
     known = {match[1]: match[0] for match in module.finditer(library)}
-    used, found = set(re.findall(r"^ *([A-Z]\w+) (?:#\(|\S+ \()", netlist, re.M)), set[str]()
+    used, found = set(re.findall(r"^ *([A-Z]\w+) (?:#\(|\S+ +\()", netlist, re.M)), set[str]()
     if absent := sorted(used - set(known)):
         raise ToolError(f"yosys has no simulation model of {', '.join(absent)} of {target}: verify another --target")
     while used:

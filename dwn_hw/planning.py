@@ -24,6 +24,7 @@ from dwn_hw import (
     interface,
     ir,
     lowering,
+    naming,
     passes,
     reference,
     scaling,
@@ -70,6 +71,7 @@ class Options:
     max_drop: float | None = None
     activations: str | None = None
     lanes: int | None = None
+    name: str = naming.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ def _parallel(network: ir.Network, options: Options) -> ParallelDesign:
         target=options.target,
         share=options.optimize,
         encoder=options.encoder,
+        name=options.name,
     )
 
 
@@ -223,7 +226,7 @@ def _folded(network: ir.Network, options: Options) -> FoldedDesign:
     if problems:
         raise OptionError(*problems)
     lanes = DEFAULT_LANES if options.lanes is None else options.lanes
-    return make_folded(network, lanes=lanes, with_scores=options.scores, shell=options.shell)
+    return make_folded(network, lanes=lanes, with_scores=options.scores, shell=options.shell, name=options.name)
 
 
 def _constant_thresholds(network: ir.Network) -> int:

@@ -64,7 +64,7 @@ def verify(design: Design, described: dict[str, Any], codes: wire.Ints, setting:
     parameters = {"CLOCKS_PER_BIT": CLOCKS_PER_BIT} if shell == "uart" else {}
     simulation = simulate.Simulation(
         *(setting.simulator, setting.sources, place / "build_ports", f"bench_{shell}"),
-        *(path, _TESTS[shell], f"dwn_{shell}", parameters),
+        *(path, _TESTS[shell], described["wrapper"]["top"], parameters),
     )
     passed = simulate.run(simulation, build_timeout=setting.timeout, test_timeout=setting.timeout)
     mismatch = place / "ports.mismatch.json"

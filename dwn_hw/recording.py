@@ -89,13 +89,14 @@ class Simulated:
         bench = _assets.asset("sim", "bench_engine.v")
         output = sum(f["bits"] * f["count"] for f in interface.describe(design)["output"]["fields"])
         words, bits = transfers(design), design.word.bits
+        self.top = f"{design.name}_top"
         parameters = {"X_BITS": bits, "X_DIGITS": -(-bits // 4), "Y_BITS": output, "TRANSFERS": words}
         self.command = self._build(simulator, (bench, *(path.resolve() for path in sources)), parameters)
 
     def _build(self, simulator: str, sources: tuple[Path, ...], parameters: dict[str, int]) -> list[str]:
         self.place.mkdir(parents=True, exist_ok=True)
         program = self.place / ("bench.vvp" if simulator == "icarus" else "Vbench")
-        state = hashlib.sha256(f"{simulator} {parameters}".encode())
+        state = hashlib.sha256(f"{simulator} {self.top} {parameters}".encode())
         for path in (*sources, _assets.asset("sim", "bench_engine.cpp")):
             state.update(path.name.encode() + path.read_bytes())
         stamp = self.place / "built"
@@ -104,7 +105,7 @@ class Simulated:
         if simulator == "icarus":
             toolchain.require_programs("iverilog", "vvp")
             command = ["vvp", "-n", str(program)]
-            build = ["iverilog", "-g2012", "-o", str(program), "-s", "bench"]
+            build = ["iverilog", f"-DTOP={self.top}", "-g2012", "-o", str(program), "-s", "bench"]
             build += [f"-Pbench.{name}={value}" for name, value in parameters.items()]
         else:
             tool = toolchain.verilator()
@@ -114,6 +115,7 @@ class Simulated:
                 "--cc",
                 "--exe",
                 "--build",
+                f"-DTOP={self.top}",
                 "--top-module",
                 "bench",
                 "-Wno-fatal",

@@ -1,4 +1,4 @@
-"""What an interface says of the shells that stand around ``dwn_top``: ``uart`` and ``axis``."""
+"""What an interface says of the shells that stand around the top module: ``uart`` and ``axis``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from dwn_hw.frames import Layout
 
-#: Shells that are a module around a ``dwn_top`` with streams; the others are ``dwn_top`` itself.
+#: Shells that are a module around a top module with streams; the others are that itself.
 WRAPPED = ("uart", "axis")
 
 
@@ -16,17 +16,23 @@ def describe(described: dict[str, Any]) -> dict[str, Any]:
         return {}
     layout = Layout.of(described)
     if described["shell"] == "axis":
-        ports = {"top": "dwn_axis", "clock": "aclk", "reset": "aresetn", "input": "s_axis", "output": "m_axis"}
+        ports = {
+            "top": f"{described['name']}_axis",
+            "clock": "aclk",
+            "reset": "aresetn",
+            "input": "s_axis",
+            "output": "m_axis",
+        }
         return {
             "wrapper": {**ports, "in_bytes": layout.x_bytes, "beats": layout.transfers, "out_bytes": layout.y_bytes}
         }
-    ports = {"top": "dwn_uart", "clock": "clk", "reset": "rst", "input": "rx", "output": "tx"}
+    ports = {"top": f"{described['name']}_uart", "clock": "clk", "reset": "rst", "input": "rx", "output": "tx"}
     sizes = {"sample_bytes": layout.sample_bytes, "result_bytes": layout.result_bytes, "batch": layout.batch}
     return {"wrapper": {**ports, **sizes, "clocks_per_bit": "CLOCKS_PER_BIT"}}
 
 
 def to_markdown(interface: dict[str, Any]) -> list[str]:
-    """A section of ``INTERFACE.md``; no lines if nothing stands around ``dwn_top``."""
+    """A section of ``INTERFACE.md``; no lines if nothing stands around the top module."""
     shell = interface.get("wrapper")
     if shell is None:
         return []
@@ -44,6 +50,6 @@ def to_markdown(interface: dict[str, Any]) -> list[str]:
             f"Ports `{shell['clock']}`, `{shell['reset']}` (synchronous, high), `{shell['input']}` and `{shell['output']}`: a "
             f"serial line, 8N1, one bit in as many clocks as its parameter `{shell['clocks_per_bit']}` says. A sample is "
             f"{shell['sample_bytes']} bytes in a frame, a result {shell['result_bytes']}, the last three of them clocks; a frame "
-            f"holds at most {shell['batch']} samples. `dwn-hw run` and `host/dwn_host.h` speak it."
+            f"holds at most {shell['batch']} samples. `dwn-hw run` and `host/{interface['name']}_host.h` speak it."
         )
     return [*lines, ""]

@@ -29,7 +29,7 @@ SIMULATORS = ("verilator", "icarus")
 #: What Verilator must leave visible to a bench: the pins, and what leaves each part, nothing inside them.
 _VISIBLE = """`verilator_config
 public_flat_rw -module "{top}" -var "*"
-public_flat_rd -module "dwn_*" -var "y"
+public_flat_rd -module "{name}_*" -var "y"
 """
 
 
@@ -41,7 +41,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_./+@=,-]+")
 class Simulation:
     """Sources to build in ``folder``, the ``bench`` module in ``sim/``, its job file, and the tests it must run.
 
-    ``top``: the module under test; ``parameters``: values for its parameters.
+    ``top``: the module under test, whose name begins as that of all below it; ``parameters``: values for its parameters.
     """
 
     simulator: str
@@ -146,7 +146,7 @@ def _main() -> None:
     arguments: list[str] = []
     if spec["simulator"] == "verilator":
         control = folder / "visible.vlt"
-        control.write_text(_VISIBLE.format(top=spec["top"]))
+        control.write_text(_VISIBLE.format(top=spec["top"], name=spec["top"].rpartition("_")[0]))
         sources = [VerilatorControlFile(control), *sources]
         # cocotb makes every signal of the design public, which costs most of the speed; the control file names a few.
         # For the vectors of a verification, what g++ saves without optimising is more than what the simulation then loses.

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import _assets, cost, interface, toolchain
+from dwn_hw import cost, interface, rtl, toolchain
 from dwn_hw.design import Design
 from dwn_hw.errors import OptionError, Problem, ToolError, in_words
 from dwn_hw.families import FAMILIES
@@ -88,24 +88,19 @@ def synth(
     if target not in TARGETS:
         raise OptionError(Problem("--target", f"one of {', '.join(TARGETS)}", repr(target), "Choose one of them."))
     exported = read_export(folder)
-    # Cells of another family than the one asked for are read as what they do.
-    foreign = exported.models if exported.interface["target"] != target else ()
-    sources = (*exported.sources, *foreign)
     design = interface.read_design(exported.interface, exported.network, lowered=True)
     place = folder / "synth"
     place.mkdir(exist_ok=True)
     modules = design.modules()
-    tops = {"total": "dwn_top", **{name: f"dwn_{name}" for names in modules.values() for name in names}}
+    jobs = {"total": "top", **{name: name for names in modules.values() for name in names}}
     counts: dict[str, dict[str, int]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
-        jobs = {
-            pool.submit(_count, sources, TARGETS[target], top, place, timeout, bool(foreign)): name
-            for name, top in tops.items()
-        }
-        for job in as_completed(jobs):
-            counts[jobs[job]] = job.result()
-            progress(f"{jobs[job]}: {counts[jobs[job]]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
+        running = {pool.submit(_count, exported, target, module, place, timeout): name for name, module in jobs.items()}
+        for job in as_completed(running):
+            name = running[job]
+            counts[name] = job.result()
+            progress(f"{name}: {counts[name]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
     report = _report(design, exported.interface["digest"], target, counts)
     (place / f"{target}.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
@@ -135,57 +130,55 @@ def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str
 
 
 def netlist(exported: Exported, target: str, place: Path, timeout: float) -> Path:
-    """``dwn_top`` in the cells of a family, flattened, as Verilog in ``place``, a folder in the export's. Raises ToolError."""
-    foreign = exported.models if exported.interface["target"] != target else ()
+    """The top module in the cells of a family, flattened, as Verilog in ``place``, a folder in the export's. Raises ToolError."""
     path = place / "netlist.v"
     path.unlink(missing_ok=True)
     last = f"write_verilog -noattr {path.relative_to(exported.folder)}"
-    _map((*exported.sources, *foreign), TARGETS[target], "dwn_top", place, last, timeout, bool(foreign))
+    _map(exported, target, "top", place, last, timeout)
     if not path.is_file():
         raise ToolError("yosys wrote no netlist")
     return path
 
 
-def _count(
-    sources: tuple[Path, ...], target: Target, top: str, place: Path, timeout: float, foreign: bool
-) -> dict[str, int]:
-    """Cells of one module and all below it."""
-    result = place / f"{top}.stat.json"
+def _count(exported: Exported, target: str, module: str, place: Path, timeout: float) -> dict[str, int]:
+    """Cells of one module, whose name follows the export's, and all below it."""
+    result = place / f"{module}.stat.json"
     result.unlink(missing_ok=True)
     try:
         # Under yowasp, what is printed after ABC has run can be lost; a file is not.
-        _map(sources, target, top, place, f"tee -q -o synth/{result.name} stat -json", timeout, foreign)
+        _map(exported, target, module, place, f"tee -q -o synth/{result.name} stat -json", timeout)
         cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
     except (OSError, ValueError, KeyError) as error:
-        raise ToolError(f"yosys gave no cell counts for {top} ({in_words(error)})") from None
+        raise ToolError(f"yosys gave no cell counts for {module} ({in_words(error)})") from None
     finally:
         result.unlink(missing_ok=True)
-    return count_cells(cells, target)
+    return count_cells(cells, TARGETS[target])
 
 
-def _map(
-    sources: tuple[Path, ...], target: Target, top: str, place: Path, last: str, timeout: float, foreign: bool
-) -> None:
+def _map(exported: Exported, target: str, module: str, place: Path, last: str, timeout: float) -> None:
     """Synthesise one module and all below it in the folder of the export, and run one command more."""
+    name, command = exported.interface["name"], TARGETS[target].command
+    top = f"{name}_{module}"
+    # Cells of another family than the one asked for are read as what they do.
+    foreign = exported.models if exported.interface["target"] != target else ()
     # yosys from the wheel sees only the folder it runs in, and below.
-    root = sources[0].parent.parent
-    own = " ".join(f"{path.parent.name}/{path.name}" for path in sources if path.name != "dwn_lut.v")
-    cell = place / f"{top}.dwn_lut.v"
-    cell.write_text(_assets.asset("rtl_templates", "dwn_lut_cell.v").read_text())
+    root, paths = exported.folder, (*exported.sources, *foreign)
+    own = " ".join(f"{path.parent.name}/{path.name}" for path in paths if path.name != f"{name}_lut.v")
+    cell = place / f"{module}.lut_cell.v"
+    cell.write_text(rtl.lut_cell(name))
     script = [
         f"read_verilog -lib {cell.relative_to(root)}",
         f"read_verilog {own}",
         f"hierarchy -top {top}",
         # Elaborating each LUT as a module of its own takes yosys several times longer.
-        "chtype -set $lut t:dwn_lut",
+        f"chtype -set $lut t:{name}_lut",
         # A cell of another family may have the name of one of this family's.
         *(["proc", "flatten", f"hierarchy -top {top}"] if foreign else []),
-        f"{target.command} -top {top}",
+        f"{command} -top {top}",
         last,
     ]
     try:
-        command = [*toolchain.yosys(), "-q", "-p", "; ".join(script)]
-        toolchain.run(command, name="yosys", cwd=root, timeout=timeout)
+        toolchain.run([*toolchain.yosys(), "-q", "-p", "; ".join(script)], name="yosys", cwd=root, timeout=timeout)
     finally:
         cell.unlink(missing_ok=True)
 

@@ -60,8 +60,9 @@ def read_export(folder: Path) -> Exported:
     network = serialize.load(folder / "network.safetensors")
     described = _read_interface(folder / "interface.json", network)
     sources = tuple(sorted((folder / "rtl").glob("*.v")))
-    if folder / "rtl" / "dwn_top.v" not in sources:
-        raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", "no dwn_top.v", remedy))
+    top = f"{described['top']}.v"
+    if folder / "rtl" / top not in sources:
+        raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", f"no {top}", remedy))
     models = tuple(sorted((folder / "sim").glob("*.v")))
     memories = tuple(sorted((folder / "rtl").glob("*.hex")))
     return Exported(folder, network, described, sources, models, memories)
@@ -77,7 +78,7 @@ def _read_interface(path: Path, network: ir.Network) -> dict[str, Any]:
         digest = found["digest"]
         # An interface says nothing of what is inside, so no netlists are needed.
         wanted = interface.describe(interface.read_design(found, network))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OptionError) as error:
         raise ExportError(Problem(str(path), "the interface of this network", in_words(error), remedy)) from None
     other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
     if other:
@@ -165,7 +166,7 @@ def _record(
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where ``sources`` with the top ``dwn_top`` are simulated; ``repeat`` is the command that does it again.
+    """Where ``sources`` with the top module of an export are simulated; ``repeat`` is the command that does it again.
 
     ``inside``: whether the modules of the parts are there to be looked into, or only the ports.
     """
@@ -181,7 +182,10 @@ def run_bench(exported: Exported, stimulus: vectors.Vectors, bench: Bench, timeo
     """Simulate and compare; what was counted in each test. Raises Mismatch with the first difference."""
     job = _write_job(exported, stimulus, bench.place, bench.inside)
     tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
-    simulation = simulate.Simulation(bench.simulator, bench.sources, bench.place / "build", "bench_core", job, tests)
+    top = exported.interface["top"]
+    simulation = simulate.Simulation(
+        *(bench.simulator, bench.sources, bench.place / "build", "bench_core", job, tests, top)
+    )
     passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
     mismatch = bench.place / "counts.mismatch.json"
     if mismatch.is_file():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwn_hw import _assets, rtl, sums, toolchain
+from dwn_hw.rtl import uart
 from dwn_hw.verifier import Exported, Progress
 
 #: Of the simulated line: few, for speed.
@@ -51,7 +52,13 @@ def start(program: Path) -> Iterator[Running]:
 def build(exported: Exported, progress: Progress = lambda text: None) -> Path:
     """The program, in the export directory's ``virtual/``. Raises ExportError for Verilog that was edited."""
     sums.check(exported.folder / "rtl")
-    return compiled(_sources(exported), exported.folder / "virtual", CLOCKS_PER_BIT, progress=progress)
+    return compiled(
+        _sources(exported),
+        exported.folder / "virtual",
+        CLOCKS_PER_BIT,
+        top=uart.top(exported.interface),
+        progress=progress,
+    )
 
 
 def compiled(
@@ -59,14 +66,15 @@ def compiled(
     place: Path,
     clocks_per_bit: int,
     *,
+    top: str = "dwn_uart",
     flags: tuple[str, ...] = (),
     progress: Progress = lambda text: None,
 ) -> Path:
-    """The program in ``place`` that Verilator makes of Verilog with the top ``dwn_uart``, unless the same was made before."""
+    """The program in ``place`` that Verilator makes of Verilog with the module ``top``, unless the same was made before."""
     tool = toolchain.verilator()
     sources = sources | {"board.cpp": _assets.asset("sim", "board.cpp").read_text("utf-8")}
     program, stamp = place / "board", place / "built"
-    key = _key(sources, f"{tool.version} {clocks_per_bit} {' '.join(flags)}")
+    key = _key(sources, f"{tool.version} {top} {clocks_per_bit} {' '.join(flags)}")
     if program.is_file() and stamp.is_file() and stamp.read_text() == key:
         return program
     progress("building the virtual board in verilator")
@@ -78,7 +86,19 @@ def compiled(
         defines = f"-DCLOCKS_PER_BIT={clocks_per_bit} -DIDLE_CLOCKS={_REST * clocks_per_bit}"
         command = [tool.path, "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "-Wno-fatal", *flags]
         read = [file for file in sources if not file.endswith(".hex")]
-        command += ["--top-module", "dwn_uart", "-CFLAGS", f"-O1 {defines}", "-Mdir", "obj", "-o", "board", *read]
+        command += [
+            "--top-module",
+            top,
+            "--prefix",
+            "Vboard",
+            "-CFLAGS",
+            f"-O1 {defines}",
+            "-Mdir",
+            "obj",
+            "-o",
+            "board",
+            *read,
+        ]
         toolchain.run(command, name="verilator", cwd=folder, env=tool.env, timeout=_BUILD_TIMEOUT)
         stamp.unlink(missing_ok=True)
         shutil.copy(folder / "obj" / "board", place / "board.new")
@@ -91,7 +111,7 @@ def compiled(
 
 def _sources(exported: Exported) -> dict[str, str]:
     """File name → text of everything that is built. The shell is this version's, whatever the export holds."""
-    shell = rtl.uart.to_verilog(exported.interface, CLOCKS_PER_BIT)
+    shell = uart.to_verilog(exported.interface, CLOCKS_PER_BIT)
     paths = (*exported.sources, *exported.memories, *rtl.model_files(exported.interface["target"]))
     return {path.name: path.read_text("utf-8") for path in paths} | shell
 

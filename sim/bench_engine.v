@@ -1,4 +1,5 @@
-// Feeds a folded engine with codes from a file, and records what it writes and when. Knows nothing of what is right.
+// Feeds a folded engine, the module that the macro TOP names, with codes from a file, and records what it writes and when.
+// Knows nothing of what is right.
 //
 // Plusargs: +codes=FILE, a code a line, in hexadecimal of a fixed number of digits; +samples=N; +writes=FILE, +events=FILE: what is
 // written; +idle=N, +stall=N: of 256 clocks, so many in which no code is offered, no result is taken; +limit=N clocks; +seed=N; +resets=FILE: the
@@ -28,7 +29,7 @@ module bench #(
     wire x_ready, y_valid;
     wire [Y_BITS-1:0] y_payload;
 
-    dwn_top dut (
+    `TOP dut (
         .clk(clk), .rst(rst), .x_payload(x_payload), .x_valid(x_valid), .x_ready(x_ready),
         .y_payload(y_payload), .y_valid(y_valid), .y_ready(y_ready)
     );

@@ -1,7 +1,7 @@
 // A virtual board: the whole design, shell and core, with its serial line on a pseudo-terminal.
 //
-// Built by Verilator together with the Verilog of an export, top module dwn_uart. Prints the name of the terminal's device, then runs
-// until its standard input ends or it is interrupted; any serial program can talk to the device at any baud rate.
+// Built by Verilator together with the Verilog of an export, whose uart shell it calls Vboard. Prints the name of the terminal's
+// device, then runs until its standard input ends or it is interrupted; any serial program can talk to the device at any baud rate.
 // Simulated time passes only while something is on the line, or was until a moment ago.
 
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include <memory>
 
-#include "Vdwn_uart.h"
+#include "Vboard.h"
 #include "verilated.h"
 
 static const unsigned kClocksPerBit = CLOCKS_PER_BIT, kReset = 4;
@@ -88,7 +88,7 @@ int main() {
         return 1;
     }
     std::unique_ptr<VerilatedContext> context(new VerilatedContext);
-    std::unique_ptr<Vdwn_uart> board(new Vdwn_uart(context.get()));
+    std::unique_ptr<Vboard> board(new Vboard(context.get()));
     Sender sender;
     Receiver receiver;
     unsigned char received[4096];

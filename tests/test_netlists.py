@@ -82,6 +82,10 @@ def test_only_the_models_that_are_used_are_simulated_and_a_cell_without_one_is_s
     text = netlists.models_for("module dwn_top();\n  LUT4 #(\n    .A(1)\n  ) lut (\n  );\nendmodule\n", library, "ecp5")
     assert re.findall(r"^module (\w+)", text, re.M) == ["LUT4", "INV"]
     assert "`define X 1" in text
+    escaped = netlists.models_for(
+        "module dwn_top();\n  ODD \\core.y_Q  (\n    .A(1)\n  );\nendmodule\n", library, "ecp5"
+    )
+    assert re.findall(r"^module (\w+)", escaped, re.M) == ["ODD"]
     with pytest.raises(ToolError, match="no simulation model of DP16KD of ecp5"):
         netlists.models_for("module dwn_top();\nDP16KD #(\n  .A(1)\n) ram (\n  );\nendmodule\n", library, "ecp5")
 

@@ -13,6 +13,7 @@ from typing import Any
 from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io
 
+from dwn_hw import naming
 from dwn_hw.boards import Board, platforms
 
 #: The top module, and the stem of every file.
@@ -23,7 +24,7 @@ _RESET_CLOCKS = 16
 
 #: yosys' script around ``synth_<family>``. Each part is mapped by itself, so that what it takes can be counted and its wires
 #: keep their names; only then it becomes one netlist. What is printed after ABC has run can be lost in the wheel: a file is not.
-PARTS_APART = "chtype -set $lut t:dwn_lut; setattr -mod -set keep_hierarchy 1 dwn_*"
+PARTS_APART = "chtype -set $lut t:{name}_lut; setattr -mod -set keep_hierarchy 1 {name}_*"
 _AFTER = f"opt_clean; tee -q -o {TOP}.stat.json stat -json; setattr -mod -unset keep_hierarchy; flatten; opt_clean; "
 
 
@@ -37,14 +38,14 @@ class Project:
 
 
 class Top(Elaboratable):  # type: ignore[misc]  # amaranth ships no types
-    """``dwn_uart`` on the platform's default clock and its first UART.
+    """The uart shell on the platform's default clock and its first UART.
 
     Reset: the platform's, where it gives one (a button, or a delay until memories work), and the first clocks after the
     configuration on every board, because nothing in the Verilog relies on initial values.
     """
 
-    def __init__(self, clocks_per_bit: int) -> None:
-        self.clocks_per_bit = clocks_per_bit
+    def __init__(self, shell: str, clocks_per_bit: int) -> None:
+        self.shell, self.clocks_per_bit = shell, clocks_per_bit
 
     def elaborate(self, platform: Any) -> Module:
         """Pins, reset, and the Verilog."""
@@ -57,7 +58,7 @@ class Top(Elaboratable):  # type: ignore[misc]  # amaranth ships no types
         with m.If(~elapsed.all()):
             m.d.sync += elapsed.eq(elapsed + 1)
         m.submodules.uart = Instance(
-            "dwn_uart",
+            self.shell,
             *(("p", "CLOCKS_PER_BIT", self.clocks_per_bit), ("i", "clk", ClockSignal())),
             *(("i", "rst", ResetSignal(allow_reset_less=True) | ~elapsed.all()), ("i", "rx", rx.i)),
             ("o", "tx", tx.o),
@@ -65,14 +66,18 @@ class Top(Elaboratable):  # type: ignore[misc]  # amaranth ships no types
         return m
 
 
-def make(board: Board, sources: Mapping[str, str], clocks_per_bit: int) -> Project:
-    """What a board is built of; ``sources``: the Verilog of ``dwn_uart`` and all below it, file name → text."""
+def make(board: Board, sources: Mapping[str, str], clocks_per_bit: int, name: str = naming.DEFAULT) -> Project:
+    """What a board is built of; ``sources``: the Verilog of the uart shell and all below it, file name → text.
+
+    ``name``: what the names of these modules begin with.
+    """
     platform = platforms.make(board)
-    for name, text in sources.items():
-        platform.add_file(name, text)
-    overrides = _OPTIONS[board.family] if board.flow == "nextpnr" else {}
-    plan = platform.prepare(Top(clocks_per_bit), TOP, emit_src=False, **overrides)
-    files = {name: text.decode() if isinstance(text, bytes) else text for name, text in plan.files.items()}
+    for file, text in sources.items():
+        platform.add_file(file, text)
+    options = _OPTIONS[board.family] if board.flow == "nextpnr" else {}
+    overrides = {option: text.format(name=name) for option, text in options.items()}
+    plan = platform.prepare(Top(f"{name}_uart", clocks_per_bit), TOP, emit_src=False, **overrides)
+    files = {file: text.decode() if isinstance(text, bytes) else text for file, text in plan.files.items()}
     commands = tuple(tuple(words) for words in json.loads(files[f"build_{TOP}.json"])["commands"])
     return Project(files, commands, f"{TOP}.{_BITSTREAMS[board.flow, board.family]}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from dwn_hw import ir
+from dwn_hw import ir, naming
 from dwn_hw.design import transfers
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.folded.commute import narrow_before_pooling
@@ -14,7 +14,10 @@ from dwn_hw.folded.schedule import Schedule, schedule
 
 @dataclass(frozen=True, slots=True)
 class FoldedDesign:
-    """``lanes`` sums at a time; a code a transfer, the packed result once a sample."""
+    """``lanes`` sums at a time; a code a transfer, the packed result once a sample.
+
+    ``name``: what its modules' names begin with.
+    """
 
     kind: ClassVar[str] = "folded"
 
@@ -22,6 +25,7 @@ class FoldedDesign:
     lanes: int
     with_scores: bool
     schedule: Schedule = field(repr=False, compare=False)
+    name: str = naming.DEFAULT
 
     @property
     def shell(self) -> str:
@@ -69,7 +73,14 @@ class FoldedDesign:
         return {"lanes": ("lane",) * self.lanes, **{name: (name,) for name in (*single, *memories, *buffers)}}
 
 
-def make_folded(network: ir.Network, *, lanes: int, with_scores: bool = False, shell: str = "stream") -> FoldedDesign:
+def make_folded(
+    network: ir.Network,
+    *,
+    lanes: int,
+    with_scores: bool = False,
+    shell: str = "stream",
+    name: str = naming.DEFAULT,
+) -> FoldedDesign:
     """Fold ``network`` onto so many lanes. Raises OptionError with everything that cannot be had."""
     problems = []
     if shell != "stream":
@@ -80,5 +91,6 @@ def make_folded(network: ir.Network, *, lanes: int, with_scores: bool = False, s
         problems.append(Problem("--scores", rule, type(network.nodes[-1]).__name__, "Leave it out."))
     if problems:
         raise OptionError(*problems)
+    naming.check(name)
     network = narrow_before_pooling(network)
-    return FoldedDesign(network, lanes, with_scores, schedule(network, lanes))
+    return FoldedDesign(network, lanes, with_scores, schedule(network, lanes), name)

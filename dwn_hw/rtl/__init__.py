@@ -8,7 +8,7 @@ from dwn_hw.rtl.emit import to_verilog
 from dwn_hw.rtl.engine import Engine
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shell import SHELLS, FreeShell, StreamShell
-from dwn_hw.rtl.verilog import model_files, models, part_to_verilog
+from dwn_hw.rtl.verilog import lut_cell, model_files, models, part_to_verilog
 from dwn_hw.rtl.wrappers import wrap
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Part",
     "StreamShell",
     "axis",
+    "lut_cell",
     "make_parts",
     "model_files",
     "models",

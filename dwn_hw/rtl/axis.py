@@ -9,6 +9,7 @@ from typing import Any
 
 from dwn_hw import _assets
 from dwn_hw.frames import Layout
+from dwn_hw.naming import renamed
 from dwn_hw.rtl.ties import tie
 
 #: Beside ``dwn_axis.v``, the same for every export.
@@ -18,7 +19,8 @@ FIXED = ("dwn_axis_link",)
 def to_verilog(interface: dict[str, Any]) -> dict[str, str]:
     """File name → text of ``dwn_axis`` and its part, around the ``dwn_top`` that ``interface`` describes."""
     files = {f"{name}.v": _assets.asset("rtl_templates", f"{name}.v").read_text("utf-8") for name in FIXED}
-    return {"dwn_axis.v": _top(interface, Layout.of(interface)), **files}
+    files = {"dwn_axis.v": _top(interface, Layout.of(interface)), **files}
+    return renamed(files, interface["name"], ["dwn_top"])
 
 
 def _top(interface: dict[str, Any], layout: Layout) -> str:

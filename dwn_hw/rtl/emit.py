@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 from dwn_hw.design import Design, ParallelDesign
 from dwn_hw.folded import FoldedDesign
+from dwn_hw.naming import renamed
 from dwn_hw.rtl.engine.verilog import engine_to_verilog
 from dwn_hw.rtl.verilog import parallel_to_verilog
 
 
 def to_verilog(design: Design, header: str = "") -> dict[str, str]:
-    """The whole design in Verilog-2005, file name → text, one module a file; the top module is ``dwn_top``.
+    """The whole design in Verilog-2005, file name → text, one module a file; the top module is ``dwn_top``, where
+    the design has no other name.
 
     ``header`` is put before the top module, each line as a comment. A portable design includes the modules that it
     instantiates; for another target :func:`dwn_hw.rtl.models` are what a simulator needs beside it.
@@ -21,11 +23,12 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
     with _collecting_later():
         match design:
             case ParallelDesign():
-                return parallel_to_verilog(design, header)
+                files = parallel_to_verilog(design, header)
             case FoldedDesign():
-                return engine_to_verilog(design, header)
+                files = engine_to_verilog(design, header)
             case _:
                 raise TypeError(f"no Verilog for a design of kind {design.kind}")
+    return renamed(files, design.name)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 from dwn_hw import _assets
 from dwn_hw.frames import Layout
+from dwn_hw.naming import renamed
 from dwn_hw.rtl.ties import tie
 
 #: Beside ``dwn_uart.v``, the same for every export.
@@ -19,13 +20,19 @@ FIXED = ("dwn_uart_link", "dwn_uart_rx", "dwn_uart_tx", "dwn_deframe", "dwn_enfr
 CLOCKS_PER_BIT = 104
 
 
+def top(interface: dict[str, Any]) -> str:
+    """The module that :func:`to_verilog` ties to the top module which ``interface`` describes."""
+    return f"{interface['name']}_uart"
+
+
 def to_verilog(interface: dict[str, Any], clocks_per_bit: int = CLOCKS_PER_BIT) -> dict[str, str]:
     """File name → text of ``dwn_uart(clk, rst, rx, tx)`` and its parts, around the ``dwn_top`` that ``interface`` describes.
 
     ``clocks_per_bit``: the default of its parameter ``CLOCKS_PER_BIT``, at least 4: the clock's rate over the line's.
     """
     files = {f"{name}.v": _assets.asset("rtl_templates", f"{name}.v").read_text("utf-8") for name in FIXED}
-    return {"dwn_uart.v": _top(interface, Layout.of(interface), clocks_per_bit), **files}
+    files = {"dwn_uart.v": _top(interface, Layout.of(interface), clocks_per_bit), **files}
+    return renamed(files, interface["name"], ["dwn_top"])
 
 
 def _top(interface: dict[str, Any], layout: Layout, clocks_per_bit: int) -> str:

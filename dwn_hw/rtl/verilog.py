@@ -87,6 +87,12 @@ def models(target: str) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8")}
 
 
+def lut_cell(name: str) -> str:
+    """For yosys: the module that portable LUTs are instances of as an empty box, to be turned into a cell of its own."""
+    text = _assets.asset("rtl_templates", "dwn_lut_cell.v").read_text(encoding="utf-8")
+    return text.replace("dwn_lut", f"{name}_lut")
+
+
 def model_files(target: str) -> tuple[Path, ...]:
     """What a simulator needs beside the Verilog of a design for ``target``: nothing, if it is portable."""
     family = FAMILIES[target]

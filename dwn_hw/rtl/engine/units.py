@@ -13,7 +13,7 @@ from dwn_hw.ir import Format
 
 
 class Unit(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
-    """A component that becomes the Verilog module ``dwn_<module>``; ``reset``: whether it has a reset."""
+    """A component that becomes a Verilog module of its own; ``reset``: whether it has a reset."""
 
     def __init__(self, module: str, ports: dict[str, Any], reset: bool = False) -> None:
         self.module, self.reset = module, reset
@@ -46,7 +46,7 @@ def number(bits: Any, fmt: Format) -> Any:
 class Program:
     """The numbers that every step has its own of: wires by name, which a table drives that ``step`` chooses a row of.
 
-    ``steps``: their names. With ``instances`` the table is a Verilog module, ``dwn_<module>``; without, a switch.
+    ``steps``: their names. With ``instances`` the table is a Verilog module of its own; without, a switch.
     """
 
     def __init__(self, module: str, steps: Sequence[str], instances: bool) -> None:
