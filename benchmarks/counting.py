@@ -1,6 +1,6 @@
 """What a design takes on a 7-series FPGA: LUTs by part, carry cells, sites, flip-flops and levels, from yosys' netlist.
 
-**LUT** is every cell LUT1 … LUT6 and INV. Two small LUTs that could share a site count as two, for everyone.
+**LUT** is every cell LUT1 … LUT6, LUT6_2 and INV. Two small LUTs that could share a site count as two, for everyone.
 
 **Sites** make carries comparable with LUTs. A carry position (a quarter of a CARRY4) lies beside one LUT, which drives its S
 pin. If a counted LUT drives it, the position costs nothing more; if an input, a flip-flop or a constant does, the LUT beside
@@ -27,7 +27,7 @@ import rivals
 
 COMMAND = "synth_xilinx -flatten -noiopad"
 
-KINDS = {"LUT": r"LUT[1-6]|INV", "CARRY4": r"CARRY4", "MUXF": r"MUXF[78]", "FF": r"FD[RSCP]E"}
+KINDS = {"LUT": r"LUT[1-6]|LUT6_2|INV", "CARRY4": r"CARRY4", "MUXF": r"MUXF[78]", "FF": r"FD[RSCP]E"}
 
 
 @dataclass(frozen=True, slots=True)

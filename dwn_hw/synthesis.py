@@ -37,7 +37,7 @@ TARGETS = {
     "xc7": Target(
         "synth_xilinx -family xc7 -flatten -noiopad",
         {
-            "lut": r"LUT[1-6]|INV",
+            "lut": r"LUT[1-6]|LUT6_2|INV",
             "ff": r"FD[RSCP]E",
             "carry": r"CARRY4",
             "mux": r"MUXF[78]",

@@ -31,6 +31,14 @@ module LUT6 #(parameter [63:0] INIT = 0) (
     assign O = INIT[{I5, I4, I3, I2, I1, I0}];
 endmodule
 
+// Of one table: O6 of all inputs, O5 of its lower half.
+module LUT6_2 #(parameter [63:0] INIT = 0) (
+    input wire I0, input wire I1, input wire I2, input wire I3, input wire I4, input wire I5, output wire O6, output wire O5
+);
+    assign O6 = INIT[{I5, I4, I3, I2, I1, I0}];
+    assign O5 = INIT[{1'b0, I4, I3, I2, I1, I0}];
+endmodule
+
 // Four sites of a carry chain: each passes the carry below or its own bit, as its LUT says.
 /* verilator lint_off UNOPTFLAT */
 module CARRY4 (

@@ -11,8 +11,10 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
+from lut_networks import random_network
 
-from dwn_hw import cli, sums, synthesis, toolchain
+from dwn_hw import cli, exporter, sums, synthesis, toolchain
+from dwn_hw.design import make_design
 from dwn_hw.errors import BoardError, ExportError, Mismatch, OptionError, ToolError
 
 pytest.importorskip("amaranth_boards")
@@ -41,6 +43,19 @@ def test_the_netlist_of_each_family_gives_what_the_network_gives(own, target):
     text = (own[target] / "verify" / f"netlist-{target}-icarus" / "netlist.v").read_text()
     assert re.findall(r"^module (\w+)", text, re.M) == ["dwn_top"]
     assert {"ice40": "SB_LUT4", "ecp5": "TRELLIS_FF", "gowin": "DFFE", "xc7": "FDRE"}[target] in text
+
+
+@pytest.mark.parametrize("target", [None, *synthesis.TARGETS])
+def test_carry_chains_and_wide_multiplexers_are_simulated_as_the_library_has_them(tmp_path, target):
+    """Of a family's own cells, and of a portable export on a family whose constants are cells."""
+    network = random_network(5, luts=(90,), groups=2, inputs=6)
+    design = make_design(network, target=target or "generic")
+    exporter.write(exporter.Plan(design, 0, {}, None), tmp_path / "out")
+    assert netlists.verify_netlist(tmp_path / "out", target or "gowin", simulator="icarus", random=20)["equal"]
+    kind = target and {"xc7": "CARRY4", "ecp5": "L6MUX21", "gowin": "MUX2_LUT6"}.get(target)
+    if kind:
+        models = tmp_path / "out" / "verify" / f"netlist-{target}-icarus" / "cells.v"
+        assert re.search(rf"^module {kind}\b", models.read_text(), re.M)
 
 
 @pytest.mark.parametrize("encoder", ["parallel", "streamed"])

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from amaranth.hdl import Cat, Const, Instance, Signal
 
-from dwn_hw.mapped import CARRY, LUT, SUM, Netlist, cofactors
+from dwn_hw.mapped import CARRY, FALSE, LUT, SUM, Lut, Netlist, cofactors, invert_input
 
 Placed: TypeAlias = Iterator[tuple[str, Instance]]
 
@@ -88,7 +88,7 @@ def _mux2_lut(size: int) -> Callable[[Any, Any, Any, Any], Instance]:
 #: By target; :data:`dwn_hw.families.FAMILIES` says what fits in one cell.
 CELLS = {
     "generic": Cells(_portable, "dwn_lut"),
-    "xc7": Cells(_numbered("O"), r"LUT\d|CARRY4"),
+    "xc7": Cells(_numbered("O"), r"LUT\d(?:_2)?|CARRY4"),
     "ecp5": Cells(
         _behind_muxes(_of_four("LUT4", "INIT", "A B C D", "Z"), {5: _pfumx, 6: _l6mux21}), "LUT4|PFUMX|L6MUX21"
     ),
@@ -97,23 +97,45 @@ CELLS = {
 }
 
 
-#: (net of the LUT's output, net of the sum, net of the carry above); None for one that nothing reads.
-Site: TypeAlias = tuple[int, int | None, int | None]
+#: (net of the LUT's output, net of the sum, net of the carry above); None for one that nothing reads. Without a LUT, a site
+#: passes the carry below to its sum.
+Site: TypeAlias = tuple[int | None, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A LUT6_2: ``inputs``, six nets, I0 first; ``table`` of all six is O6, its lower half O5."""
+
+    inputs: tuple[int, ...]
+    table: int
+
+    def instance(self, nets: Sequence[Any], output: Any, half: Any) -> Instance:
+        """``nets``: the bit of every net; ``output`` is O6, ``half`` O5."""
+        pins = {f"i_I{i}": nets[net] if net >= 0 else Const(0, 1) for i, net in enumerate(self.inputs)}
+        return Instance("LUT6_2", p_INIT=Const(self.table, 64), o_O6=output, o_O5=half, **pins)
 
 
 @dataclass(frozen=True, slots=True)
 class CarryBlock:
-    """Up to four sites of a chain, in one CARRY4. ``entering``: the net of the carry below; ``first``: of its chain."""
+    """Up to four sites of a chain, in one CARRY4. ``entering``: the net of the carry below; ``below``: CO of the block below,
+    if there is one. ``front``: the LUT in front of the first site of a chain, ``half``: its second output.
+
+    A carry that enters a slice comes by the pin (AX) that site 0 has for its own bit. So there that bit comes from the LUT's
+    second output, O5, which knows five of its inputs; :func:`shared` says why that is enough. And of a site's sum and carry one
+    only leaves the slice: a carry that something else reads is the sum of a site more, whose S is 0.
+    """
 
     name: str
     sites: tuple[Site, ...]
     entering: int
-    first: bool
+    below: Any
+    front: Shared | None
     o: Any
     co: Any
+    half: Any
 
     def nets(self) -> dict[int, Any]:
-        """The bit that each net which it drives is."""
+        """The bit that each net which it drives is; of a carry that leaves, the sum."""
         bits = (
             (site[which], pin[i]) for i, site in enumerate(self.sites) for which, pin in ((1, self.o), (2, self.co))
         )
@@ -121,34 +143,62 @@ class CarryBlock:
 
     def unread(self, read: set[int]) -> list[Any]:
         """Bits of its outputs that are not among the nets ``read`` outside of it."""
-        used = {(which, i) for i, site in enumerate(self.sites) for which in (1, 2) if site[which] in read}
+        leaving = {total for lut, total, _ in self.sites if lut is None}
+        used = {(1, i) for i, (_, total, _) in enumerate(self.sites) if total in read}
+        used |= {(2, i) for i, (*_, carry) in enumerate(self.sites) if carry in read - leaving}
         return [pin[i] for which, pin in ((1, self.o), (2, self.co)) for i in range(4) if (which, i) not in used]
 
     def instance(self, netlist: Netlist, nets: Sequence[Any]) -> Instance:
         """``nets``: the bit of every net."""
         zero = Const(0, 1)
+        own = [own_bit(netlist, site) for site in self.sites]
+        bits = [nets[net] if net >= 0 else zero for net in own]
         none = [zero] * (4 - len(self.sites))
-        own = [-1 if carry is None else netlist.cells[carry - netlist.inputs].inputs[1] for *_, carry in self.sites]
         return Instance(
             "CARRY4",
-            i_CYINIT=nets[self.entering] if self.first else zero,
-            i_CI=zero if self.first else nets[self.entering],
-            i_S=Cat(*(nets[lut] for lut, *_ in self.sites), *none),
-            i_DI=Cat(*(nets[net] if net >= 0 else zero for net in own), *none),
+            i_CYINIT=nets[self.entering] if self.below is None else zero,
+            i_CI=zero if self.below is None else self.below[3],
+            i_S=Cat(*(zero if lut is None else nets[lut] for lut, *_ in self.sites), *none),
+            i_DI=Cat(*([self.half, *bits[1:]] if self.front else bits), *none),
             o_O=self.o,
             o_CO=self.co,
         )
 
 
-def read_outside(netlist: Netlist, blocks: Sequence[CarryBlock]) -> set[int]:
-    """Nets that something reads other than as the carry within a block."""
-    read = {net for cell in netlist.cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
-    read |= {net for cell in netlist.cells if cell.kind != LUT for net in cell.inputs[:-1]}
-    return read | {block.entering for block in blocks}
+def own_bit(netlist: Netlist, site: Site) -> int:
+    """The net of the bit that a site adds itself, or FALSE."""
+    carry = site[2]
+    return FALSE if carry is None else netlist.cells[carry - netlist.inputs].inputs[1]
+
+
+def shared(netlist: Netlist, cell: Lut, own: int) -> Shared | None:
+    """``cell``, which gives ``S``, with a second output that is the bit ``own`` wherever ``S`` is 0; None if it cannot.
+
+    That is all a site asks: where S is 1 it passes the carry below. The second output is S for own = 0, and does not depend on
+    own. With own = 0 and S = 0 it is 0. With own = 1 it must be 1 where S is 0, which holds for ``S = own ^ u``.
+    """
+    inputs, table = _reading(netlist, cell, own)
+    rest = [net for net in inputs if net != own]
+    low, high = cofactors(table, len(inputs), inputs.index(own)) if own in inputs else (table, table)
+    if len(rest) > 5 or (own != FALSE and low | high != (1 << (1 << len(rest))) - 1):
+        return None
+    # Inputs left over change nothing.
+    spread = ((1 << 32) - 1) // ((1 << (1 << len(rest))) - 1)
+    return Shared((*rest, *[FALSE] * (5 - len(rest)), own), low * spread | high * spread << 32)
+
+
+def _reading(netlist: Netlist, cell: Lut, own: int) -> tuple[list[int], int]:
+    """Inputs and table of ``cell``; where it reads what an inverter turns into ``own``, as if it read that."""
+    inputs, table = list(cell.inputs), cell.table
+    source = netlist.cells[own - netlist.inputs] if own >= netlist.inputs else None
+    if own not in inputs and source and source.kind == LUT and len(source.inputs) == 1 and source.inputs[0] in inputs:
+        at = inputs.index(source.inputs[0])
+        inputs[at], table = own, invert_input(table, len(inputs), at)
+    return inputs, table
 
 
 def carry_blocks(netlist: Netlist) -> Iterator[CarryBlock]:
-    """The carry chains of a netlist, four sites each.
+    """The carry chains of a netlist, four sites each, and a site more where a carry leaves.
 
     A site is known by its LUT's output: the sum and the carry that read it belong together, and a chain goes on where a
     carry is read by another site.
@@ -159,6 +209,7 @@ def carry_blocks(netlist: Netlist) -> Iterator[CarryBlock]:
     )
     found = [*sums.items(), *carries.items()]
     above = {netlist.cells[net - netlist.inputs].inputs[-1]: lut for lut, net in found}
+    outside, fronts = read_outside(netlist), set[int]()
     for head in sorted(net for net in above if net not in carries.values()):
         sites: list[Site] = []
         carry: int | None = head
@@ -168,10 +219,30 @@ def carry_blocks(netlist: Netlist) -> Iterator[CarryBlock]:
             sites.append((lut, sums.get(lut), carry))
         cell = netlist.cells[next(net for net in sites[0][1:] if net is not None) - netlist.inputs]
         chain = cell.name.rpartition("_")[0]
-        entering = head
+        if carry in outside:
+            sites.append((None, carry, None))
+        front = None
+        if (lut := above[head]) not in fronts:
+            front = _front(netlist, sites[0])
+            fronts.add(lut)
+        entering, below = head, None
         for start in range(0, len(sites), 4):
             name = f"{chain}_{start // 4}"
             own = tuple(sites[start : start + 4])
-            pins = (Signal(4, name=f"{name}_{pin}") for pin in ("o", "co"))
-            yield CarryBlock(name, own, entering, start == 0, *pins)
-            entering = own[-1][2] if own[-1][2] is not None else -1
+            o, co = (Signal(4, name=f"{name}_{pin}") for pin in ("o", "co"))
+            yield CarryBlock(name, own, entering, below, front, o, co, Signal(name=f"{name}_o5"))
+            entering, below, front = own[-1][2] if own[-1][2] is not None else -1, co, None
+
+
+def _front(netlist: Netlist, site: Site) -> Shared | None:
+    lut, _, carry = site
+    if lut is None or lut < netlist.inputs or (cell := netlist.cells[lut - netlist.inputs]).kind != LUT:
+        return None
+    # Where no carry is asked for, any bit will do.
+    return shared(netlist, cell, cell.inputs[-1] if carry is None else own_bit(netlist, site))
+
+
+def read_outside(netlist: Netlist) -> set[int]:
+    """Nets that something reads other than as the carry below a site."""
+    read = {net for cell in netlist.cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
+    return read | {net for cell in netlist.cells if cell.kind != LUT for net in cell.inputs[:-1]}

@@ -33,14 +33,19 @@ class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         alone = self._alone()
         blocks = tuple(carry_blocks(netlist))
         driven = {net: bit for block in blocks for net, bit in block.nets().items()}
+        fronts = {block.sites[0][0]: (block.front, block.half) for block in blocks if block.front}
         nets: list[Any] = [self.x[i] for i in range(netlist.inputs)]
         for net, cell in enumerate(netlist.cells, netlist.inputs):
             if cell.kind != LUT:
                 nets.append(driven[net])
                 continue
             output = self.y if net == alone else Signal(name=cell.name)
-            for name, instance in self.cells.lut(cell.name, [nets[n] for n in cell.inputs], cell.table, output):
-                m.submodules[name] = instance
+            if net in fronts:
+                front, half = fronts[net]
+                m.submodules[f"lut_{cell.name}"] = front.instance(nets, output, half)
+            else:
+                for name, instance in self.cells.lut(cell.name, [nets[n] for n in cell.inputs], cell.table, output):
+                    m.submodules[name] = instance
             nets.append(output)
         for block in blocks:
             m.submodules[f"carry_{block.name}"] = block.instance(netlist, nets)
@@ -49,7 +54,7 @@ class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
             m.d.comb += self.y.eq(Cat(*(constants[n] if n < 0 else nets[n] for n in netlist.outputs)))
         read = netlist.read()
         idle = [self.x[i] for i in range(netlist.inputs) if i not in read]
-        outside = read_outside(netlist, blocks)
+        outside = read_outside(netlist) | {block.entering for block in blocks}
         idle += [bit for block in blocks for bit in block.unread(outside)]
         if idle:
             # Linters know a signal of this name to be deliberate; synthesis removes it.
