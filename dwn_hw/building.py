@@ -186,7 +186,9 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> dict
     toolchain.run([*toolchain.wheel(synth[0]), *synth[1:]], name="yosys", cwd=work, timeout=timeout)
     parts = count_parts(json.loads((work / f"{project.TOP}.stat.json").read_text()), job)
     needs = fitting.check(job.board, parts, job.exported)
-    progress(f"placing and routing with {job.seeds} seeds: {needs['lut']} LUTs, {needs['ff']} flip-flops")
+    progress(
+        f"placing and routing with {job.seeds} seed{'s' * (job.seeds > 1)}: {needs['lut']} LUTs, {needs['ff']} flip-flops"
+    )
     jobs = max(1, min(job.seeds, os.cpu_count() or 1))
     try:
         routed = routing.route(route, work, job.board.family, job.seeds, jobs=jobs, timeout=timeout, progress=progress)
@@ -282,7 +284,7 @@ def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) ->
     cell = work / "lut_cell.v"
     cell.write_text(rtl.lut_cell(name))
     cells, whole = _CHECKED[job.board.flow]
-    top, parts_apart = project.TOP if whole else f"{name}_uart", project.PARTS_APART.format(name=name)
+    top, parts_apart = project.TOP if whole else f"{name}_uart", project.PARTS_APART.replace("{name}", name)
     script = f"{cells}read_verilog -lib {cell.name}; read_verilog {read}; "
     # A parameter for the vendor's simulator alone, which yosys' model of the cell has not.
     script += f"setparam -unset SIM_DEVICE t:BUFGCTRL; hierarchy -check -top {top}; {parts_apart}; proc; check -assert"
@@ -301,6 +303,7 @@ def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) ->
         "command": f"sh build_{project.TOP}.sh",
         "tool": job.made.commands[0][0],
         "makes": job.made.bitstream,
+        "estimate_mhz": _estimate(job) if job.exported.interface["target"] == job.board.family else None,
         "needs": needs,
         "parts": parts,
     }

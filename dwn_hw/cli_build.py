@@ -88,6 +88,10 @@ def build(screen: Screen, directory: Path, board: str, seeds: int, baud: int | N
         screen.say(f"next: dwn-hw program {shlex.quote(str(directory))} --board {report['board']}")
     else:
         screen.say(f"project    {place}: checked with yosys; {report['tool']} makes {report['makes']}")
+        estimate = f"about {report['estimate_mhz']:.0f} MHz by estimate" if report["estimate_mhz"] else "no estimate"
+        screen.say(
+            f"clock      {report['clock_mhz']:g} MHz needed, {estimate} of the network; {report['tool']} says what is met"
+        )
         screen.say(f"next: {report['command']}, in that directory")
     if report["notes"]:
         screen.say(f"board      {report['notes']}")
@@ -102,10 +106,11 @@ def _show_parts(screen: Screen, report: Report) -> None:
         table.add_row(escape(name), *(str(counts[kind]) for kind in kinds))
     screen.show(table)
     screen.say("")
-    for what in ("needs", "used"):
-        if found := report.get(what):
-            shown = (f"{found[kind]:,} of {size:,} {kind}" for kind, size in report["capacity"].items())
-            screen.say(f"{what:10} {', '.join(shown)}{' after place and route' if what == 'used' else ''}")
+    # Before place and route nobody knows which flip-flops share a cell with a LUT.
+    what = "used" if "used" in report else "needs"
+    if found := report[what]:
+        shown = (f"{found[kind]:,} of {size:,} {kind}" for kind, size in report["capacity"].items())
+        screen.say(f"{what:10} {', '.join(shown)}{' after place and route' if what == 'used' else ''}")
 
 
 def _say_timing(screen: Screen, report: Report) -> None:

@@ -56,6 +56,10 @@ def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost
         ff = inside + netlist.output_bits * stage.registers.after
         lut, carry = family.counted(netlist)
         costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, family.sites(netlist))
+    if design.with_scores:  # they wait beside the last part
+        last = design.pipeline.stages[-1]
+        waiting = design.network.edges()[-2].bits * last.registers.count
+        costs[last.name] = replace(costs[last.name], ff=costs[last.name].ff + waiting)
     if plan := design.stream:
         first = design.pipeline.stages[0]
         costs[first.name] = _streamed(costs[first.name], plan, len(design.netlists[0].outputs))

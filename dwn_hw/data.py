@@ -65,7 +65,10 @@ def load(path: Path) -> Samples:
             raise _unreadable(path, f"an entry {name} that is no array")
     if ("x" in arrays) == ("codes" in arrays):
         remedy = "Save it with numpy.savez(path, x=samples), samples in your own, unscaled units."
-        raise DataError(Problem(str(path), "one of the arrays x and codes", f"{', '.join(names) or 'none'}", remedy))
+        got = f"{', '.join(names[:8]) or 'none'}{', …' if len(names) > 8 else ''}"
+        if any(name.endswith("data.pkl") for name in names):
+            got = "a model"
+        raise DataError(Problem(str(path), "one of the arrays x and codes", got, remedy))
     samples = Samples(arrays.get("x"), arrays.get("codes"), arrays.get("y"), path.name)
     first = samples.codes if samples.x is None else samples.x
     if first is None or first.ndim < 1 or len(first) == 0:

@@ -212,14 +212,26 @@ def make_design(
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
     ``share`` off keeps one comparator a threshold. ``encoder``: ``streamed`` takes one feature a clock.
     """
+    check_options(latency=latency, clock_mhz=clock_mhz, shell=shell, target=target, encoder=encoder, name=name)
+    if encoder == "streamed" and (problems := _streaming_problems(network, shell)):
+        raise OptionError(*problems)
+    netlists = lower_network(network, FAMILIES[target], share, encoder)
+    registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
+    names = network.names()
+    pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
+    return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
+
+
+def check_options(
+    *, latency: int | None, clock_mhz: float | None, shell: str, target: str, encoder: str, name: str
+) -> None:
+    """Raise OptionError with everything that no network could have so."""
     asked_for = (("--shell", shell, SHELLS), ("--target", target, TARGETS), ("--encoder", encoder, ENCODERS))
     problems = [
         Problem(option, f"one of {', '.join(known)}", repr(asked), "Choose one of them.")
         for option, asked, known in asked_for
         if asked not in known
     ]
-    if encoder == "streamed":
-        problems += _streaming_problems(network, shell)
     if latency is not None and clock_mhz is not None:
         problems.append(Problem("--latency", "not with --clock-mhz", "both", "Leave one of them out."))
     if clock_mhz is not None and not clock_mhz > 0:
@@ -227,11 +239,6 @@ def make_design(
     if problems:
         raise OptionError(*problems)
     naming.check(name)
-    netlists = lower_network(network, FAMILIES[target], share, encoder)
-    registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
-    names = network.names()
-    pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
-    return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
 
 
 def _streaming_problems(network: Network, shell: str) -> list[Problem]:

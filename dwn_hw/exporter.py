@@ -126,6 +126,26 @@ def check_out(out: Path) -> None:
         raise ExportError(
             Problem(str(out), "absent, empty, or an earlier export", f"other content ({got})", "Choose another -o.")
         )
+    if own := _users_own(out):
+        rule, remedy = "an earlier export as it was written", "Move them elsewhere, or choose another -o."
+        raise ExportError(Problem(str(out), rule, ", ".join(own[:5]), remedy))
+
+
+#: What an export writes beside its Verilog.
+_WRITTEN = {"sim": ("*_cells.v",), "host": ("*_host.h",), "vectors": ("golden.npz", "x.hex", "y.hex")}
+
+
+def _users_own(out: Path) -> list[str]:
+    """Files below an export that somebody edited or added, where the next one would remove them."""
+    rtl = out / "rtl"
+    try:
+        found = [f"rtl/{name} ({how})" for name, how in sums.added(rtl).items()]
+    except (OSError, ValueError):
+        found = []
+    for folder, patterns in _WRITTEN.items():
+        paths = sorted((out / folder).iterdir()) if (out / folder).is_dir() else []
+        found += [f"{folder}/{path.name} (new)" for path in paths if not any(map(path.match, patterns))]
+    return found
 
 
 def check_place(out: Path) -> None:

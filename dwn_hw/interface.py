@@ -158,13 +158,15 @@ def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = 
             share, encoder, target = (interface[name] for name in ("shared_encoder", "encoder", "target"))
             known = shell in SHELLS and target in TARGETS and encoder in ENCODERS and isinstance(share, bool)
             if not known or (encoder, shell) == ("streamed", "none"):
-                raise ValueError(f"no such design: {shell}, {target}, {encoder}, {share}")
+                raise ValueError(
+                    f"no design of shell {shell}, target {target}, encoder {encoder}, shared_encoder {share}"
+                )
             netlists = lower_network(network, FAMILIES[target], share, encoder) if lowered else ()
             pipeline = read_pipeline(interface, network)
             return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
         case "folded":
             if (shell, interface["target"]) != ("stream", "generic"):
-                raise ValueError(f"no such design: {shell}, {interface['target']}")
+                raise ValueError(f"no folded engine of shell {shell}, target {interface['target']}")
             return make_folded(network, lanes=interface["lanes"], with_scores=with_scores, name=name)
         case kind:
             raise ValueError(f"no kind of hardware is called {kind!r}")
@@ -253,7 +255,11 @@ _NAMES = {
 
 
 def _reset(described: dict[str, Any]) -> list[str]:
-    return ["Reset   rst, synchronous, high; needed once. Only the valid bits are reset."] if described["reset"] else []
+    if not described["reset"]:
+        return []
+    valid = "valid bits" if described["kind"] == "parallel" else "state of the loops"
+    count = " and the count of features" if described["kind"] == "parallel" and _in_turn(described) else ""
+    return [f"Reset   rst, synchronous, high; needed once. Only the {valid}{count} are reset."]
 
 
 def to_header(described: dict[str, Any], network: ir.Network) -> str:

@@ -31,7 +31,7 @@ from dwn_hw import (
     serialize,
     vectors,
 )
-from dwn_hw.design import Design, ParallelDesign, clock_estimate, make_design
+from dwn_hw.design import Design, ParallelDesign, check_options, clock_estimate, make_design
 from dwn_hw.emulate import Emulator
 from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.folded import FoldedDesign, make_folded
@@ -92,6 +92,14 @@ def plan(
     progress: Progress = lambda text: None,
 ) -> Plan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
+    check_options(
+        latency=options.latency,
+        clock_mhz=options.clock_mhz,
+        shell=options.shell,
+        target=options.target,
+        encoder=options.encoder,
+        name=options.name,
+    )
     if isinstance(model, ShiftModel):
         return _plan_shift(model, options, samples, progress)
     return _plan_dwn(model, options, samples, progress)

@@ -177,4 +177,7 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    try:
+        _main()
+    except RuntimeError as failed:  # the simulator has said why
+        sys.exit(f"{failed}")

@@ -22,14 +22,29 @@ def write(rtl: Path) -> None:
     (rtl / SUMS).write_text("".join(lines), "utf-8")
 
 
+def added(rtl: Path) -> dict[str, str]:
+    """Files of a folder that are not as they were exported, or were not: name → how. None where there are no checksums."""
+    wanted = _wanted(rtl) if (rtl / SUMS).is_file() else None
+    found = sorted(path for path in rtl.iterdir() if path.name != SUMS) if wanted is not None and rtl.is_dir() else []
+    return {
+        path.name: "edited" if path.name in (wanted or {}) else "new"
+        for path in found
+        if path.is_dir() or (wanted or {}).get(path.name) != digest(path)
+    }
+
+
+def _wanted(rtl: Path) -> dict[str, str]:
+    lines = (rtl / SUMS).read_text("utf-8").splitlines()
+    return {name: total for total, _, name in (line.partition("  ") for line in lines)}
+
+
 def check(rtl: Path) -> None:
     """Raise ExportError, with all files that are not as they were exported."""
     remedy = "Export again, or run `dwn-hw verify` to see whether it still equals the network."
     try:
-        lines = (rtl / SUMS).read_text("utf-8").splitlines()
+        wanted = _wanted(rtl)
     except (OSError, ValueError):
         raise ExportError(Problem(str(rtl / SUMS), "checksums of the Verilog", "none", remedy)) from None
-    wanted = {name: total for total, _, name in (line.partition("  ") for line in lines)}
     found = {path.name: digest(path) for path in sorted(rtl.iterdir()) if path.suffix in (".v", ".hex")}
     problems = []
     for name in sorted(wanted.keys() | found.keys()):

@@ -121,9 +121,15 @@ def run(
             _kill(process)
             process.communicate()
     if process.returncode:
-        tail = "\n".join((out + err).strip().splitlines()[-20:])
-        raise ToolError(f"{name}: failed with exit status {process.returncode}:\n{tail}")
+        raise ToolError(f"{name}: failed with exit status {process.returncode}:\n{_end(out + err)}")
     return out
+
+
+def _end(said: str) -> str:
+    """The last lines of what a program said, and before them the first ones that speak of an error."""
+    lines = said.strip().splitlines()
+    errors = [line for line in lines[:-20] if re.search(r"\berror\b", line, re.I)]
+    return "\n".join([*errors[:5], *lines[-20:]])
 
 
 #: What :func:`run` waits for, in any thread.

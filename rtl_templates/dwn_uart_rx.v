@@ -15,6 +15,7 @@ module dwn_uart_rx #(
     localparam WIDTH = $clog2(CLOCKS_PER_BIT);
     localparam [31:0] WHOLE = CLOCKS_PER_BIT - 1, HALF = CLOCKS_PER_BIT / 2 - 1;
 
+    (* ASYNC_REG = "TRUE" *)
     reg [2:0] line;          // rx, taken into this clock domain; the oldest is highest
     reg [WIDTH-1:0] timer;
     reg [3:0] left;          // bits to come, the stop bit among them; 0: none

@@ -160,9 +160,9 @@ def test_a_baud_rate_is_so_many_clocks(baud, clocks):
     assert boards.read("icebreaker").clocks_per_bit(baud) == clocks
 
 
-@pytest.mark.parametrize("baud", [4_000_000, 12_000_001, 2_500_000])
+@pytest.mark.parametrize("baud", [4_000_000, 12_000_001, 2_500_000, 45, 2])
 def test_a_baud_rate_that_the_clock_cannot_give_is_refused(baud):
-    with pytest.raises(OptionError, match=r"--baud: a rate up to 3000000 that 12 MHz divides into within 2%"):
+    with pytest.raises(OptionError, match=r"--baud: a rate from 46 to 3000000 that 12 MHz divides into within 2%"):
         boards.read("icebreaker").clocks_per_bit(baud)
 
 

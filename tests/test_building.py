@@ -197,6 +197,9 @@ def test_a_vendor_s_board_gets_a_project_that_yosys_reads_whole(tmp_path, key, s
     script = (place / report["command"].split()[-1]).read_text()
     assert report["tool"] in script
     constraints = next(path for path in place.iterdir() if path.suffix in (".xdc", ".qsf")).read_text()
+    if "dwn_board.tcl" in {path.name for path in place.iterdir()}:
+        script = (place / "dwn_board.tcl").read_text()
+        assert script.index("get_property SLACK") < script.index("exit 1") < script.index("write_bitstream")
     top = re.search(r"^module dwn_board\(.*?^endmodule", (place / "dwn_board.v").read_text(), re.M | re.S)[0]
     ports = set(re.findall(r"^  (?:input|output|inout) (?:wire )?(\w+);", top, re.M))
     assert ports == set(re.findall(r'(?:get_ports|-to) "(\w+)"', constraints))

@@ -480,7 +480,7 @@ def test_a_data_file_that_is_missing_or_no_npz_is_refused(exported):
     np.save("x.npy", np.zeros((5, 4)))
     for name, got in (
         ("none.npz", "No such file or directory"),
-        ("model.pt", "got archive"),
+        ("model.pt", "got a model"),
         ("x.npy", "a single .npy"),
     ):
         for arguments in (
@@ -550,7 +550,7 @@ def test_predictions_that_cannot_be_written_are_refused(exported):
 def test_an_export_over_an_earlier_one_replaces_all_of_it(home):
     run("export", "model.pt", "-o", "fresh", "--shell", "none")
     run("export", "model.pt", "-o", "out")
-    for stale in ("rtl/dwn_l7.v", "synth/xc7.json", "verify/icarus/job.json", ".dwn-hw.partial/x"):
+    for stale in ("synth/xc7.json", "verify/icarus/job.json", ".dwn-hw.partial/x"):
         (home / "out" / stale).parent.mkdir(parents=True, exist_ok=True)
         (home / "out" / stale).write_text("stale")
     run("export", "model.pt", "-o", "out", "--shell", "none")
@@ -558,6 +558,17 @@ def test_an_export_over_an_earlier_one_replaces_all_of_it(home):
     for path in (home / "fresh").rglob("*"):
         if path.is_file():
             assert (home / "out" / path.relative_to(home / "fresh")).read_bytes() == path.read_bytes()
+
+
+def test_files_of_the_users_own_are_not_exported_over(home):
+    run("export", "model.pt", "-o", "out")
+    top = home / "out" / "rtl" / "dwn_top.v"
+    top.write_text(top.read_text() + "// mine\n")
+    for path in ("rtl/mine.v", "vectors/mine.npz", "host/main.c"):
+        (home / "out" / path).write_text("mine")
+    message = refused(home, "export", "model.pt", "-o", "out")
+    assert "error: out: an earlier export as it was written; got rtl/dwn_top.v (edited), rtl/mine.v (new), " in message
+    assert "host/main.c (new), vectors/mine.npz (new). Move them elsewhere" in message
 
 
 def test_what_was_built_stays_while_the_verilog_is_the_same_and_is_named_when_it_goes(home):

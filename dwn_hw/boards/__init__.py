@@ -54,15 +54,16 @@ class Board:
         wanted = baud or self.baud
         clocks = max(1, round(self.clock_mhz * 1e6 / wanted))
         exact = self.clock_mhz * 1e6 / clocks
-        if clocks < MIN_CLOCKS_PER_BIT or abs(exact / wanted - 1) > MAX_BAUD_ERROR:
-            most = int(self.clock_mhz * 1e6 / MIN_CLOCKS_PER_BIT)
-            rule = f"a rate up to {most} that {self.clock_mhz:g} MHz divides into within {MAX_BAUD_ERROR:.0%}"
+        if not MIN_CLOCKS_PER_BIT <= clocks <= MAX_CLOCKS_PER_BIT or abs(exact / wanted - 1) > MAX_BAUD_ERROR:
+            most, least = (int(self.clock_mhz * 1e6 / limit) for limit in (MIN_CLOCKS_PER_BIT, MAX_CLOCKS_PER_BIT))
+            rule = f"a rate from {least + 1} to {most} that {self.clock_mhz:g} MHz divides into within {MAX_BAUD_ERROR:.0%}"
             raise OptionError(Problem("--baud", rule, str(wanted), f"Leave it out for {self.baud}."))
         return clocks
 
 
-#: Of a UART: bits shorter than this leave no room for sampling in the middle; the error of rate that is bearable.
-MIN_CLOCKS_PER_BIT, MAX_BAUD_ERROR = 4, 0.02
+#: Of a UART: bits shorter than the first leave no room for sampling in the middle, of longer ones than the second the shell
+#: cannot count a time-out; the error of rate that is bearable.
+MIN_CLOCKS_PER_BIT, MAX_CLOCKS_PER_BIT, MAX_BAUD_ERROR = 4, 1 << 18, 0.02
 
 
 def names() -> tuple[str, ...]:

@@ -74,8 +74,8 @@ def make(board: Board, sources: Mapping[str, str], clocks_per_bit: int, name: st
     platform = platforms.make(board)
     for file, text in sources.items():
         platform.add_file(file, text)
-    options = _OPTIONS[board.family] if board.flow == "nextpnr" else {}
-    overrides = {option: text.format(name=name) for option, text in options.items()}
+    options = _OPTIONS[board.family] if board.flow == "nextpnr" else _VENDORS.get(board.flow, {})
+    overrides = {option: text.replace("{name}", name) for option, text in options.items()}
     plan = platform.prepare(Top(f"{name}_uart", clocks_per_bit), TOP, emit_src=False, **overrides)
     files = {file: text.decode() if isinstance(text, bytes) else text for file, text in plan.files.items()}
     commands = tuple(tuple(words) for words in json.loads(files[f"build_{TOP}.json"])["commands"])
@@ -96,6 +96,18 @@ _OPTIONS = {
     "ecp5": _options(),
     # Its netlist is written before the statistics, so once more after them. Without -noiopads every part would get pads.
     "gowin": _options("-noiopads", f"write_json {TOP}.syn.json"),
+}
+
+#: The same for a vendor's tool: no bitstream that does not meet its clock.
+_VENDORS = {
+    "vivado": {
+        # Some boards' own platforms have something to say before the bitstream.
+        "script_after_route": (
+            f"report_timing_summary -file {TOP}_timing.rpt; "
+            "if {[get_property SLACK [get_timing_paths -max_paths 1 -setup]] < 0} "
+            f'{{ puts "ERROR: the clock is not met, see {TOP}_timing.rpt"; exit 1 }}'
+        )
+    }
 }
 
 #: The suffix of what each flow makes.
