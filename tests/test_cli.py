@@ -640,6 +640,15 @@ def test_an_interface_of_another_network_is_refused(exported, command):
     assert "got No such file or directory. Export the model again." in refused(exported.parent, command, "out")
 
 
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_a_simulator_that_cannot_build_says_why_and_python_says_nothing(exported, simulator):
+    (exported / "rtl" / "dwn_l0.v").unlink()
+    message = run("verify", "out", "--simulator", simulator, status=1).stderr
+    assert "dwn_l0" in message
+    assert "Traceback" not in message
+    assert "runpy" not in message
+
+
 def test_verilog_that_is_gone_is_refused_where_it_is_needed(exported):
     shutil.rmtree(exported / "rtl")
     for command in ("verify", "synth"):

@@ -12,7 +12,7 @@ from dwn_hw import cost, ir
 from dwn_hw.design import ParallelDesign, Pipeline, Stage, make_design
 from dwn_hw.families import FAMILIES
 from dwn_hw.pipeline import Registers
-from dwn_hw.rtl import make_parts, part_to_verilog
+from dwn_hw.rtl import make_parts, part_to_verilog, to_verilog
 
 
 def network_of(seed: int, bits: int, signed: bool, groups: int, size: int) -> ir.Network:
@@ -67,6 +67,14 @@ def test_flip_flops_inside_a_part_are_the_nets_that_cross_there():
         sections = [section for section in design.sections() if section.part == stage.name]
         assert costs[stage.name].ff == sum(len(s.netlist.outputs) for s in sections if s.register), stage.name
     assert any(stage.registers.inside for stage in design.pipeline.stages)
+
+
+@pytest.mark.parametrize("latency", [None, 3, 9])
+def test_flip_flops_of_scores_that_wait_for_the_class_are_counted(latency):
+    design = make_design(network_of(4, 11, False, 7, 9), with_scores=True, latency=latency)
+    core = to_verilog(design)["dwn_core.v"]
+    held = re.findall(r"^ .*\breg +(?:\[(\d+):0\] ?)?\w+[,;]?$", core, re.M)
+    assert sum(int(last or 0) + 1 for last in held) == cost.total(cost.estimate(design)).ff
 
 
 def test_total_adds_areas_and_takes_the_deepest_part():
