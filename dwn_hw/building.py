@@ -120,7 +120,7 @@ def cached(place: Path, key: str) -> dict[str, Any] | None:
         whole = report["key"] == key
         if whole and report["bitstream"]:
             whole = sums.digest(place / report["bitstream"]) == report["bitstream_sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return report | {"cached": True} if whole else None
 
@@ -156,7 +156,7 @@ def _built(exported: Exported, board: Board) -> dict[str, Any] | None:
         if report["digest"] != exported.interface["digest"] or not report["bitstream"]:
             return None
         return {**report["used"], "fmax_mhz": report["timing"]["fmax_mhz"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -261,6 +261,9 @@ def _data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) 
             contract.check_features(ir.Input((len(model.thresholds),), (ir.BIT,)), samples.x)
         except InputError as error:
             problems += [replace(problem, thing=name) for problem in error.problems]
+    if samples.x is not None and samples.x.dtype.kind in "iu" and len(model.thresholds) == 1:
+        rule, remedy = "numbers, which of one feature are not told from codes as integers", "Convert x to float."
+        problems.append(Problem(name, rule, f"{samples.x.dtype}", remedy))
     if y is None and max_drop is not None:
         problems.append(Problem(name, "y, the classes, for --max-drop", "x alone", "Add y, or leave --max-drop out."))
     if y is not None and y.shape != (len(samples),):

@@ -161,7 +161,7 @@ class Encoded:
 def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
     """Codes of samples ``x`` (samples, features…) in the user's own units: the nearest, saturating at the ends.
 
-    Integers are numbers where every step is a whole one, unless they :func:`are_codes` already.
+    Integers are numbers where the step is 1 or features have their own, unless they :func:`are_codes` already.
     Raises DataError for a wrong feature count, or values that are not numbers.
     """
     x = check_features(port, x)
@@ -200,8 +200,7 @@ def are_codes(port: ir.Input, x: npt.NDArray[Any]) -> bool:
 
 def _takes_integers(port: ir.Input) -> bool:
     """Integers beside one step for all but 1 might be codes as well as numbers, and are refused."""
-    whole = all(Fraction(value).denominator == 1 for value in (*port.steps, *port.offsets))
-    return set(port.steps) == {"1"} or (len(port.steps) > 1 and whole)
+    return len(port.steps) > 1 or port.steps == ("1",)
 
 
 def check_features(port: ir.Input, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -222,7 +221,7 @@ def check_features(port: ir.Input, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def decode(port: ir.Input, codes: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
-    """The real numbers (samples, features) that codes stand for: the nearest ``dtype`` to the exact rational."""
+    """The real numbers (samples, features) that codes stand for: the float64 nearest to the exact rational, as ``dtype``."""
     steps, offsets = _columns(port.steps, codes.shape[1]), _columns(port.offsets, codes.shape[1])
     columns = [_decode(codes[:, f], steps[f], offsets[f]) for f in range(codes.shape[1])]
     with np.errstate(over="ignore"):  # a number too great for the dtype is infinite there
@@ -232,9 +231,19 @@ def decode(port: ir.Input, codes: npt.NDArray[Any], dtype: np.dtype[Any]) -> Flo
 def _decode(codes: npt.NDArray[Any], step: Fraction, offset: Fraction) -> npt.NDArray[np.float64]:
     """float64 nearest to ``code · step + offset``: one rounding, in the division by the common denominator."""
     denominator = math.lcm(step.denominator, offset.denominator)
-    scale, shift = step * denominator, offset * denominator
-    numerator = np.asarray(codes, np.float64) * float(scale) + float(shift)
-    return np.asarray(numerator / float(denominator), np.float64)
+    scale, shift = int(step * denominator), int(offset * denominator)
+    values = np.asarray(codes, np.float64)
+    found = np.asarray((values * float(scale) + float(shift)) / float(denominator), np.float64)
+    largest = max(denominator, abs(scale), abs(shift), 1)
+    # Where float64 does not hold the numerator or the denominator, Python divides integers, and rounds once.
+    inexact = (largest > _EXACT) | (np.abs(values) * abs(scale) + abs(shift) > _EXACT)
+    for i in np.flatnonzero(inexact & np.isfinite(found)):
+        found[i] = (int(values[i]) * scale + shift) / denominator
+    return found
+
+
+#: Integers up to this are float64's own.
+_EXACT = 1 << 53
 
 
 def _columns(texts: Iterable[str], features: int) -> tuple[Fraction, ...]:

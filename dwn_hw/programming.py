@@ -36,7 +36,7 @@ def built(folder: Path, board: str) -> dict[str, Any]:
         found = report["digest"]
     except FileNotFoundError:
         raise ExportError(Problem(str(path.parent), f"a build for {chosen.key}", "none", remedy)) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExportError(Problem(str(path), "the report of a build", in_words(error), remedy)) from None
     wanted = exported.interface["digest"]
     if found != wanted:

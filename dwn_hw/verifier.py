@@ -78,7 +78,7 @@ def _read_interface(path: Path, network: ir.Network) -> dict[str, Any]:
         digest = found["digest"]
         # An interface says nothing of what is inside, so no netlists are needed.
         wanted = interface.describe(interface.read_design(found, network))
-    except (OSError, ValueError, KeyError, TypeError, OptionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OptionError) as error:
         raise ExportError(Problem(str(path), "the interface of this network", in_words(error), remedy)) from None
     other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
     if other:

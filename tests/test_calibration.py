@@ -253,6 +253,12 @@ def test_whole_numbers_keep_their_meaning_in_the_host_s_hands(tmp_path, dtype):
     assert (hardware_classes(tmp_path / "out", x) == y).all()
 
 
+def test_integers_of_one_feature_are_refused_for_they_might_be_codes(tmp_path):
+    model = made_up(features=1, bits=8, seed=3, scaled=False)
+    with pytest.raises(DataError, match="numbers, which of one feature are not told from codes as integers; got int64"):
+        export(model, tmp_path / "out", np.arange(400).reshape(-1, 1))
+
+
 def test_pixels_near_black_need_one_bit(tmp_path):
     """A threshold at 0 of data on the grid of 1/255: codes 0 and 1, and everything brighter saturates."""
     rng = np.random.default_rng(0)

@@ -623,14 +623,14 @@ def test_an_interface_of_another_network_is_refused(exported, command):
     path = exported / "interface.json"
     described = json.loads(path.read_text())
     wrong = [
-        "{}", "[]", "half a {", "3", json.dumps(described | {"digest": "0" * 16}),
+        "{}", "[]", "half a {", "[" * 100_000, "3", json.dumps(described | {"digest": "0" * 16}),
         json.dumps(described | {"shell": 1}), json.dumps(described | {"shell": []}),
         json.dumps(described | {"latency": 7}), json.dumps(described | {"clock": "clock"}),
         json.dumps({key: value for key, value in described.items() if key != "output"}),
         json.dumps(described | {"parts": described["parts"][1:]}), json.dumps(described | {"output": {"fields": 4}}),
     ]  # fmt: skip
     said = [""] * len(wrong)
-    said[:3] = ["no digest", "no object of JSON", "no JSON (Expecting value: line 1"]
+    said[:4] = ["no digest", "no object of JSON", "no JSON (Expecting value: line 1", "JSON nested too deep"]
     said[-3:] = ["no output", "parts that are not encoder, l0, ", "something else ("]
     for text, got in zip(wrong, said, strict=True):
         path.write_text(text)

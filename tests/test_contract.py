@@ -268,14 +268,13 @@ def test_integers_are_numbers_where_a_code_is_its_own_value():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
-def test_integers_are_numbers_where_features_have_whole_steps_of_their_own(dtype):
+def test_integers_are_numbers_where_features_have_steps_of_their_own(dtype):
     """Also when the dtype is that of the codes: steps of 2 and 4 halve and quarter what is given."""
     source = ir.Input((2,), (ir.Format(8),), ("2", "4"), ("0", "-8"))
     assert contract.encode(source, np.array([[6, 8]], dtype)).codes.tolist() == [[3, 4]]
     assert not contract.are_codes(source, np.array([[6, 8]], dtype))
     fractions = ir.Input((2,), (ir.Format(8),), ("2", "1/2"), ("0",))
-    with pytest.raises(DataError, match=r"real values, or codes of the port's own type \(u8\)"):
-        contract.encode(fractions, np.array([[6, 8]], dtype))
+    assert contract.encode(fractions, np.array([[6, 8]], dtype)).codes.tolist() == [[3, 16]]
 
 
 @pytest.mark.parametrize(("value", "text"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
@@ -308,3 +307,18 @@ def test_samples_of_several_axes_are_flattened_and_none_may_be_given():
 def test_what_is_no_number_is_refused(x):
     with pytest.raises(DataError, match="x: numbers; got dtype"):
         contract.encode(contract.parse("u8").input(1), x)
+
+
+@given(
+    st.integers(1, 10**30),
+    st.integers(1, 10**30),
+    st.integers(-(10**12), 10**12),
+    st.integers(1, 10**6),
+    st.lists(st.integers(-(2**31), 2**32 - 1), min_size=1, max_size=9),
+)
+def test_a_code_decodes_to_the_float64_nearest_to_the_exact_rational(up, down, shift, below, codes):
+    """However many digits a step has: Python's own rounding of the rational is the oracle."""
+    step, offset = Fraction(up, down), Fraction(shift, below)
+    port = ir.Input((1,), (ir.Format(33, signed=True),), (str(step),), (str(offset),))
+    found = contract.decode(port, np.array(codes)[:, None], np.dtype(np.float64))[:, 0]
+    assert found.tolist() == [float(code * step + offset) for code in codes]
