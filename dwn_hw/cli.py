@@ -242,6 +242,9 @@ def _show_counts(screen: Screen, report: Report) -> None:
         table.add_row(escape(name), *(str(counts[kind]) for kind in kinds), str(estimates[name]["lut"]))
     screen.show(table)
     screen.say("")
+    if report["exported_for"] != report["target"]:
+        again = f"the export is for {report['exported_for']}, and mapped again: its estimate is that of its own LUTs, each by itself"
+        screen.say(f"rough      {again}")
 
 
 @main.command(short_help="What is missing on this machine.")

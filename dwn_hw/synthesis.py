@@ -117,6 +117,7 @@ def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str
         parts[part] = {**cells, "ff": ff}
     return {
         "target": target,
+        "exported_for": design.target,
         "tool": yosys_version(),
         "command": TARGETS[target].command,
         "digest": digest,
