@@ -243,7 +243,7 @@ def _show_counts(screen: Screen, report: Report) -> None:
     screen.show(table)
     screen.say("")
     if report["exported_for"] != report["target"]:
-        again = f"the export is for {report['exported_for']}, and mapped again: its estimate is that of its own LUTs, each by itself"
+        again = f"the export is for {report['exported_for']}, mapped again here: the estimate is of its own LUTs, each by itself"
         screen.say(f"rough      {again}")
 
 
