@@ -24,15 +24,14 @@ DIGITS = "digits"
 
 
 def export(name: str, target: str, cache: Path, source: Path) -> Path:
-    """The export of a net for a family, made once."""
+    """The export of a net for a family; builds of the same Verilog stay where they were made before."""
     out = cache / "exports" / f"{name}-{target}"
-    if not (out / "interface.json").is_file():
-        path = checkpoint(name, cache, source)
-        options: dict[str, Any] = {"target": target}
-        if name != DIGITS:
-            options |= {"encoder": "streamed", "input_format": nets.NETS[name].own_port}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        exporter.export(checkpoints.load(path), out, exporter.Options(**options))
+    path = checkpoint(name, cache, source)
+    options: dict[str, Any] = {"target": target}
+    if name != DIGITS:
+        options |= {"encoder": "streamed", "input_format": nets.NETS[name].own_port}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    exporter.export(checkpoints.load(path), out, exporter.Options(**options))
     return out
 
 

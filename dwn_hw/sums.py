@@ -23,14 +23,13 @@ def write(rtl: Path) -> None:
 
 
 def added(rtl: Path) -> dict[str, str]:
-    """Files of a folder that are not as they were exported, or were not: name → how. None where there are no checksums."""
-    wanted = _wanted(rtl) if (rtl / SUMS).is_file() else None
-    found = sorted(path for path in rtl.iterdir() if path.name != SUMS) if wanted is not None and rtl.is_dir() else []
-    return {
-        path.name: "edited" if path.name in (wanted or {}) else "new"
-        for path in found
-        if path.is_dir() or (wanted or {}).get(path.name) != digest(path)
-    }
+    """Files of a folder that are not as they were exported, or were not: name → how; none where there are no checksums."""
+    if not (rtl / SUMS).is_file():
+        return {}
+    wanted = _wanted(rtl)
+    others = [path for path in sorted(rtl.iterdir()) if path.name != SUMS]
+    changed = [path.name for path in others if path.is_dir() or wanted.get(path.name) != digest(path)]
+    return {name: "edited" if name in wanted else "new" for name in changed}
 
 
 def _wanted(rtl: Path) -> dict[str, str]:
