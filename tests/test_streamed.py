@@ -187,6 +187,7 @@ def test_lint_clean_and_the_same_bytes_every_time(tmp_path, features, latency):
     design = make_design(random_network(5, features), encoder="streamed", latency=latency)
     files = rtl.to_verilog(design)
     assert files == rtl.to_verilog(design)
+    assert not any("\\" in text for text in files.values())  # no invented names
     assert all(text.isascii() for text in files.values())
     assert not any("$signature" in text for text in files.values())
     for name, text in files.items():

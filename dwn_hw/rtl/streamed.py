@@ -63,16 +63,18 @@ class StreamedEncoder(wiring.Component):  # type: ignore[misc]  # amaranth ships
 def _key(m: Module, plan: Schedule, ports: Any, taken: Any) -> Any:
     """What tells the comparators which feature is there; drives ``last``."""
     index = Signal(plan.index_bits, reset_less=plan.in_memory)
+    above = Signal(plan.index_bits)  # without a name of ours it would get one of yosys'
     following = Signal(plan.index_bits)
+    m.d.comb += above.eq(index + 1)
     if not plan.in_memory:
-        m.d.comb += [ports.last.eq(index == plan.features - 1), following.eq(Mux(ports.last, 0, index + 1))]
+        m.d.comb += [ports.last.eq(index == plan.features - 1), following.eq(Mux(ports.last, 0, above))]
         with m.If(taken):
             m.d.sync += index.eq(following)
         return index
     # The row of the next feature is read in the clock in which a word is taken, and that of the first one in reset.
     row, first, moves = (Signal(bits, name=name) for name, bits in (("row", plan.row_bits), ("first", 1), ("moves", 1)))
     m.d.comb += [first.eq(ResetSignal() | ports.last), moves.eq(taken | ResetSignal())]
-    m.d.comb += [following.eq(Mux(first, 0, index + 1)), ports.last.eq(row[-1])]
+    m.d.comb += [following.eq(Mux(first, 0, above)), ports.last.eq(row[-1])]
     with m.If(moves):
         m.d.sync += index.eq(following)
     content = MemoryData(shape=plan.row_bits, depth=plan.features, init=plan.rows)
