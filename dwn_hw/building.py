@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import boards, design, fitting, interface, routing, rtl, sums, synthesis, toolchain
+from dwn_hw import boards, design, documents, fitting, interface, routing, rtl, sums, synthesis, toolchain
 from dwn_hw.boards import Board, project
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
 from dwn_hw.rtl import uart
@@ -116,11 +116,11 @@ def build(
 def cached(place: Path, key: str) -> dict[str, Any] | None:
     """The report of a build that had the same key, if its bitstream is still the one that it made."""
     try:
-        report: dict[str, Any] = json.loads((place / "report.json").read_text("utf-8"))
+        report: dict[str, Any] = documents.parse((place / "report.json").read_text("utf-8"))
         whole = report["key"] == key
         if whole and report["bitstream"]:
             whole = sums.digest(place / report["bitstream"]) == report["bitstream_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return report | {"cached": True} if whole else None
 
@@ -152,11 +152,11 @@ def _built(exported: Exported, board: Board) -> dict[str, Any] | None:
     """What the last build of this very network for a board came to."""
     path = exported.folder / "build" / board.key / "report.json"
     try:
-        report = json.loads(path.read_text("utf-8"))
+        report = documents.parse(path.read_text("utf-8"))
         if report["digest"] != exported.interface["digest"] or not report["bitstream"]:
             return None
         return {**report["used"], "fmax_mhz": report["timing"]["fmax_mhz"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -48,8 +48,6 @@ def in_words(error: Exception) -> str:
             return "bytes that are no text"
         case ValueError() if type(error).__name__ == "JSONDecodeError":
             return f"no JSON ({error})"
-        case RecursionError():
-            return "JSON nested too deep"
         case ValueError():
             return str(error)
         case _:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dwn_hw import boards, sums, toolchain
+from dwn_hw import boards, documents, sums, toolchain
 from dwn_hw.boards import Board
 from dwn_hw.errors import ExportError, Problem, ToolError, in_words
 from dwn_hw.verifier import read_export
@@ -32,11 +31,11 @@ def built(folder: Path, board: str) -> dict[str, Any]:
     path = folder / "build" / chosen.key / "report.json"
     remedy = f"Run `dwn-hw build {shlex.quote(str(folder))} --board {chosen.key}`."
     try:
-        report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        report: dict[str, Any] = documents.parse(path.read_text("utf-8"))
         found = report["digest"]
     except FileNotFoundError:
         raise ExportError(Problem(str(path.parent), f"a build for {chosen.key}", "none", remedy)) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(Problem(str(path), "the report of a build", in_words(error), remedy)) from None
     wanted = exported.interface["digest"]
     if found != wanted:

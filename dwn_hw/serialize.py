@@ -23,7 +23,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from dwn_hw import ir
+from dwn_hw import documents, ir
 from dwn_hw.errors import ExportError, InputError, Problem, in_words
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
@@ -46,7 +46,7 @@ def loads(raw: bytes, name: str = "network") -> ir.Network:
     """The inverse of :func:`dumps`. Raises ExportError when ``raw`` is not such a file, or was changed."""
     try:
         arrays = safetensors.numpy.load(raw)
-        header = json.loads(_metadata(raw)["dwn_hw"])
+        header = documents.parse(_metadata(raw)["dwn_hw"])
         digest = header.pop("digest")
         if header["format"] != FORMAT:
             remedy = "Export the model again with this version, or install the version that wrote it."
@@ -174,5 +174,5 @@ def _canonical(value: object) -> str:
 
 def _metadata(raw: bytes) -> dict[str, str]:
     length = int.from_bytes(raw[:8], "little")
-    header: dict[str, dict[str, str]] = json.loads(raw[8 : 8 + length])
+    header: dict[str, dict[str, str]] = documents.parse(raw[8 : 8 + length].decode())
     return header["__metadata__"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import data, evaluate, interface, ir, ports, recording, rtl, serialize, shells, simulate, vectors
+from dwn_hw import data, documents, evaluate, interface, ir, ports, recording, rtl, serialize, shells, simulate, vectors
 from dwn_hw.design import Design, ParallelDesign
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError, in_words
 from dwn_hw.folded import FoldedDesign
@@ -72,13 +72,13 @@ def _read_interface(path: Path, network: ir.Network) -> dict[str, Any]:
     """``interface.json``, which must say what this network, with its registers and its shell, has as interface."""
     remedy = "Export the model again."
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found: dict[str, Any] = documents.parse(path.read_text("utf-8"))
         if not isinstance(found, dict):
             raise ValueError("no object of JSON")
         digest = found["digest"]
         # An interface says nothing of what is inside, so no netlists are needed.
         wanted = interface.describe(interface.read_design(found, network))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, OptionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OptionError) as error:
         raise ExportError(Problem(str(path), "the interface of this network", in_words(error), remedy)) from None
     other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
     if other:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "dwn_hw"
 
 #: A module, or a folder of modules, may import only from those to its left, and a folder from itself.
 _ORDER = """
-    __init__ errors _assets edges arithmetic adders
+    __init__ errors documents _assets edges arithmetic adders
     naming ir trained serialize evaluate emulate_sums emulate contract freezing vectors data
     levels mapped words families cuts passes streaming lowering pipeline design folded cost widths trial support
     calibration frames chost shells interface wire toolchain rtl
