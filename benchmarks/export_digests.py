@@ -112,7 +112,7 @@ def digests(folder: Path) -> tuple[str, str, str]:
 def exports(data: Path | None, only: list[str]) -> Iterator[str]:
     """A line an export."""
     for name, settings in EXPORTS.items():
-        if name == "jsc" and data is None or (only and name not in only):
+        if (name == "jsc" and data is None) or (only and name not in only):
             continue
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
