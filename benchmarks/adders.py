@@ -19,8 +19,8 @@ from da4ml.cmvm import solve
 from rich.console import Console
 from rich.table import Table
 
-from dwn_hw import adders
-from dwn_hw.edges import Format
+from dwn_hw.hardware import adder_graph
+from dwn_hw.ir.edges import Format
 
 #: Of the random matrices: name, inputs, outputs, part of weights that are 0, seed.
 SHAPES = (
@@ -84,7 +84,7 @@ def _bits(ops: Any, op: Any) -> int:
 def ours(matrix: np.ndarray) -> dict[str, Any]:
     """The graph that parallel hardware is built of."""
     started = time.perf_counter()
-    graph = adders.share(matrix, [0] * len(matrix), [(-128, 127)] * matrix.shape[1])
+    graph = adder_graph.share(matrix, [0] * len(matrix), [(-128, 127)] * matrix.shape[1])
     return {"adders": len(graph.adders), "bits": graph.bits(), "seconds": time.perf_counter() - started}
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     table = Table("matrix", "alone", *both, "adders", "bits")
     for name, matrix in matrices(parser.parse_args().weights):
         theirs, own = rival(matrix), ours(matrix)
-        apart = sum(max(sum(len(adders.digits(w)) for w in row) - 1, 0) for row in matrix.tolist())
+        apart = sum(max(sum(len(adder_graph.digits(w)) for w in row) - 1, 0) for row in matrix.tolist())
         pairs = [(theirs[what], own[what]) for what in ("adders", "bits", "seconds")]
         cells = [f"{v:.2f}" if isinstance(v, float) else f"{v:,}" for pair in pairs for v in pair]
         ratios = [f"{own[what] / theirs[what]:.3f}" for what in ("adders", "bits")]

@@ -16,9 +16,13 @@ from typing import Any
 import nets
 import numpy as np
 
-from dwn_hw import boards, building, checkpoints, data, digits, exporter
-from dwn_hw.emulate import Emulator
 from dwn_hw.errors import Unfit
+from dwn_hw.exports import writer
+from dwn_hw.fpga import boards, building
+from dwn_hw.frontend import checkpoints
+from dwn_hw.ir import sample_files
+from dwn_hw.ir.emulate import Emulator
+from dwn_hw.nn import digits
 
 DIGITS = "digits"
 
@@ -31,7 +35,7 @@ def export(name: str, target: str, cache: Path, source: Path) -> Path:
     if name != DIGITS:
         options |= {"encoder": "streamed", "input_format": nets.NETS[name].own_port}
     out.parent.mkdir(parents=True, exist_ok=True)
-    exporter.export(checkpoints.load(path), out, exporter.Options(**options))
+    writer.export(checkpoints.load(path), out, writer.Options(**options))
     return out
 
 
@@ -56,8 +60,8 @@ def accuracy(name: str, folder: Path, source: Path) -> float:
     else:
         images = nets.images(source)
         x, y = images.x_test.numpy(), images.y_test.numpy()
-    samples = data.Samples(x, None, y, name)
-    return float(np.mean(Emulator(network).run(data.to_codes(samples, network).codes)[1].ravel() == y))
+    samples = sample_files.Samples(x, None, y, name)
+    return float(np.mean(Emulator(network).run(sample_files.to_codes(samples, network).codes)[1].ravel() == y))
 
 
 def row(folder: Path, board: boards.Board, seeds: int) -> list[str]:

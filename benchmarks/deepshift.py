@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from dwn_hw.nn import convert_to_shift
-from dwn_hw.training import Epoch, accuracy, fit
+from dwn_hw.nn.training import Epoch, accuracy, fit
 
 
 @dataclass(frozen=True, slots=True)

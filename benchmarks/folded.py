@@ -19,8 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dwn_hw import data, evaluate, exporter, ir, synthesis, verifier
-from dwn_hw.folded import make_folded
+from dwn_hw import ir
+from dwn_hw.exports import writer
+from dwn_hw.fpga import synthesis
+from dwn_hw.hardware.folded import make_folded
+from dwn_hw.ir import evaluate, sample_files
+from dwn_hw.verification import compare_rtl
 
 #: What the network was trained with.
 MEAN, DEVIATION = 0.1307, 0.3081
@@ -88,7 +92,7 @@ def main() -> None:
     asked = parser.parse_args()
     network = deepshift_mnist(asked.data / "deepshift-mnist", asked.bits)
     images, labels = mnist_images(asked.data / "mnist", asked.images)
-    samples = data.Samples(None, images, None, "MNIST test images")
+    samples = sample_files.Samples(None, images, None, "MNIST test images")
     if asked.images:
         correct = int((predict(network, images) == labels).sum())
         print(f"{correct} of {len(labels)} images right with activations of {asked.bits} bits\n")
@@ -100,10 +104,10 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as temporary:
             out = Path(temporary) / "out"
-            exporter.write(exporter.Plan(design, 0, {}, None), out)
+            writer.write(writer.Plan(design, 0, {}, None), out)
             if asked.images:
                 started = time.monotonic()
-                report = verifier.verify(out, random=0, corners=False, samples=samples)
+                report = compare_rtl.verify(out, random=0, corners=False, samples=samples)
                 seconds = time.monotonic() - started
                 print(
                     f"  equal: {report['vectors']} images, {report['node_values']} values, {seconds:.0f} s", flush=True

@@ -21,17 +21,18 @@ import nets
 import numpy as np
 import torch
 
-from dwn_hw import checkpoints, data, reference, serialize
-from dwn_hw.emulate import Emulator
+from dwn_hw.frontend import checkpoints, torch_reference
+from dwn_hw.ir import sample_files, serialize
+from dwn_hw.ir.emulate import Emulator
 
 FORMAT = "u8/255"
 
 
 def images(data: Path | None) -> np.ndarray:
     """The 10,000 MNIST test images, or as many random ones, as (10000, 784) of uint8."""
-    if data is None:
+    if sample_files is None:
         return np.random.default_rng(0).integers(0, 256, (10_000, 784), dtype=np.uint8)
-    return (nets.images(data).x_test * 255).round().to(torch.uint8).numpy()
+    return (nets.images(sample_files).x_test * 255).round().to(torch.uint8).numpy()
 
 
 def timed_command(*command: str) -> tuple[float, int]:
@@ -47,7 +48,7 @@ def predict_rate(folder: Path, model: Path, x: np.ndarray) -> tuple[float, float
     emulator, codes = Emulator(network), np.tile(x, (6, 1))
     trained = checkpoints.load(model)
     thermometer = torch.from_numpy(trained.thresholds.copy())
-    forward = reference.torch_reference(trained)
+    forward = torch_reference.torch_reference(trained)
     assert forward is not None
 
     def ours() -> None:
@@ -86,7 +87,7 @@ def main() -> None:
             f"predict  {ours:,.0f} images a second; torch forward {theirs:,.0f}; ratio {ours / theirs:.1f}", flush=True
         )
         if not arguments.skip_verify:
-            samples = data.load(file)
+            samples = sample_files.load(file)
             seconds, _ = timed_command("verify", str(out), "--data", str(file))
             print(f"verify   {seconds:6.1f} s with the build, {len(samples)} images and the directed vectors")
 

@@ -26,10 +26,10 @@ import numpy as np
 import torch
 
 from dwn_hw import ir
-from dwn_hw.data import Samples, to_codes
-from dwn_hw.emulate import Emulator
+from dwn_hw.ir.emulate import Emulator
+from dwn_hw.ir.sample_files import Samples, to_codes
 from dwn_hw.nn import DistributiveThermometer, GroupSum, LUTLayer
-from dwn_hw.training import accuracy, fit
+from dwn_hw.nn.training import accuracy, fit
 
 #: Training samples that words are calibrated with.
 CALIBRATION = 10_000

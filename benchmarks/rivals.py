@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dwn_hw import ir, serialize, toolchain
-from dwn_hw.emulate import Emulator
+from dwn_hw import ir, toolchain
+from dwn_hw.ir import serialize
+from dwn_hw.ir.emulate import Emulator
 
 #: Seconds that one run of a tool may take.
 LIMIT = 3600

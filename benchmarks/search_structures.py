@@ -3,10 +3,10 @@
     python benchmarks/search_structures.py argmax 5 4 --afresh --seed 2 --steps 1000
     python benchmarks/search_structures.py count 8 --steps 100000 --write
 
-Kinds and shapes are those of ``dwn_hw/lowering/stored.py``, of at most 20 input bits. The search begins with what is stored, or
-with ``--afresh`` with what dwn-hw builds by rule, and walks at random among networks of LUTs (``lut_search.cpp``, compiled here
-with g++), seeded and bounded in steps: the same arguments give the same figure. Every step is exact for all inputs. The first
-command finds the stored argmax in seconds.
+Kinds and shapes are those of ``dwn_hw/hardware/lowering/stored.py``, of at most 20 input bits. The search begins with
+what is stored, or with ``--afresh`` with what dwn-hw builds by rule, and walks at random among networks of LUTs
+(``lut_search.cpp``, compiled here with g++), seeded and bounded in steps: the same arguments give the same figure.
+Every step is exact for all inputs. The first command finds the stored argmax in seconds.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dwn_hw.hardware.lowering import stored
+from dwn_hw.hardware.lowering.absorb import absorb
+from dwn_hw.hardware.lowering.carries import count_ones
+from dwn_hw.hardware.lowering.vote import tournament
+from dwn_hw.hardware.lut_netlist import Builder, Lut, Netlist
 from dwn_hw.ir import ArgMax, Edge, Format, Ints
-from dwn_hw.lowering import stored
-from dwn_hw.lowering.absorb import absorb
-from dwn_hw.lowering.carries import count_ones
-from dwn_hw.lowering.vote import tournament
-from dwn_hw.mapped import Builder, Lut, Netlist
 
 MOST_INPUTS = 20
 
@@ -84,7 +84,7 @@ def main() -> None:
     """Search, say what was found, and store it if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("count", "argmax"))
-    parser.add_argument("shape", type=int, nargs="+", help="as in dwn_hw/lowering/stored.py")
+    parser.add_argument("shape", type=int, nargs="+", help="as in dwn_hw/hardware/lowering/stored.py")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--afresh", action="store_true", help="begin with what rules give, not with what is stored")

@@ -22,8 +22,9 @@ import nets
 import rivals
 import torch
 
-from dwn_hw import cost, ir, rtl
-from dwn_hw.design import make_design
+from dwn_hw import ir, rtl
+from dwn_hw.hardware import cost
+from dwn_hw.hardware.design import make_design
 
 WIDTHS = (10, 20, 32, 50, 64, 100, 128, 200, 256, 512)
 SHAPES = ((5, 4), (5, 5), (10, 5), (10, 7), (10, 8))

@@ -8,18 +8,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from dwn_hw.api import export, freeze, load, predict, prove, save, synth, verify
     from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError, Undecided
-    from dwn_hw.exporter import Options
+    from dwn_hw.exports.writer import Options
 
 _HOME = {
     "DwnHwError": "errors",
     "InputError": "errors",
     "Mismatch": "errors",
-    "Options": "exporter",
+    "Options": "exports.planning",
     "ToolError": "errors",
     "Undecided": "errors",
     "export": "api",

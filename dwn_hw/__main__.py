@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dwn_hw.cli import main
+from dwn_hw.cli.main import main
 
 main()

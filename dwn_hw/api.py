@@ -9,9 +9,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import checkpoints, data, exporter, extract, ir, prediction, proof, serialize, synthesis, verifier
-from dwn_hw.shift import trained as shifted
-from dwn_hw.trained import TrainedDwn
+from dwn_hw import ir
+from dwn_hw.exports import prediction, writer
+from dwn_hw.fpga import synthesis
+from dwn_hw.frontend import checkpoints, extract
+from dwn_hw.frontend.shift import trained_shift as shifted
+from dwn_hw.frontend.trained_dwn import TrainedDwn
+from dwn_hw.ir import sample_files, serialize
+from dwn_hw.verification import compare_rtl, proof
 
 save = checkpoints.save
 
@@ -25,9 +30,9 @@ def load(path: PathLike, arch: str | None = None) -> TrainedDwn | shifted.ShiftM
     """
     if arch is None:
         return checkpoints.load(path)
-    from dwn_hw.shift import architecture
+    from dwn_hw.frontend.shift import user_class
 
-    return architecture.load(path, arch)
+    return user_class.load(path, arch)
 
 
 def freeze(
@@ -50,7 +55,7 @@ def freeze(
     """
     trained = _trained(model, thermometer, scaler)
     asked = _options(input_format=input_format, optimize=False, **options)
-    frozen = exporter.plan(trained, asked, _samples("x", x, y)).frozen
+    frozen = writer.plan(trained, asked, _samples("x", x, y)).frozen
     assert frozen is not None
     return frozen
 
@@ -73,7 +78,7 @@ def export(
     :class:`dwn_hw.Options`.
     """
     asked = _options(calibrate=calibrate, **options)
-    return exporter.export(_trained(model, thermometer, scaler), Path(out), asked, _samples("x", x, y))
+    return writer.export(_trained(model, thermometer, scaler), Path(out), asked, _samples("x", x, y))
 
 
 def verify(
@@ -86,7 +91,7 @@ def verify(
 ) -> dict[str, Any]:
     """Compare every node of an export's Verilog with its network, exactly: ``dwn-hw verify``. Raises Mismatch."""
     samples = _samples("x", x)
-    return verifier.verify(Path(directory), simulator=simulator, random=vectors, seed=seed, samples=samples)
+    return compare_rtl.verify(Path(directory), simulator=simulator, random=vectors, seed=seed, samples=samples)
 
 
 def prove(directory: PathLike, timeout: float = 300.0) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def prove(directory: PathLike, timeout: float = 300.0) -> dict[str, Any]:
 def predict(directory: PathLike, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(classes (samples,), scores (samples, classes)) of an export for ``x`` in the user's own units, bit for bit."""
     network = serialize.load(Path(directory) / "network.safetensors")
-    _, (_, scores, y) = prediction.predict(network, data.Samples(np.asarray(x), None, None, "x"))
+    _, (_, scores, y) = prediction.predict(network, sample_files.Samples(np.asarray(x), None, None, "x"))
     return y, scores
 
 
@@ -106,14 +111,14 @@ def synth(directory: PathLike, target: str = "xc7") -> dict[str, Any]:
     return synthesis.synth(Path(directory), target)
 
 
-def _samples(name: str, x: npt.ArrayLike | None, y: npt.ArrayLike | None = None) -> data.Samples | None:
-    return None if x is None else data.Samples(np.asarray(x), None, None if y is None else np.asarray(y), name)
+def _samples(name: str, x: npt.ArrayLike | None, y: npt.ArrayLike | None = None) -> sample_files.Samples | None:
+    return None if x is None else sample_files.Samples(np.asarray(x), None, None if y is None else np.asarray(y), name)
 
 
-def _options(calibrate: Any = None, **options: Any) -> exporter.Options:
+def _options(calibrate: Any = None, **options: Any) -> writer.Options:
     """Samples, or samples and classes, to calibrate by; and the rest as it is."""
     tried = calibrate if isinstance(calibrate, tuple) else (calibrate, None)
-    return exporter.Options(calibrate=_samples("calibrate", *tried), **options)
+    return writer.Options(calibrate=_samples("calibrate", *tried), **options)
 
 
 def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | shifted.ShiftModel:

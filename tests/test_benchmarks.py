@@ -109,7 +109,7 @@ def test_a_path_without_logic_of_the_design_is_the_wrappers(module):
 
 def test_a_recipe_gives_the_same_checkpoint_twice_and_dwn_hw_reads_it(module, tmp_path):
     torch = pytest.importorskip("torch")
-    from dwn_hw import checkpoints
+    from dwn_hw.frontend import checkpoints
 
     nets = module("nets")
     recipe = nets.Recipe(nets.noise, 1, (20, 10), {"epochs": 1, "batch_size": 100})

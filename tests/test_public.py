@@ -55,7 +55,7 @@ def test_every_error_is_caught_by_the_base_class():
 
 
 def test_importing_the_package_and_its_command_line_brings_nothing_heavy(tmp_path):
-    script = f"import sys, dwn_hw, dwn_hw.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    script = f"import sys, dwn_hw, dwn_hw.cli.main; print([m for m in {HEAVY} if m in sys.modules])"
     assert python(script, cwd=tmp_path).strip() == "[]"
 
 
@@ -83,7 +83,7 @@ x = np.load("x.npz")["x"]
 classes, scores = dwn_hw.predict("without", x)
 print(json.dumps([report["checked"], classes.tolist(), scores.tolist()]))
 """
-    script = script.replace('np.load("x.npz")["x"]', 'dwn_hw.api.data.load(dwn_hw.api.Path("x.npz")).x')
+    script = script.replace('np.load("x.npz")["x"]', 'dwn_hw.api.sample_files.load(dwn_hw.api.Path("x.npz")).x')
     script = script.replace("import numpy as np, dwn_hw", "import dwn_hw, dwn_hw.api")
     checked, classes, scores = json.loads(python(script, cwd=model))
     assert checked["reference"] == "torch not installed"
@@ -102,10 +102,11 @@ def test_predict_verify_and_synth_of_an_export_never_import_torch(model):
     dwn_hw.export(dwn_hw.load(model / "model.pt"), model / "out")
     script = """
 import sys
-import dwn_hw.prediction, dwn_hw.verifier, dwn_hw.synthesis, dwn_hw.exporter, dwn_hw.demo, dwn_hw.api
-from dwn_hw import cli
+import dwn_hw.exports.prediction, dwn_hw.verification.compare_rtl, dwn_hw.fpga.synthesis
+import dwn_hw.exports.writer, dwn_hw.cli.demo, dwn_hw.api
+from dwn_hw.cli import main
 try:
-    cli.main(["predict", "out", "x.npz", "--quiet"])
+    main.main(["predict", "out", "x.npz", "--quiet"])
 except SystemExit as end:
     assert not end.code
 print("torch" in sys.modules)

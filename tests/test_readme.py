@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dwn_hw import cli
+from dwn_hw.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -147,7 +147,7 @@ def test_a_shift_network_is_the_same_both_ways(examples):
 
 
 def test_every_command_and_option_named_exists():
-    commands = cli.main.commands
+    commands = main.main.commands
     for _, name, *words in command_lines():
         options = {option for parameter in commands[name].params for option in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= options, name
@@ -161,13 +161,13 @@ def test_the_options_of_export_and_check_are_all_listed():
     listed = set(re.findall(r"`(--[a-z-]+)", sentence))
     common = {"--json", "--quiet", "--debug"}
     for name in ("export", "check"):
-        options = {p.opts[-1] for p in cli.main.commands[name].params if p.opts[-1].startswith("--")}
+        options = {p.opts[-1] for p in main.main.commands[name].params if p.opts[-1].startswith("--")}
         assert listed == options - common - {"--out"}
 
 
 def test_every_command_is_in_the_table_and_no_other():
     table = README.split("| command | does |")[1].split("\n\n")[0]
-    assert sorted(set(re.findall(r"^\| `([\w-]+)", table, re.M))) == sorted(cli.main.commands)
+    assert sorted(set(re.findall(r"^\| `([\w-]+)", table, re.M))) == sorted(main.main.commands)
 
 
 def test_every_link_leads_somewhere():

@@ -9,8 +9,8 @@
         GroupSum(k=10, tau=10 / 3),                          # (samples, 10) scores
     )
 
-The layers of networks that shift and add (:mod:`dwn_hw.nn.shift`) are beside them, with the names of DeepShift, and what turns an
-existing model into one.
+The layers of networks that shift and add (:mod:`dwn_hw.nn.shift_layers`) are beside them, with the names of DeepShift,
+and what turns an existing model into one.
 
 Conventions: a bit is the number 0.0 or 1.0, and any ``x > 0`` counts as one; slot 0 of a LUT is the least
 significant bit of its address. No kernel is compiled: everything runs wherever torch runs, CPU or GPU.
@@ -36,7 +36,7 @@ from dwn_hw.nn.lut_layer import EFDFunction, LUTLayer
 from dwn_hw.nn.mapping import LearnableMapping, LearnableMappingFunction, layer_mapping
 
 # shift
-from dwn_hw.nn.shift import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ
+from dwn_hw.nn.shift_layers import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ
 
 # ste
 from dwn_hw.nn.ste import STE, STEFunction

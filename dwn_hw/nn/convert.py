@@ -10,7 +10,7 @@ from torch import nn
 
 from dwn_hw.nn import shift_ste
 from dwn_hw.nn._checks import refuse
-from dwn_hw.nn.shift import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ, ShiftLayer
+from dwn_hw.nn.shift_layers import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ, ShiftLayer
 
 #: How the weights of a converted layer are kept.
 SHIFT_TYPES = ("PS", "Q")

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from amaranth.hdl import Cat, Const, Instance, Signal
 
-from dwn_hw.mapped import CARRY, FALSE, LUT, SUM, Lut, Netlist, cofactors, invert_input
+from dwn_hw.hardware.lut_netlist import CARRY, LUT, SUM, Lut, Netlist
+from dwn_hw.ir.truth_tables import FALSE, cofactors, invert_input
 
 Placed: TypeAlias = Iterator[tuple[str, Instance]]
 
@@ -85,7 +86,7 @@ def _mux2_lut(size: int) -> Callable[[Any, Any, Any, Any], Instance]:
     return lambda low, high, select, output: Instance(f"MUX2_LUT{size}", i_I0=low, i_I1=high, i_S0=select, o_O=output)
 
 
-#: By target; :data:`dwn_hw.families.FAMILIES` says what fits in one cell.
+#: By target; :data:`dwn_hw.hardware.families.FAMILIES` says what fits in one cell.
 CELLS = {
     "generic": Cells(_portable, "dwn_lut"),
     "xc7": Cells(_numbered("O"), r"LUT\d(?:_2)?|CARRY4"),

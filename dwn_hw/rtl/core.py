@@ -13,9 +13,9 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import ParallelDesign
+from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.rtl.parts import place, register
-from dwn_hw.rtl.streamed import StreamedEncoder
+from dwn_hw.rtl.streamed_encoder import StreamedEncoder
 
 
 class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types

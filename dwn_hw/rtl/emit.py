@@ -6,10 +6,10 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-from dwn_hw.design import Design, ParallelDesign
-from dwn_hw.folded import FoldedDesign
-from dwn_hw.naming import renamed
-from dwn_hw.rtl.engine.verilog import engine_to_verilog
+from dwn_hw.hardware.design import Design, ParallelDesign
+from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.hardware.naming import renamed
+from dwn_hw.rtl.engine.engine_verilog import engine_to_verilog
 from dwn_hw.rtl.verilog import parallel_to_verilog
 
 

@@ -12,11 +12,12 @@ from amaranth.hdl import Cat, Const, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.design import ParallelDesign, Section
-from dwn_hw.mapped import FALSE, LUT, TRUE, Netlist
+from dwn_hw.hardware.design import ParallelDesign, Section
+from dwn_hw.hardware.lut_netlist import LUT, Netlist
+from dwn_hw.hardware.word_netlist import Words
+from dwn_hw.ir.truth_tables import FALSE, TRUE
 from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
-from dwn_hw.rtl.words import WordPart
-from dwn_hw.words import Words
+from dwn_hw.rtl.word_part import WordPart
 
 
 class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types

@@ -17,14 +17,14 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
-from dwn_hw.design import ParallelDesign
-from dwn_hw.families import FAMILIES
+from dwn_hw.hardware.design import ParallelDesign
+from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.parts import Part, make_parts
-from dwn_hw.rtl.shell import SHELLS
-from dwn_hw.rtl.streamed import StreamedEncoder, describe
-from dwn_hw.rtl.words import WordPart
+from dwn_hw.rtl.shells.stream import SHELLS
+from dwn_hw.rtl.streamed_encoder import StreamedEncoder, describe
+from dwn_hw.rtl.word_part import WordPart
 
 #: Modules whose instances are written on one line.
 _INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values())])

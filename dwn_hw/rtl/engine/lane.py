@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.folded.schedule import Schedule
+from dwn_hw.hardware.folded.engine_schedule import Schedule
 from dwn_hw.rtl.engine.units import Unit, delayed, number
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.folded.schedule import Schedule
-from dwn_hw.folded.steps import LOOPS, WINDOW
+from dwn_hw.hardware.folded.engine_schedule import Schedule
+from dwn_hw.hardware.folded.steps import LOOPS, WINDOW
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed
 
 

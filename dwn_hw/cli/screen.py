@@ -1,0 +1,179 @@
+"""How a command speaks: text and progress on standard error, one JSON document on standard output, an exit status.
+
+What all commands share is here; :mod:`dwn_hw.cli.main` holds the commands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import signal
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dwn_hw.errors import DwnHwError, InputError, Problem
+
+Report = dict[str, Any]
+
+
+class Screen:
+    """Where a command speaks: progress and text on standard error, one JSON document on standard output."""
+
+    def __init__(self, as_json: bool, quiet: bool) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self.console = Console(stderr=True, highlight=False)
+        self._status: Any = None
+        self._started = time.monotonic()
+
+    def progress(self, text: str) -> None:
+        """What is being done now: a spinner on a terminal, a line elsewhere."""
+        if self.quiet:
+            return
+        if not self.console.is_terminal:
+            line = f"[{time.monotonic() - self._started:5.1f} s] {text}"
+            self.console.print(line, markup=False, soft_wrap=True)
+        elif self._status is None:
+            self._status = self.console.status(escape(text))
+            self._status.start()
+        else:
+            self._status.update(escape(text))
+
+    def stop(self) -> None:
+        """End the spinner."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def say(self, *lines: str) -> None:
+        """The result for a person."""
+        self.stop()
+        if not self.quiet:
+            for line in lines:
+                self._print(line, indent=11)
+
+    def fail(self, message: str) -> None:
+        """An error for a person, also under ``--quiet``: a failure is never silent."""
+        first, *rest = message.splitlines()
+        self._print(f"error: {first}", indent=7)
+        for line in rest:
+            self.console.print(f"       {line}", markup=False, soft_wrap=True)
+
+    def _print(self, line: str, indent: int) -> None:
+        """Between words on a terminal, with a hanging indent; elsewhere a line is a line."""
+        if self.console.is_terminal:
+            hang = " " * indent
+            width = self.console.width
+            line = textwrap.fill(line, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def show(self, table: Table) -> None:
+        """A table for a person."""
+        self.stop()
+        if not self.quiet:
+            self.console.print(table)
+
+    def result(self, report: Report) -> None:
+        """The result for a machine."""
+        if self.as_json:
+            click.echo(json.dumps(report, indent=2))
+
+
+def command(function: Callable[..., int | None]) -> Callable[..., None]:
+    """What all commands share: ``--json``, ``--quiet``, ``--debug``, and errors as messages with an exit status."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+    @click.option("--quiet", is_flag=True, help="No text and no progress on standard error, errors aside.")
+    @click.option("--debug", is_flag=True, help="Show where an error was raised.")
+    @functools.wraps(function)
+    def wrapper(as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
+        screen = Screen(as_json, quiet)
+        try:
+            with _ending():
+                status = function(screen, **arguments) or 0
+        except DwnHwError as error:
+            screen.stop()
+            if debug:
+                raise
+            _report_error(screen, error)
+            status = error.exit_code
+        except OSError as error:
+            screen.stop()
+            if debug or isinstance(error, BrokenPipeError):  # nobody reads any more: click leaves quietly
+                raise
+            where = error.filename if isinstance(error.filename, str) else "a file"
+            remedy = "Check the path, its permissions and the room on the disk."
+            _report_error(screen, InputError(Problem(where, "readable or writable", f"{error.strerror}", remedy)))
+            status = InputError.exit_code
+        finally:
+            screen.stop()
+        sys.exit(status)
+
+    return wrapper
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """An interrupt, a request to end or a closed terminal: what runs beside is ended first, then all is cleaned up."""
+
+    def end(number: int, frame: object) -> None:
+        if module := sys.modules.get("dwn_hw.toolchain"):
+            module.stop()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report_error(screen: Screen, error: DwnHwError) -> None:
+    problems = error.problems if isinstance(error, InputError) else ()
+    for message in map(str, problems or (error,)):
+        screen.fail(message)
+    screen.result(_error(type(error).__name__, str(error), *problems))
+
+
+def _error(kind: str, message: str, *problems: Problem) -> Report:
+    found: Report = {"kind": kind, "message": message}
+    if problems:
+        found["problems"] = [asdict(problem) for problem in problems]
+    return {"error": found}
+
+
+class Commands(click.Group):
+    """Under ``--json``, a command line that cannot be read gives a JSON document as well."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Remember whether JSON was asked for: click knows only when it has understood everything."""
+        context.obj = "--json" in args
+        return super().parse_args(context, args)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; click itself says what is wrong on standard error, with exit status 2."""
+        try:
+            return super().invoke(context)
+        except click.UsageError as error:
+            if context.obj:
+                command = error.ctx.command_path if error.ctx else "dwn-hw"
+                remedy = f"Try '{command} --help'."
+                problem = Problem(
+                    command, "a command line as --help shows it", error.format_message().rstrip("."), remedy
+                )
+                click.echo(json.dumps(_error("OptionError", str(problem), problem), indent=2))
+            raise

@@ -1,0 +1,60 @@
+"""What was planned of a shift network, in lines for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """The report of :func:`dwn_hw.frontend.shift.freeze_and_compare.plan` as text."""
+    checked, entry = report["checked"], report["input"]
+    said = [*report["network"], "", f"input      {entry['reason']}", f"scaler     {entry['scaler']}"]
+    if entry["codes_checked"]:
+        said.append(
+            f"           equal to the model's own arithmetic in {entry['arithmetic']} for all {entry['codes_checked']} codes"
+        )
+        if entry["codes_that_float32_rounds_otherwise"]:
+            said.append(
+                f"           float32 gives a neighbour for {entry['codes_that_float32_rounds_otherwise']} of them"
+            )
+    said += [f"left out   {', '.join(report['left_out']) or 'nothing'}", *_weights(report), *_activations(report)]
+    said += [
+        f"norm       {norm['layer']}: multipliers within {norm['multiplier_error']:.1e}" for norm in report["norms"]
+    ]
+    if report["calibration"]:
+        said += _calibration(report["calibration"])
+    inexact = f", {checked['inexact']} samples left out whose sums no double holds" * (checked["inexact"] > 0)
+    said.append(f"checked    {checked['scores']} scores equal to {checked['reference']}{inexact}")
+    if report["data"]:
+        figures = (f"{key.replace('_', ' ')} {value}" for key, value in report["data"].items())
+        said.append("data       " + ", ".join(figures))
+    return said
+
+
+def _weights(report: dict[str, Any]) -> list[str]:
+    return [
+        f"weights    {row['layer']}: {row['weights']}, {row['zero']} of them 0, "
+        f"±2^{row['least_shift']}…±2^{row['most_shift']}"
+        for row in report["weights"]
+    ]
+
+
+def _activations(report: dict[str, Any]) -> list[str]:
+    said = [f"formats    {report['activations']['reason']}"]
+    for row in report["activations"]["layers"]:
+        bias = f", bias within {row['bias_error']:.1e}" * (row["bias_error"] > 0)
+        sign = "s" if row["signed"] else "u"
+        said.append(f"           {row['layer']}: {sign}{row['bits']}·2^{row['lsb']} {row['rounding']}{bias}")
+    return said
+
+
+def _calibration(found: dict[str, Any]) -> list[str]:
+    count = found["validation_samples"]
+    said = [f"validated  on {count} samples, calibrated on {found['calibration_samples']}: {found['asked']} to be kept"]
+    for row in found["curve"]:
+        right = f", accuracy {row['accuracy']:.4f} ± {row['standard_error']:.4f}" if "accuracy" in row else ""
+        bits = "/".join(map(str, row["bits"]))
+        said.append(
+            f"           {bits} bits: {row['changed']} predictions change{right}, {'holds' if row['holds'] else 'fails'}"
+        )
+    return said

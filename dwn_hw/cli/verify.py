@@ -1,0 +1,121 @@
+"""The command that compares an export with its network: its Verilog, its mapped netlist, or its bitstream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dwn_hw.cli.screen import Report, Screen, command
+
+
+def samples_of(path: Path | None) -> Any:
+    """A file of samples, named as it was given, for a command that repeats what was done."""
+    from dwn_hw.ir import sample_files
+
+    return None if path is None else replace(sample_files.load(path), name=str(path))
+
+
+@click.command(short_help="Simulate an export and compare every node.")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--level",
+    type=click.Choice(["rtl", "netlist", "bitstream"]),
+    default="rtl",
+    show_default=True,
+    help="The Verilog, a family's cells, or what was built.",
+)
+@click.option("--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), help="Of --level netlist.")
+@click.option("--board", metavar="BOARD", help="Of --level netlist (its family) and bitstream (iCE40).")
+@click.option(
+    "--simulator",
+    type=click.Choice(["verilator", "icarus"]),
+    default="verilator",
+    show_default=True,
+    help="What runs it.",
+)
+@click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz) to run as well.")
+@click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@command
+def verify(
+    screen: Screen,
+    directory: Path,
+    level: str,
+    target: str | None,
+    board: str | None,
+    simulator: str,
+    data_file: Path | None,
+    **vectors: int,
+) -> None:
+    """Simulate the Verilog of an export and compare every node with the network, exactly; or the results of what it became."""
+    from dwn_hw.verification import compare_bitstream, compare_netlist, compare_rtl
+
+    where = _check(level, target, board, simulator)
+    random, seed = vectors["vectors"], vectors["seed"]
+    options = {"random": random, "seed": seed, "samples": samples_of(data_file), "progress": screen.progress}
+    match level:
+        case "rtl":
+            report = compare_rtl.verify(directory, simulator=simulator, **options)
+            say_verified(screen, report)
+        case "netlist":
+            report = compare_netlist.verify_netlist(directory, where, simulator=simulator, **options)
+            _say_compared(screen, report)
+        case _:
+            report = compare_bitstream.verify_bitstream(directory, str(where), **options)
+            _say_compared(screen, report)
+    screen.result(report)
+
+
+def _check(level: str, target: str | None, board: str | None, simulator: str) -> str | None:
+    """The target of a netlist (None: the export's own), or the board of a bitstream. Raises OptionError."""
+    from dwn_hw.errors import OptionError, Problem
+    from dwn_hw.fpga import boards
+
+    if level == "rtl" and (target or board):
+        option = "--target" if target else "--board"
+        raise OptionError(Problem(option, "with --level netlist or bitstream", "--level rtl", "Leave it out."))
+    if level == "bitstream" and (target or board is None):
+        rule, got = "with --level bitstream a board, and no --target", target or "none"
+        raise OptionError(Problem("--board", rule, got, "Name the board that it was built for."))
+    if level == "bitstream" and simulator != "verilator":
+        raise OptionError(Problem("--simulator", "verilator for a bitstream", simulator, "Leave it out."))
+    if target and board:
+        raise OptionError(Problem("--target", "not with --board, which has a family", "both", "Leave one of them out."))
+    if level == "netlist" and board:
+        return boards.read(board).family
+    return board if level == "bitstream" else target
+
+
+def say_verified(screen: Screen, report: Report) -> None:
+    """What was compared of the Verilog."""
+    screen.say(
+        f"EQUAL      {report['vectors']} vectors ({_kinds(report)})",
+        f"           {report['node_values']} values of {report['nodes']} nodes, in {report['simulator']}",
+        f"           {', '.join(name.replace('_', ' ') for name in report['phases'])}",
+    )
+    if report["random_left_out"]:
+        screen.say(
+            f"           {report['random_left_out']} random vectors left out: each takes too many clocks to be worth it"
+        )
+    if "ports" in report:
+        shell, phases = report["ports"], ", ".join(name.replace("_", " ") for name in report["ports"]["phases"])
+        screen.say(f"           {shell['samples']} samples through the ports of the {shell['shell']} shell: {phases}")
+
+
+def _say_compared(screen: Screen, report: Report) -> None:
+    screen.say(f"EQUAL      {report['vectors']} vectors ({_kinds(report)})")
+    if report["level"] == "netlist":
+        phases = ", ".join(name.replace("_", " ") for name in report["phases"])
+        screen.say(
+            f"           {report['results']} results of the {report['target']} netlist, in {report['simulator']}"
+        )
+        screen.say(f"           {phases}")
+    else:
+        screen.say(f"           through the UART's pins of the bitstream for {report['board']}, read back")
+
+
+def _kinds(report: Report) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)

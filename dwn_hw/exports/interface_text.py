@@ -1,0 +1,227 @@
+"""The interface of an export in words: ``INTERFACE.md``, and the comment at the top of its Verilog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dwn_hw import ir
+from dwn_hw.hardware import shell_description
+from dwn_hw.hardware.families import FAMILIES
+from dwn_hw.ir.network import LEFT_TO_HOST
+
+
+def to_markdown(interface: dict[str, Any]) -> str:
+    """``INTERFACE.md``: the same facts for a person."""
+    source = interface["input"]
+    lines = [
+        f"# Interface of `{interface['top']}`",
+        "",
+        f"Network digest `{interface['digest']}`, {interface['tool']}.",
+        "",
+    ]
+    lines += shell_description.to_markdown(interface)
+    lines += [*_ports(interface), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
+    lines += [*_codes(interface)]
+    left = source["scaler"].startswith(LEFT_TO_HOST)
+    units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"
+    scaler = f"**{source['scaler']}.**" if left else f"{source['scaler']}."
+    lines += [
+        f"A code stands for the real number `code * step + offset`, {units}.",
+        "A host rounds to the nearest code (the even one of two) and saturates at the ends of the format.",
+        "`u8` is 0 to 255; `s8` is -128 to 127 in two's complement.",
+        "",
+    ]
+    lines += [f"Format: {source['chosen']}.", f"The model's scaler: {scaler}", ""]
+    lines += ["| feature | name | bits of the port | format | step | offset |", "| --- | --- | --- | --- | --- | --- |"]
+    for f in source["features"]:
+        fmt = f"{'s' if f['signed'] else 'u'}{f['bits']}"
+        high = f["lsb"] + f["bits"] - 1
+        lines.append(
+            f"| {f['index']} | {_cell(f['name'])} | [{high}:{f['lsb']}] | {fmt} | {f['step']} | {f['offset']} |"
+        )
+    lines += ["", "## Output", "", *_result(interface)]
+    family = FAMILIES[interface["target"]]
+    if not family.portable:
+        lines += [f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{family.models}` beside it.", ""]
+    if interface["classes"]:
+        lines += ["| class | name |", "| --- | --- |"]
+        lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _result(interface: dict[str, Any]) -> list[str]:
+    source, output = interface["input"], interface["output"]
+    lines = [
+        f"`{output['port']}`:",
+        "",
+        "| field | bits of the port | each |",
+        "| --- | --- | --- |",
+    ]
+    for f in output["fields"]:
+        high = f["lsb"] + f["bits"] * f["count"] - 1
+        lines.append(f"| {f['name']} | [{high}:{f['lsb']}] | {f['count']} of {f['bits']} bits, first lowest |")
+    lines += ["", f"Of equal scores, {interface['ties']}.", ""]
+    y = ", and `y`, the class" * (output["fields"][0]["name"] == "class")
+    lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}."]
+    words = f", {interface['transfers']} lines of x a vector" * (interface["transfers"] > 1)
+    same = f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`"
+    return [*lines, f"{same}, for `$readmemh`{words}.", ""]
+
+
+#: What a reader of the Verilog must know of the names in it.
+_NAMES = {
+    "luts": (
+        "Names   f03_ge_117: code of feature 3 >= 117 (m117: -117); l0_n017: neuron 17 of LUT layer 0;",
+        "        g2_w1_3: a bit of weight 2**1 while the ones of group 2 are counted.",
+    ),
+    "words": (
+        "Names   dense_o3: output 3 of the layer dense; dense_s45: a sum that several outputs share; quantize_7: its entry 7;",
+        "        right_wins_0to4: of classes 0 to 4, whether the right half has the greatest score.",
+    ),
+    "folded": (
+        "Names   lane07: its sum of output 7 of a block; operand4, sum6: the 4th and 6th register that a tap passes;",
+        "        tap_row, channel, column, …: the loops of a step. Weights and biases are in the .hex files.",
+    ),
+}
+
+
+def _reset(described: dict[str, Any]) -> list[str]:
+    if not described["reset"]:
+        return []
+    valid = "valid bits" if described["kind"] == "parallel" else "state of the loops"
+    count = " and the count of features" if described["kind"] == "parallel" and _in_turn(described) else ""
+    return [f"Reset   rst, synchronous, high; needed once. Only the {valid}{count} are reset."]
+
+
+def to_header(described: dict[str, Any], network: ir.Network) -> str:
+    """The same in a few lines, for the top of the Verilog."""
+    source, output = described["input"], described["output"]
+    family = FAMILIES[described["target"]]
+    models = "" if family.portable else f". Simulate with sim/{family.models}"
+    names = described["kind"] if described["kind"] == "folded" else "luts" if network.is_luts() else "words"
+    luts = f"; {family.address}{models}" if names == "luts" else ""
+    fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
+    lines = [
+        f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
+        "",
+        *repr(network).splitlines(),
+        "",
+        f"Input   {source['port']}: {len(source['features'])} codes {_codes_lie(described)}.",
+        f"        {source['chosen']}",
+        f"        Scaler: {source['scaler']}.",
+        f"Output  {output['port']}: {fields}.",
+        f"Timing  latency {described['latency']} clocks{_from(described)}, {rate(described['interval'])}.",
+        *_reset(described),
+        *_NAMES[names],
+        f"Bits    the first entry of every vector is lowest{luts}.",
+        f"Ties    {described['ties']}.",
+        "The whole contract is in interface.json and INTERFACE.md.",
+    ]
+    return "\n".join(lines)
+
+
+def rate(interval: int) -> str:
+    """In words, how often an inference begins."""
+    return "one inference a clock" if interval == 1 else f"one inference in {interval} clocks"
+
+
+def _from(interface: dict[str, Any]) -> str:
+    return " from the last feature" if _in_turn(interface) else ""
+
+
+def _in_turn(interface: dict[str, Any]) -> bool:
+    """Whether a transfer of the port carries one feature's code."""
+    return "word" in interface["input"]
+
+
+def _codes_lie(interface: dict[str, Any]) -> str:
+    bits = interface["input"]["bits"]
+    if _in_turn(interface):
+        return f"of {bits} bits in turn, feature 0 first"
+    return f"in {bits} bits, feature 0 lowest"
+
+
+def _codes(interface: dict[str, Any]) -> list[str]:
+    source = interface["input"]
+    lines = [f"`{source['port']}` carries {len(source['features'])} integer codes {_codes_lie(interface)}."]
+    if _in_turn(interface):
+        lines += [
+            f"Each transfer is one feature's code, extended to {source['bits']} bits by its sign (an unsigned one by zeros).",
+            "Features that the network does not use are transferred as well.",
+        ]
+    return lines
+
+
+def _cell(name: str) -> str:
+    return name.replace("|", "\\|")  # in a table it would begin the next column
+
+
+def _ports(interface: dict[str, Any]) -> list[str]:
+    source, output = interface["input"], interface["output"]
+    codes = "the code of one feature" if _in_turn(interface) else "packed codes"
+    out_bits = sum(f["bits"] * f["count"] for f in output["fields"])
+    rows = [
+        (interface["clock"], "in", 1, "clock, rising edge"),
+        (
+            interface["reset"],
+            "in",
+            1,
+            "synchronous reset, high, for one clock at the start: forgets what is under way or taken in that clock",
+        ),
+        (source["port"], "in", source["bits"], codes),
+        (source.get("valid"), "in", 1, "x is there"),
+        (source.get("ready"), "out", 1, "x is taken in this clock if valid"),
+        (output["port"], "out", out_bits, "packed result"),
+        (output.get("valid"), "out", 1, "a result is there, and stays until taken"),
+        (output.get("ready"), "in", 1, "the result is taken in this clock if valid"),
+    ]
+    table = ["| port | direction | bits | meaning |", "| --- | --- | --- | --- |"]
+    return table + [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in rows if name]
+
+
+def _registers(part: dict[str, Any]) -> str:
+    inside = len(part["registers_inside"])
+    return " and ".join(
+        [f"{inside} in {part['name']}"] * (inside > 0) + [f"after {part['name']}"] * part["register_after"]
+    )
+
+
+def _timing(interface: dict[str, Any]) -> list[str]:
+    latency = interface["latency"]
+    if latency == 0:
+        wires = " Valid and ready are wires from one side to the other." if "valid" in interface["input"] else ""
+        return [f"Combinational: the result follows the codes within the clock.{wires}"]
+    if interface["kind"] == "folded":
+        return _folded_timing(interface)
+    where = ", ".join(
+        _registers(part) for part in interface["parts"] if part["registers_inside"] or part["register_after"]
+    )
+    stall = " when nothing stalls" if "valid" in interface["input"] else ""
+    begun, interval, words = _from(interface), interface["interval"], interface["transfers"]
+    lines = [f"Latency {latency} clocks{begun}{stall}, {rate(interval)}. Registers: {where}."]
+    if begun:
+        lines += [f"From the first feature it is {latency + words - 1} clocks. {_sample(words)}"]
+    if "valid" in interface["input"]:
+        lines += ["`x_ready` depends on `y_ready` within the clock, and never on `x_valid`. Inputs are not registered."]
+    else:
+        lines += ["Nothing is reset and nothing stalls: the first results after power-up are of no input."]
+    return lines
+
+
+def _sample(words: int) -> str:
+    counted = "nothing but their number, counted from the reset, says where one begins."
+    return f"A sample is {words} transfers, feature 0 first, with any gaps; {counted}"
+
+
+def _folded_timing(interface: dict[str, Any]) -> list[str]:
+    words, latency, lanes = interface["transfers"], interface["latency"], interface["lanes"]
+    return [
+        f"Latency {latency} clocks from the last feature, {rate(interface['interval'])}, on {lanes} lanes.",
+        _sample(words),
+        "`x_ready` is low from a sample's last code until its result was taken. Neither `x_ready` nor `y_valid` depends on an",
+        "input within the clock. Nothing but the result ever waits: the clocks of a step are always the same.",
+        "",
+        "| step | writes | clocks |",
+        "| --- | --- | --- |",
+        *(f"| {step['name']} | {step['writes']} | {step['clocks']} |" for step in interface["steps"]),
+    ]

@@ -1,0 +1,300 @@
+"""What is decided of a model before anything is written: the frozen network, its hardware, and what was found on the way.
+
+:func:`plan` is what ``check`` shows and ``export`` writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw._progress import Progress
+from dwn_hw._version import __version__
+from dwn_hw.errors import DataError, OptionError, Problem
+from dwn_hw.exports import interface
+from dwn_hw.frontend import freeze_dwn, input_port, normalization, torch_reference
+from dwn_hw.frontend.calibration import port_search
+from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
+from dwn_hw.hardware import cost, lowering, naming
+from dwn_hw.hardware.design import Design, ParallelDesign, check_options, clock_estimate, make_design
+from dwn_hw.hardware.folded import FoldedDesign, make_folded
+from dwn_hw.hardware.lowering.encoder import rough_cost
+from dwn_hw.ir import evaluate, passes, sample_files, serialize, vectors
+from dwn_hw.ir.codes import Encoded, are_codes
+from dwn_hw.ir.emulate import Emulator
+from dwn_hw.ir.network import LEFT_TO_HOST
+
+#: Random codes on which the frozen network is compared with torch at every export.
+CHECKED_CODES = 2048
+
+#: And those on which what is built of a shift network is compared with the network before the passes: images, often.
+CHECKED_IMAGES = 128
+
+#: Of a folded engine for which no number was asked.
+DEFAULT_LANES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may ask of an export; the command line's options, one for one."""
+
+    input_format: str | None = None
+    normalize: str | None = None
+    input_shape: str | None = None
+    use_scaler: bool = True
+    shell: str = "stream"
+    latency: int | None = None
+    clock_mhz: float | None = None
+    scores: bool = False
+    target: str = "generic"
+    optimize: bool = True
+    encoder: str = "parallel"
+    seed: int = 0
+    calibrate: sample_files.Samples | None = None
+    max_drop: float | None = None
+    activations: str | None = None
+    lanes: int | None = None
+    name: str = naming.DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes."""
+
+    design: Design
+    seed: int
+    report: dict[str, Any]
+    codes: npt.NDArray[np.int64] | None
+    frozen: ir.Network | None = None
+
+
+def plan(
+    model: TrainedDwn | ShiftModel,
+    options: Options,
+    samples: sample_files.Samples | None = None,
+    progress: Progress = lambda text: None,
+) -> Plan:
+    """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
+    check_options(
+        latency=options.latency,
+        clock_mhz=options.clock_mhz,
+        shell=options.shell,
+        target=options.target,
+        encoder=options.encoder,
+        name=options.name,
+    )
+    if isinstance(model, ShiftModel):
+        return _plan_shift(model, options, samples, progress)
+    return _plan_dwn(model, options, samples, progress)
+
+
+def _plan_shift(model: ShiftModel, options: Options, samples: sample_files.Samples | None, progress: Progress) -> Plan:
+    from dwn_hw.frontend.shift import freeze_and_compare as shift
+
+    if not options.use_scaler:
+        remedy = "Leave it out; without --normalize nothing is scaled."
+        raise OptionError(
+            Problem("--no-scaler", "only for a model that was saved with a scaler", "shift layers", remedy)
+        )
+    taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
+    frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
+    report = {"tool": f"dwn-hw {__version__}", "digest": serialize.digest(frozen.network), **frozen.report}
+    progress("planning hardware")
+    design = _design(frozen.network, options)
+    codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed).codes
+    report["optimized_scores"] = freeze_dwn.check_scores(frozen.network, design.network, codes)
+    return Plan(design, options.seed, report | _hardware(design, options), frozen.codes, frozen.network)
+
+
+def _hardware(design: Design, options: Options) -> dict[str, Any]:
+    """What is reported of a design; a clock is estimated of parallel ones."""
+    clock = round(clock_estimate(design), 1) if isinstance(design, ParallelDesign) else None
+    return {
+        "digest": serialize.digest(design.network),
+        "network": repr(design.network).splitlines(),
+        "encoder": options.encoder,
+        "hardware": design.kind,
+        "latency": design.latency,
+        "target": design.target,
+        "interval": design.interval,
+        "clock_mhz": {"asked": options.clock_mhz, "estimate": clock},
+        "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
+    }
+
+
+def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress) -> Plan:
+    if options.activations is not None:
+        remedy = "Leave it out: the bits between layers are no numbers."
+        raise OptionError(
+            Problem("--activations", "only for a network that shifts and adds", options.activations, remedy)
+        )
+    left_to_host = None if options.use_scaler else model.scaler
+    model = normalization.apply(model, options.normalize, options.input_shape, options.use_scaler)
+    progress("choosing the input format")
+    if samples is not None and samples.x is not None:
+        _check_features(samples.x, samples.name, len(model.thresholds))
+    port, calibrated = _port(model, options, samples, progress)
+    progress("freezing")
+    network = _noted(freeze_dwn.freeze_dwn(model, port), left_to_host)
+    progress("lowering to LUTs")
+    design = _design(network, options)
+    progress("comparing with torch")
+    encoded = None if samples is None else sample_files.to_codes(samples, network)
+    checks = _check(model, network, design.network, options.seed)
+    report = {
+        "tool": interface.describe(design)["tool"],
+        **_hardware(design, options),
+        "optimized": passes.removed(network, design.network) if options.optimize else None,
+        "source": model.source,
+        "input": {
+            "origin": port.origin,
+            "reason": port.reason,
+            "scaler": dict(network.notes)["scaler"],
+            "constant_thresholds": _constant_thresholds(network),
+        },
+        "calibration": calibrated,
+        "checked": checks,
+        "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
+    }
+    return Plan(design, options.seed, report, None if encoded is None else encoded.codes, network)
+
+
+def _port(
+    model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress
+) -> tuple[input_port.Port, dict[str, Any] | None]:
+    """The port, and how it was calibrated if it was."""
+    port_search.check(model, options.calibrate, options.max_drop, options.input_format)
+    if options.calibrate is None:
+        return input_port.choose(freeze_dwn.raw_thresholds(model), options.input_format, _real_samples(samples)), None
+
+    def estimate(network: ir.Network) -> dict[str, int]:
+        return {part: taken.lut for part, taken in cost.estimate(_design(network, options)).items()}
+
+    return port_search.calibrate(
+        model,
+        options.calibrate,
+        options.max_drop,
+        seed=options.seed,
+        estimate=estimate,
+        comparisons=rough_cost,
+        progress=progress,
+    )
+
+
+def _design(network: ir.Network, options: Options) -> Design:
+    """Parallel hardware; the folded engine where it was asked for, or where a layer has too many weights for that."""
+    network = passes.optimize(network) if options.optimize else network
+    if network.is_luts():
+        if options.lanes is not None:
+            rule = "only for a network of shift layers"
+            raise OptionError(Problem("--lanes", rule, f"{options.lanes}, for look-up tables", "Leave it out."))
+        return _parallel(network, options)
+    if options.lanes is None and lowering.fits(network):
+        return _parallel(network, options)
+    return _folded(network, options)
+
+
+def _parallel(network: ir.Network, options: Options) -> ParallelDesign:
+    return make_design(
+        network,
+        latency=options.latency,
+        clock_mhz=options.clock_mhz,
+        shell=options.shell,
+        with_scores=options.scores,
+        target=options.target,
+        share=options.optimize,
+        encoder=options.encoder,
+        name=options.name,
+    )
+
+
+def _folded(network: ir.Network, options: Options) -> FoldedDesign:
+    parallel_only = (
+        ("--latency", options.latency, None),
+        ("--clock-mhz", options.clock_mhz, None),
+        ("--target", options.target, "generic"),
+        ("--encoder", options.encoder, "parallel"),
+    )
+    problems = [
+        Problem(option, "not with the folded engine, whose schedule the lanes decide", f"{asked}", "Leave it out.")
+        for option, asked, left in parallel_only
+        if asked != left
+    ]
+    if problems:
+        raise OptionError(*problems)
+    lanes = DEFAULT_LANES if options.lanes is None else options.lanes
+    return make_folded(network, lanes=lanes, with_scores=options.scores, shell=options.shell, name=options.name)
+
+
+def _constant_thresholds(network: ir.Network) -> int:
+    """Comparisons that no code of the port ever changes: a port that is too narrow makes many."""
+    return sum(
+        not fmt.low < threshold <= fmt.high
+        for node in network.nodes[:1]
+        if isinstance(node, ir.Thermometer)
+        for row, fmt in zip(node.thresholds, network.input.edge.flat_formats(), strict=True)
+        for threshold in row
+    )
+
+
+def _noted(network: ir.Network, left_to_host: Scaler | None) -> ir.Network:
+    """The network, with a note that nobody overlooks if its host has to scale."""
+    if left_to_host is None:
+        return network
+    text = f"{LEFT_TO_HOST} the model's {left_to_host.kind} scaler comes before this port (--no-scaler)"
+    return dataclasses.replace(network, notes=tuple((k, text if k == "scaler" else v) for k, v in network.notes))
+
+
+def _check_features(x: npt.NDArray[Any], name: str, features: int) -> None:
+    """Before a port is chosen by them; what the port cannot take is found when they are encoded."""
+    if x[0].size != features:
+        remedy = "Give the features that the model was trained on."
+        raise DataError(Problem(name, f"samples of {features} features", f"{x[0].size}", remedy))
+    if x.dtype.kind not in "iufb":
+        raise DataError(Problem(name, "x of numbers", f"{x.dtype}", "Save x as floats or integers."))
+
+
+def _real_samples(samples: sample_files.Samples | None) -> npt.NDArray[Any] | None:
+    if samples is None or samples.x is None:
+        return None
+    return samples.x.reshape(len(samples.x), -1)
+
+
+def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int) -> dict[str, Any]:
+    """The first rung: model = network (= what is ``built`` of it), on directed and random codes. Raises Mismatch."""
+    checked = vectors.make(network, random=CHECKED_CODES, seed=seed).codes
+    encoder = freeze_dwn.check_encoder(model, network, checked)
+    torch_sums = torch_reference.torch_reference(model)
+    sums = freeze_dwn.check_reference(torch_sums, network, checked[-CHECKED_CODES:]) if torch_sums else 0
+    optimized = freeze_dwn.check_scores(network, built, checked) if built != network else 0
+    return {
+        "encoder_bits": encoder,
+        "group_sums": sums,
+        "reference": "torch" if torch_sums else "torch not installed",
+        "optimized_sums": optimized,
+    }
+
+
+def _agreement(
+    model: TrainedDwn, network: ir.Network, samples: sample_files.Samples, encoded: Encoded
+) -> dict[str, Any]:
+    """On the user's data: what the port's grid cost, against the model fed with the real numbers."""
+    _, y = Emulator(network).run(encoded.codes)
+    found: dict[str, Any] = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
+    if samples.x is not None and not are_codes(network.input, samples.x):
+        real = samples.x.reshape(len(samples.x), -1).astype(freeze_dwn.model_dtype(model))
+        bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)
+        wanted = bits
+        for node in network.nodes[1:]:
+            wanted = evaluate.apply(node, wanted)
+        found["encoder_bits_changed"] = int((bits != evaluate.apply(network.nodes[0], encoded.codes)).sum())
+        found["predictions_changed"] = int((wanted != y).sum())
+    if samples.y is not None:
+        found["accuracy"] = round(float((samples.y == y).mean()), 6)
+    return found

@@ -1,0 +1,36 @@
+"""Predictions of an export on a file of samples: bit-exact emulation, and what happened to the data on the way in."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.ir import sample_files
+from dwn_hw.ir.emulate import Emulator
+
+#: (codes, scores, y), as :func:`data.save_predictions` takes them.
+Arrays = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+
+
+def predict(network: ir.Network, samples: sample_files.Samples) -> tuple[dict[str, Any], Arrays]:
+    """What was found, as plain values, and the arrays."""
+    encoded = sample_files.to_codes(samples, network)
+    emulator = Emulator(network)
+    started = time.perf_counter()
+    scores, y = emulator.run(encoded.codes)
+    seconds = time.perf_counter() - started
+    report: dict[str, Any] = {
+        "samples": len(samples),
+        "rounded": encoded.rounded,
+        "saturated": encoded.saturated,
+        "samples_per_second": round(len(samples) / seconds),
+    }
+    if isinstance(network.nodes[-1], ir.ArgMax):
+        if samples.y is not None:
+            report["accuracy"] = round(float(np.mean(samples.y == y)), 6)
+        report["classes"] = y[:20].tolist()
+    return report, (encoded.codes, scores, y)

@@ -1,0 +1,198 @@
+"""Synthesis with yosys: LUTs, flip-flops and carry cells, whole and by part, beside the estimate.
+
+``total`` is the whole design, flattened. Each part is also synthesised by itself; the parts need not add up to the
+total, because flattening lets yosys share and simplify across their borders. A part's flip-flops are those that follow
+it; what the shell adds is the total's alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dwn_hw import rtl, toolchain
+from dwn_hw._progress import Progress
+from dwn_hw.errors import OptionError, Problem, ToolError, in_words
+from dwn_hw.exports import reader
+from dwn_hw.exports.reader import Exported, read_export
+from dwn_hw.hardware import cost
+from dwn_hw.hardware.design import Design
+from dwn_hw.hardware.families import FAMILIES
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A family: its yosys command, and which cells count as what (regular expressions)."""
+
+    command: str
+    cells: dict[str, str]
+
+
+#: The families that this command knows. ``lut`` counts every LUT cell of one input or more.
+TARGETS = {
+    "xc7": Target(
+        "synth_xilinx -family xc7 -flatten -noiopad",
+        {
+            "lut": r"LUT[1-6]|LUT6_2|INV",
+            "ff": r"FD[RSCP]E",
+            "carry": r"CARRY4",
+            "mux": r"MUXF[78]",
+            "bram": r"RAMB\w+",
+            "dsp": r"DSP48\w+",
+        },
+    ),
+    "ecp5": Target(
+        "synth_ecp5",
+        {
+            "lut": r"LUT4",
+            "ff": r"TRELLIS_FF",
+            "carry": r"CCU2C",
+            "mux": r"PFUMX|L6MUX21",
+            "bram": r"DP16KD|PDPW16KD",
+            "dsp": r"MULT18X18D|ALU54B",
+        },
+    ),
+    "ice40": Target(
+        "synth_ice40",
+        {
+            "lut": r"SB_LUT4",
+            "ff": r"SB_DFF\w*",
+            "carry": r"SB_CARRY",
+            "mux": r"(?!)",
+            "bram": r"SB_RAM40_4K\w*",
+            "dsp": r"SB_MAC16",
+        },
+    ),
+    "gowin": Target(
+        "synth_gowin -noiopads",
+        {
+            "lut": r"LUT[1-4]|INV",
+            "ff": r"DFF\w*",
+            "carry": r"ALU",
+            "mux": r"MUX2_LUT\d",
+            "bram": r"\w*(SP|SDPB?|DPB?|ROM)(X9)?B?",
+            "dsp": r"MULT\w+|PADD\w+",
+        },
+    ),
+}
+
+
+def synth(
+    folder: Path, target: str, *, timeout: float = 1800.0, progress: Progress = lambda text: None
+) -> dict[str, Any]:
+    """Synthesise an export for ``target``; the counts by part and the estimate. Written to ``synth/<target>.json``."""
+    if target not in TARGETS:
+        raise OptionError(Problem("--target", f"one of {', '.join(TARGETS)}", repr(target), "Choose one of them."))
+    exported = read_export(folder)
+    design = reader.read_design(exported.interface, exported.network, lowered=True)
+    place = folder / "synth"
+    place.mkdir(exist_ok=True)
+    modules = design.modules()
+    jobs = {"total": "top", **{name: name for names in modules.values() for name in names}}
+    counts: dict[str, dict[str, int]] = {}
+    # Two at a time: yosys uses one core.
+    with ThreadPoolExecutor(2) as pool:
+        running = {pool.submit(_count, exported, target, module, place, timeout): name for name, module in jobs.items()}
+        for job in as_completed(running):
+            name = running[job]
+            counts[name] = job.result()
+            progress(f"{name}: {counts[name]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
+    report = _report(design, exported.interface["digest"], target, counts)
+    (place / f"{target}.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
+    estimate = cost.estimate(design, FAMILIES[target])
+    parts = {}
+    for part, modules in design.modules().items():
+        pieces = [counts[name] for name in modules]
+        cells = {kind: sum(piece[kind] for piece in pieces) for kind in pieces[0]}
+        # A module of registers was counted with them.
+        ff = cells["ff"] or estimate[part].ff
+        parts[part] = {**cells, "ff": ff}
+    return {
+        "target": target,
+        "exported_for": design.target,
+        "tool": yosys_version(),
+        "command": TARGETS[target].command,
+        "digest": digest,
+        "total": counts["total"],
+        "parts": parts,
+        "estimate": {
+            "total": asdict(cost.total(estimate)),
+            "parts": {name: asdict(part) for name, part in estimate.items()},
+        },
+    }
+
+
+def netlist(exported: Exported, target: str, place: Path, timeout: float) -> Path:
+    """The top module in the cells of a family, flattened, as Verilog in ``place``, a folder in the export's. Raises ToolError."""
+    path = place / "netlist.v"
+    path.unlink(missing_ok=True)
+    last = f"write_verilog -noattr {path.relative_to(exported.folder)}"
+    _map(exported, target, "top", place, last, timeout)
+    if not path.is_file():
+        raise ToolError("yosys wrote no netlist")
+    return path
+
+
+def _count(exported: Exported, target: str, module: str, place: Path, timeout: float) -> dict[str, int]:
+    """Cells of one module, whose name follows the export's, and all below it."""
+    result = place / f"{module}.stat.json"
+    result.unlink(missing_ok=True)
+    try:
+        # Under yowasp, what is printed after ABC has run can be lost; a file is not.
+        _map(exported, target, module, place, f"tee -q -o synth/{result.name} stat -json", timeout)
+        cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ToolError(f"yosys gave no cell counts for {module} ({in_words(error)})") from None
+    finally:
+        result.unlink(missing_ok=True)
+    return count_cells(cells, TARGETS[target])
+
+
+def _map(exported: Exported, target: str, module: str, place: Path, last: str, timeout: float) -> None:
+    """Synthesise one module and all below it in the folder of the export, and run one command more."""
+    name, command = exported.interface["name"], TARGETS[target].command
+    top = f"{name}_{module}"
+    # Cells of another family than the one asked for are read as what they do.
+    foreign = exported.models if exported.interface["target"] != target else ()
+    # yosys from the wheel sees only the folder it runs in, and below.
+    root, paths = exported.folder, (*exported.sources, *foreign)
+    own = " ".join(f"{path.parent.name}/{path.name}" for path in paths if path.name != f"{name}_lut.v")
+    cell = place / f"{module}.lut_cell.v"
+    cell.write_text(rtl.lut_cell(name))
+    script = [
+        f"read_verilog -lib {cell.relative_to(root)}",
+        f"read_verilog {own}",
+        f"hierarchy -top {top}",
+        # Elaborating each LUT as a module of its own takes yosys several times longer.
+        f"chtype -set $lut t:{name}_lut",
+        # A cell of another family may have the name of one of this family's.
+        *(["proc", "flatten", f"hierarchy -top {top}"] if foreign else []),
+        f"{command} -top {top}",
+        last,
+    ]
+    try:
+        toolchain.run([*toolchain.yosys(), "-q", "-p", "; ".join(script)], name="yosys", cwd=root, timeout=timeout)
+    finally:
+        cell.unlink(missing_ok=True)
+
+
+def count_cells(cells: dict[str, int], target: Target) -> dict[str, int]:
+    """yosys' numbers by type of cell as numbers by what they count as."""
+    return {
+        what: sum(n for cell, n in cells.items() if re.fullmatch(pattern, cell))
+        for what, pattern in target.cells.items()
+    }
+
+
+def yosys_version() -> str:
+    """What yosys calls itself: ``Yosys 0.70``."""
+    text = toolchain.run([*toolchain.yosys(), "--version"], name="yosys", timeout=120)
+    return " ".join(text.split()[:2])

@@ -1,0 +1,6 @@
+"""Any trained model, from a file or live, read into arrays and frozen into a network of integers and truth tables.
+
+Nothing here knows of hardware; nothing that is read is executed, but a class of the user's own that ``--arch`` names.
+"""
+
+from __future__ import annotations

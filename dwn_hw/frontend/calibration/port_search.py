@@ -1,0 +1,308 @@
+"""The narrowest port that keeps a model's predictions, found on samples of its user.
+
+The samples are split. From the *calibration* part come two sequences of ports, from wide to narrow: one width for all
+features, and a width for each (:mod:`dwn_hw.frontend.calibration.widths`). How far to go along them is decided on both
+parts. What is to be kept is either
+
+* every prediction: of each sequence the narrowest port behind which no prediction of either part changes. That is a fact
+  about these samples; what it says of others is bounded for the best of as many ports as were compared; or
+* accuracy within ``max_drop``: a claim about other samples, so the confidence limit of the drop on the *validation* part must lie
+  within it. Each sequence is followed from its wide end to the first port that fails there: then looking at many ports needs no
+  correction (fixed-sequence testing; for this use see Angelopoulos et al., Learn then Test, 2021, section 3).
+
+Of the two ports that are left, the one of fewer LUTs is taken. Predictions are compared with those of the model on the real
+numbers, in its own arithmetic. Every figure is of the validation part, and of the frozen network itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.errors import DataError, InputError, Mismatch, OptionError, Problem
+from dwn_hw.frontend import freeze_dwn, input_port
+from dwn_hw.frontend.calibration import statistics, widths
+from dwn_hw.frontend.calibration.port_trials import Predictions, Trial
+from dwn_hw.frontend.trained_dwn import TrainedDwn
+from dwn_hw.ir import codes
+from dwn_hw.ir.emulate import Emulator
+from dwn_hw.ir.sample_files import Samples
+
+Grids = tuple[widths.Grid, ...]
+
+#: LUTs that a network takes, by part; handed in by whoever knows the hardware.
+Estimate: TypeAlias = Callable[[ir.Network], dict[str, int]]
+
+#: To keep every prediction: as many validation samples as would show that this part of all predictions changes.
+SHOWN = 0.03
+
+#: The widest port of the curve. It has each width up to that; fewer, but at least so many, where lowering takes long: the
+#: time for an encoder grows about with the squares of its features' numbers of thresholds.
+CURVE, LEAST_CURVE, CURVE_WORK = input_port.DEFAULT_BITS, 4, 60_000
+
+_SURE = f"{statistics.CONFIDENCE:.0%}"
+
+#: Samples encoded at once.
+_CHUNK = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Classes (samples,) that the model gives, and the true ones where known; indices of the two parts; what is asked."""
+
+    wanted: Predictions
+    y: npt.NDArray[Any] | None
+    calibration: statistics.Indices
+    validation: statistics.Indices
+    max_drop: float | None
+
+    def changed(self, got: Predictions, part: statistics.Indices) -> int:
+        """How many predictions of a part are not the model's."""
+        return int((got[part] != self.wanted[part]).sum())
+
+    def paired(self, got: Predictions, part: statistics.Indices) -> tuple[int, int]:
+        """How many predictions of a part are right no more, and how many now are and were not."""
+        assert self.y is not None
+        before, after = self.wanted[part] == self.y[part], got[part] == self.y[part]
+        return int((before & ~after).sum()), int((after & ~before).sum())
+
+    def calibrated(self, got: Predictions) -> bool:
+        """Whether the calibration part keeps what is to be kept."""
+        if self.max_drop is None:
+            return self.changed(got, self.calibration) == 0
+        lost, gained = self.paired(got, self.calibration)
+        return lost - gained <= self.max_drop * len(self.calibration)
+
+    def validated(self, got: Predictions) -> bool:
+        """Whether the validation part does; with ``max_drop``, whether it shows so with confidence."""
+        if self.max_drop is None:
+            return self.changed(got, self.validation) == 0
+        return statistics.most_dropped(*self.paired(got, self.validation), len(self.validation)) <= self.max_drop
+
+    def narrowest(self, sequence: Sequence[Predictions]) -> int | None:
+        """How far to go, from wide to narrow: the index of the port taken, or None where none is good."""
+        held = [index for index, got in enumerate(sequence) if self.calibrated(got)]
+        if self.max_drop is None:
+            passed = [index for index in held if self.validated(sequence[index])]
+        else:
+            passed = list(itertools.takewhile(lambda index: self.validated(sequence[index]), held))
+        return passed[-1] if passed else None
+
+
+def calibrate(
+    model: TrainedDwn,
+    samples: Samples,
+    max_drop: float | None,
+    *,
+    seed: int,
+    estimate: Estimate,
+    comparisons: widths.ComparisonCost,
+    progress: Callable[[str], None] = lambda text: None,
+) -> tuple[input_port.Port, dict[str, Any]]:
+    """The port, and what was found, as plain values. ``estimate`` and ``comparisons`` say what hardware costs.
+
+    ``samples`` have passed :func:`check`. Raises DataError where the model tells none of them apart.
+    """
+    assert samples.x is not None
+    progress("calibrating: the model's own predictions")
+    trial = Trial(model, samples.x.reshape(len(samples), -1), comparisons)
+    evidence = Evidence(trial.wanted(), samples.y, *statistics.split(len(samples), samples.y, seed), max_drop)
+    _check_predictions(evidence, samples.name)
+    progress("calibrating: grids of each feature")
+    choices = [trial.choices(feature, evidence.calibration) for feature in range(len(trial.cuts))]
+    widest = max(map(len, choices))
+    sequences: dict[str, list[Grids]] = {
+        "shared": [widths.shared(choices, bits) for bits in range(widest, 0, -1)],
+        "per_feature": widths.path(choices),
+    }
+    progress(f"calibrating: predictions behind {sum(map(len, sequences.values()))} ports")
+    taken = {
+        kind: evidence.narrowest([trial.predict(grids) for grids in sequence]) for kind, sequence in sequences.items()
+    }
+
+    def measured(grids: Grids) -> dict[str, Any]:
+        return _measured(trial, evidence, grids, estimate)
+
+    curve = []
+    for bits in _curve_widths(min(widest, CURVE), trial.cuts):
+        progress(f"calibrating: LUTs of features of u{bits}")
+        curve.append(measured(widths.shared(choices, bits)))
+    rows = {kind: measured(sequences[kind][at]) for kind, at in taken.items() if at is not None}
+    # Where nothing is good enough the widest port is the best there is, and that is said.
+    best = min(rows, key=lambda kind: (rows[kind]["lut"], rows[kind]["port_bits"])) if rows else "shared"
+    grids = sequences[best][taken[best] or 0]
+    report: dict[str, Any] = {
+        "asked": "every prediction" if max_drop is None else f"accuracy within {max_drop:g}",
+        "max_drop": max_drop,
+        "met": bool(rows),
+        "seed": seed,
+        "calibration_samples": len(evidence.calibration),
+        "validation_samples": len(evidence.validation),
+        "ports_compared": sum(map(len, sequences.values())),
+        "model": rates(evidence, evidence.wanted),
+        "curve": curve,
+        "shared": rows.get("shared"),
+        "per_feature": rows.get("per_feature"),
+        "taken": rows[best] if rows else measured(grids),
+    }
+    return widths.port(grids, trial.finest, _reason(report)), report
+
+
+def _curve_widths(most: int, cuts: Sequence[ir.Ints]) -> list[int]:
+    """Widths from ``most`` down, evenly, as many as there is time for; rising."""
+    work = sum(len(own) ** 2 for own in cuts)
+    count = min(most, max(LEAST_CURVE, CURVE_WORK // max(work, 1)))
+    return [-(-most * place // count) for place in range(1, count + 1)]
+
+
+def _measured(trial: Trial, evidence: Evidence, grids: Grids, estimate: Estimate) -> dict[str, Any]:
+    """What a port costs and keeps: frozen, encoded and emulated as an export would be. Raises Mismatch."""
+    network = freeze_dwn.freeze_dwn(trial.model, widths.port(grids, trial.finest, "tried"))
+    emulator = Emulator(network)
+    parts = [trial.x[start : start + _CHUNK].astype(np.float64) for start in range(0, len(trial.x), _CHUNK)]
+    got = np.concatenate([emulator.run(codes.encode(network.input, part).codes)[1] for part in parts])
+    if (got != trial.predict(grids)).any():
+        raise Mismatch("calibration: the frozen network does not predict what was found for its port")
+    costs = estimate(network)
+    bits = [grid.bits for grid in grids]
+    return {
+        "least_bits": min(bits),
+        "most_bits": max(bits),
+        "port_bits": sum(bits),
+        "encoder_lut": costs["encoder"],
+        "lut": sum(costs.values()),
+        "holds": evidence.calibrated(got) and evidence.validated(got),
+        **rates(evidence, got),
+    }
+
+
+def rates(evidence: Evidence, got: Predictions) -> dict[str, Any]:
+    """Of the validation part: how many predictions change, and where classes are known, accuracy and what it lost."""
+    count, changed = len(evidence.validation), evidence.changed(got, evidence.validation)
+    rates: dict[str, Any] = {"changed": changed, "agreement": round(1 - changed / count, 6)}
+    if evidence.y is not None:
+        lost, gained = evidence.paired(got, evidence.validation)
+        accuracy = float((got == evidence.y)[evidence.validation].mean())
+        rates["accuracy"] = round(accuracy, 6)
+        rates["standard_error"] = round(statistics.standard_error(accuracy, count), 6)
+        rates["most_dropped"] = round(statistics.most_dropped(lost, gained, count), 6)
+    return rates
+
+
+def _reason(found: dict[str, Any]) -> str:
+    """Which port and why, in a sentence for the interface."""
+    row, model = found["taken"], found["model"]
+    count = found["validation_samples"]
+    if not found["met"]:
+        parts = [f"calibrated, NOT MET ({found['asked']}): {width_text(row)}, the finest tried"]
+        parts += [f"{row['changed']} of {count} validation samples are predicted otherwise"]
+    elif found["max_drop"] is None:
+        rate = statistics.most_changed(count, found["ports_compared"])
+        parts = [f"calibrated: {width_text(row)}"]
+        parts += [f"no prediction of {found['calibration_samples']} calibration and {count} validation samples changes"]
+        parts += [f"of other predictions at most {upward(rate)} do, with {_SURE} confidence"]
+    else:
+        parts = [f"calibrated: {width_text(row)}"]
+        parts += [f"accuracy falls by at most {upward(row['most_dropped'])}, with {_SURE} confidence"]
+    if "accuracy" in row:
+        parts += [f"{accuracy_text(row)} of {count} validation samples right, {accuracy_text(model)} by the model"]
+    return "; ".join(parts)
+
+
+def upward(rate: float) -> str:
+    """A limit, in per cent: never rounded down."""
+    return f"{math.ceil(max(rate, 0) * 10_000) / 10_000:.2%}"
+
+
+def width_text(row: dict[str, Any]) -> str:
+    """The widths of a port: ``8 bits a feature``, or ``3 to 9 bits a feature, 93 in all``."""
+    least, most = row["least_bits"], row["most_bits"]
+    return f"{most} bits a feature" if least == most else f"{least} to {most} bits a feature, {row['port_bits']} in all"
+
+
+def accuracy_text(row: dict[str, Any]) -> str:
+    """Accuracy and its standard error, in per cent."""
+    return f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f} %"
+
+
+def check(model: TrainedDwn, samples: Samples | None, max_drop: float | None, stated: str | None) -> None:
+    """Raise OptionError or DataError with everything that forbids a calibration of ``model`` on ``samples``, as asked."""
+    options: list[Problem] = []
+    if max_drop is not None and samples is None:
+        remedy = "Add --calibrate DATA.npz, or leave it out."
+        options.append(Problem("--max-drop", "only with --calibrate", f"{max_drop:g} alone", remedy))
+    sensible = max_drop is None or 0 < max_drop < 1
+    if not sensible:
+        remedy = "Say 0.01 for one in a hundred; leave it out to keep every prediction."
+        options.append(Problem("--max-drop", "a part of all samples, above 0 and below 1", f"{max_drop:g}", remedy))
+    if samples is not None and stated is not None:
+        options.append(
+            Problem("--calibrate", "not with --input-format", f"{stated!r} as well", "Leave one of them out.")
+        )
+    data = [] if samples is None else _data_problems(model, samples, max_drop)
+    if samples is not None and sensible:
+        data += too_few(samples, max_drop)
+    if options:
+        raise OptionError(*options, *data)
+    if data:
+        raise DataError(*data)
+
+
+def _data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) -> list[Problem]:
+    name, classes, y = samples.name, model.group.k, samples.y
+    problems = []
+    if samples.x is None:
+        remedy = "Give x, samples in your own units."
+        problems.append(Problem(name, "numbers to calibrate a port by", "codes, which a port carries already", remedy))
+    else:
+        try:
+            codes.check_features(ir.Input((len(model.thresholds),), (ir.BIT,)), samples.x)
+        except InputError as error:
+            problems += [replace(problem, thing=name) for problem in error.problems]
+    if samples.x is not None and samples.x.dtype.kind in "iu" and len(model.thresholds) == 1:
+        rule, remedy = "numbers, which of one feature are not told from codes as integers", "Convert x to float."
+        problems.append(Problem(name, rule, f"{samples.x.dtype}", remedy))
+    if y is None and max_drop is not None:
+        problems.append(Problem(name, "y, the classes, for --max-drop", "x alone", "Add y, or leave --max-drop out."))
+    if y is not None and y.shape != (len(samples),):
+        problems.append(Problem(name, f"y of shape ({len(samples)},)", f"{y.shape}", "Give one class a sample."))
+    elif y is not None:
+        outside = y[~np.isin(y, np.arange(classes))]
+        if len(outside):
+            rule, remedy = f"y of whole numbers from 0 to {classes - 1}", "Number the classes as the model does."
+            problems.append(Problem(name, rule, f"{outside[0]} ({len(outside)} such)", remedy))
+        if len(np.unique(y)) == 1:
+            got = f"class {y[0]} alone, {len(y)} times"
+            problems.append(Problem(name, "y of at least two classes", got, "Give samples of every class."))
+    return problems
+
+
+def too_few(samples: Samples, max_drop: float | None) -> list[Problem]:
+    """The problem of a file that holds fewer samples than what is asked needs; none where there are enough."""
+    given = statistics.validating(len(samples))
+    least = statistics.needed(SHOWN if max_drop is None else max_drop)
+    if given >= least:
+        return []
+    got = f"{len(samples)}, which leave {given}"
+    if max_drop is None:
+        rule = f"at least {statistics.whole(least)} samples, of which {least} validate: fewer would not show that"
+        rule += f" {SHOWN:.0%} of all predictions change"
+        return [Problem(samples.name, rule, got, "Give more samples.")]
+    rule = f"at least {statistics.whole(least)} samples, of which {least} validate, to support --max-drop {max_drop:g}"
+    smallest = math.ceil(statistics.finest_drop(given) * 1000) / 1000
+    return [Problem(samples.name, rule, got, f"Give more samples, or ask for --max-drop {smallest:g} or more.")]
+
+
+def _check_predictions(evidence: Evidence, name: str) -> None:
+    classes = np.unique(evidence.wanted)
+    if len(classes) == 1:
+        rule, got = "samples of which the model makes more than one class", f"class {classes[0]} for all"
+        remedy = "Give x in the units that the model takes: unscaled, unless --no-scaler."
+        raise DataError(Problem(name, rule, got, remedy))

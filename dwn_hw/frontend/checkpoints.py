@@ -1,0 +1,162 @@
+"""Trained models on disk: :func:`read` and :func:`load` for any checkpoint, :func:`save` for our own.
+
+A ``.pt`` file is a program for the pickle machine, and hostile until shown otherwise. Nothing in one is executed here:
+the bytes are taken apart by :mod:`dwn_hw.frontend.pickles.archive` and interpreted by
+:mod:`dwn_hw.frontend.pickles.unpickle`, which knows no object but our inert stand-ins. Reading needs no torch, no CUDA,
+and none of the packages that wrote the file. Whatever is wrong with a file is a
+:class:`~dwn_hw.errors.CheckpointError`. docs/checkpoints.md lists the formats.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dwn_hw.errors import CheckpointError, Problem, ToolError
+from dwn_hw.frontend import saved_forms
+from dwn_hw.frontend.extract import extract, extract_modules
+from dwn_hw.frontend.module_state import Findings, array, class_of, flatten, state_of
+from dwn_hw.frontend.pickles import archive
+from dwn_hw.frontend.pickles.standins import shown
+from dwn_hw.frontend.pickles.unpickle import RefusedError, UnreadableError
+from dwn_hw.frontend.read_thermometer import read_scaler
+from dwn_hw.frontend.trained_dwn import TrainedDwn
+
+_MAX_BYTES = 1 << 31
+_MAX_REQUESTS = 20
+_GIVE = "Give the .pt file of a trained model."
+
+
+def read(path: str | os.PathLike[str]) -> Any:
+    """The content of a ``.pt`` file: tensors as NumPy arrays, objects as inert stand-ins.
+
+    Raises ``CheckpointError`` for everything that is no readable checkpoint or asks for more than layers and data.
+    """
+    data = _bytes(Path(path))
+    name = shown(Path(path).name)
+    try:
+        return archive.parse(data)
+    except archive.ForeignError as foreign:
+        raise CheckpointError(Problem(name, foreign.rule, foreign.got, foreign.remedy)) from None
+    except RefusedError as refused:
+        raise CheckpointError(*_requests(name, refused.requests)) from None
+    except UnreadableError as damage:
+        remedy = "It is damaged, or holds something that no DWN needs: save the model again."
+        raise CheckpointError(Problem(name, "must be a readable checkpoint", str(damage), remedy)) from None
+
+
+def load(path: str | os.PathLike[str]) -> TrainedDwn:
+    """The trained network in a ``.pt`` file of any form in docs/checkpoints.md."""
+    return extract(read(path), shown(Path(path).name))
+
+
+def save(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    thermometer: Any = None,
+    scaler: Any = None,
+    class_names: Sequence[str] = (),
+    feature_names: Sequence[str] = (),
+) -> None:
+    """Save a live model with all that the hardware needs and all that further training needs.
+
+    ``model`` is a ``torch.nn.Sequential`` of our layers or torch_dwn's; the thermometer stands first in it or is given.
+    A model that could not be read back is refused. The file appears whole or not at all, and
+    ``torch.load(path, weights_only=True)`` reads it too: plain dictionaries, lists, tensors.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise ToolError("saving a model needs torch: pip install 'dwn-hw[torch]'") from None
+    trained = extract_modules(model, thermometer, scaler, class_names, feature_names)
+    found = Findings("model")
+    content = {
+        "format": saved_forms.FORMAT,
+        "version": saved_forms.VERSION,
+        "layers": saved_forms.sketch(flatten(model, found)),
+        "state_dict": {key: value.detach().cpu() for key, value in model.state_dict().items()},
+        "thermometer": _thermometer(thermometer, torch),
+        "scaler": _scaler(scaler, torch),
+        "class_names": list(trained.class_names) or None,
+        "feature_names": list(trained.feature_names) or None,
+    }
+    _write(content, Path(path), torch)
+
+
+def _thermometer(thermometer: Any, torch: Any) -> dict[str, Any] | None:
+    """A thermometer that stands beside the model; one inside it is in the state_dict."""
+    if thermometer is None:
+        return None
+    state = thermometer if isinstance(thermometer, dict) else state_of(thermometer)
+    thresholds = array(state.get("thresholds", thermometer))
+    assert thresholds is not None
+    plain = {key: state[key] for key in ("num_bits", "feature_wise") if isinstance(state.get(key), int)}
+    return {"kind": class_of(thermometer)[1], **plain, "thresholds": torch.from_numpy(thresholds.copy())}
+
+
+def _scaler(scaler: Any, torch: Any) -> dict[str, Any] | None:
+    read_back = read_scaler(scaler, Findings("model"))
+    if read_back is None:
+        return None
+    arrays = {"offset": read_back.offset, "factor": read_back.factor}
+    tensors = {key: torch.from_numpy(values.copy()) for key, values in arrays.items()}
+    return {"kind": read_back.kind, **tensors, "clip": list(read_back.clip) if read_back.clip else None}
+
+
+def _write(content: dict[str, Any], path: Path, torch: Any) -> None:
+    """Under another name first, so that the right name never holds half a file."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            with draft.open("xb") as file:
+                file.write(buffer.getvalue())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        problem = Problem(
+            shown(path.name), "must be a place where a file can be written", _reason(error), "Name another."
+        )
+        raise CheckpointError(problem) from None
+
+
+def _bytes(path: Path) -> bytes:
+    """The whole file, after everything that can be known without reading it."""
+
+    def refuse(rule: str, got: str, remedy: str = _GIVE) -> CheckpointError:
+        return CheckpointError(Problem(shown(path.name or str(path)), rule, got, remedy))
+
+    try:
+        if path.is_dir():
+            raise refuse("must be a file", "a directory")
+        if not path.exists():
+            raise refuse("must exist", "no such file", "Check the path.")
+        if not path.is_file():
+            raise refuse("must be a regular file", "a device or a pipe")
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise refuse(f"must be at most {_MAX_BYTES} bytes long", f"{size} bytes", "Save without optimiser state.")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise refuse("must be readable", _reason(error), "Check its permissions.") from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or shown(str(error))
+
+
+def _requests(name: str, requests: list[str]) -> list[Problem]:
+    """One problem for each thing that the pickle asked for."""
+    rule = "must hold only tensors, plain values and layers that dwn-hw knows"
+    remedy = (
+        "Nothing was executed. If it is a class of your own, " + saved_forms.RESAVE[0].lower() + saved_forms.RESAVE[1:]
+    )
+    remedy += " Of a network with shift layers save the state_dict, and add --arch FILE.py:CLASS."
+    shortened = [*requests[:_MAX_REQUESTS], *(["more requests"] if len(requests) > _MAX_REQUESTS else [])]
+    return [Problem(name, rule, request, remedy) for request in shortened]

@@ -1,0 +1,243 @@
+"""The shapes in which a trained model is kept, each brought to one: :class:`Parts`.
+
+Whole modules, a state_dict with its thermometer and configuration, and this project's own saves all become a list
+of layers in order (real modules, or inert ones made up from arrays) with what belongs to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dwn_hw.frontend.module_state import (
+    Findings,
+    Layer,
+    array,
+    flatten,
+    full_name,
+    is_module,
+    mapping,
+    state_of,
+    text_list,
+    whole,
+)
+from dwn_hw.frontend.pickles.standins import Inert, shown
+
+FORMAT = "dwn-hw"
+VERSION = 1
+
+#: The line that saves a model right.
+RESAVE = (
+    'Save it with torch.save({"model": model, "thermometer": thermometer, "scaler": scaler}, "model.pt"), '
+    'or with dwn_hw.save(model, "model.pt", thermometer=thermometer, scaler=scaler).'
+)
+
+_TABLES = re.compile(r"(?:(.*)\.)?luts")
+_PARTS_OF_A_LAYER = ("luts", "mapping", "mapping.weights", "_LUTLayer__dummy_mapping", "alpha", "beta")
+_CLASS_COUNTS = ("num_classes", "n_classes", "k")
+
+
+@dataclass(slots=True)
+class Parts:
+    """A model taken apart: layers in order, and what is kept beside them."""
+
+    form: str
+    layers: list[Layer] = field(default_factory=list)
+    thermometer: Any = None
+    scaler: Any = None
+    class_names: Any = None
+    feature_names: Any = None
+
+
+def recognise(content: Any, found: Findings) -> Parts:
+    """Tell the forms apart; what is none of them is refused with what would be."""
+    if is_module(content):
+        return Parts("whole module", flatten(content, found))
+    if not isinstance(content, Mapping):
+        raise _no_model(f"an object of type {full_name(content)}", found)
+    if isinstance(content.get("format"), str) and content["format"] == FORMAT:
+        return _own(content, found)
+    for key in ("model", "net", "network"):
+        if is_module(content.get(key)):
+            return _beside(Parts("whole module", flatten(content[key], found)), content)
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content.get(key), Mapping):
+            return _beside(_dictionary(content[key], content, found), content)
+    if content and all(isinstance(key, str) and _is_array(value) for key, value in content.items()):
+        raise _bare(content, found)
+    keys = ", ".join(shown(key, 30) for key in list(content)[:8])
+    raise _no_model(f"a dictionary with the keys {keys or '(none)'}", found)
+
+
+def _no_model(got: str, found: Findings) -> Exception:
+    found.add("", 'must hold a model: {"model", "thermometer"} or {"state_dict", "thermometer", "config"}', got, RESAVE)
+    return found.error()
+
+
+def _is_array(value: object) -> bool:
+    values = None if isinstance(value, int | float | list | tuple) else array(value)
+    return values is not None
+
+
+def _bare(content: Mapping[str, Any], found: Findings) -> Exception:
+    """A state_dict alone says neither where the thresholds are nor how many classes there are."""
+    layers = sum(1 for key in content if _TABLES.fullmatch(key))
+    got = f"a bare state_dict ({len(content)} arrays, {layers} LUT layers)"
+    if not layers:
+        remedy = "Name the class of a network of another kind with --arch FILE.py:CLASS."
+        found.add("", "must be a DWN, or come with its architecture", got, remedy)
+        return found.error()
+    found.add("", "must hold the thermometer and the class count, which are in no state_dict", got, RESAVE)
+    return found.error()
+
+
+def _beside(parts: Parts, content: Mapping[Any, Any]) -> Parts:
+    """Take what stands next to the model."""
+    for key in ("thermometer", "encoder", "thresholds"):
+        if parts.thermometer is None:
+            parts.thermometer = content.get(key)
+    parts.scaler = content.get("scaler")
+    for key in ("classes", "class_names"):
+        if parts.class_names is None:
+            parts.class_names = content.get(key)
+    parts.feature_names = content.get("feature_names")
+    return parts
+
+
+def inert(class_name: str, state: Mapping[str, Any]) -> Inert:
+    """A layer made up from what is known of it."""
+    module = Inert("torch_dwn", class_name)
+    module.__dict__.update(state)
+    return module
+
+
+def _dictionary(state: Mapping[Any, Any], content: Mapping[Any, Any], found: Findings) -> Parts:
+    """A state_dict, whose layers are known by the names of their arrays, and its configuration."""
+    config = mapping(content.get("config"))
+    arrays = {key: value for key, value in state.items() if isinstance(key, str)}
+    positions = _in_order([match[1] or "" for key in arrays if (match := _TABLES.fullmatch(key))])
+    parts = Parts("state_dict")
+    for index, position in enumerate(positions):
+        layer = _lut_layer(arrays, position, {})
+        _say(layer, "n", config.get("n"), index)
+        _say(layer, "output_size", config.get("layers"), index)
+        if config.get("ste") is False:
+            layer.__dict__["ste"] = False
+        parts.layers.append((position, layer))
+    if positions:
+        parts.layers.append(("", _group(arrays, config, content)))
+    _unknown_arrays(arrays, positions, parts, found)
+    sizes = config.get("layers")
+    if isinstance(sizes, list | tuple) and len(sizes) != len(positions):
+        rule = f"must have as many LUT layers as config says ({len(sizes)})"
+        found.add("", rule, f"{len(positions)} in the state_dict", "Save the state_dict and config of the same model.")
+    bits = whole(config.get("thermometer_bits"))
+    thermometer = content.get("thermometer")
+    if bits is not None and isinstance(thermometer, Mapping):
+        parts.thermometer = {"num_bits": bits, **thermometer}
+    elif bits is not None and array(thermometer) is not None:
+        parts.thermometer = {"num_bits": bits, "thresholds": thermometer}
+    return parts
+
+
+def _in_order(positions: list[str]) -> list[str]:
+    """By number where the last parts of the names are numbers, as in ``Sequential``; else as saved."""
+    last = [position.rpartition(".")[2] for position in positions]
+    numbered = all(name.isascii() and name.isdigit() and len(name) < 9 for name in last)
+    alike = len({position.rpartition(".")[0] for position in positions}) == 1
+    return sorted(positions, key=lambda name: int(name.rpartition(".")[2])) if numbered and alike else positions
+
+
+def _lut_layer(arrays: Mapping[str, Any], position: str, state: Mapping[str, Any]) -> Inert:
+    prefix = f"{position}." if position else ""
+    layer = inert("LUTLayer", {**state, "luts": arrays.get(f"{prefix}luts")})
+    weights = arrays.get(f"{prefix}mapping.weights")
+    learned = weights is not None
+    layer.__dict__["mapping"] = (
+        inert("LearnableMapping", {"weights": weights}) if learned else arrays.get(f"{prefix}mapping")
+    )
+    return layer
+
+
+def _say(layer: Inert, name: str, said: Any, index: int) -> None:
+    """What the configuration says of a layer, to be compared with its arrays."""
+    if isinstance(said, list | tuple):
+        said = said[index] if index < len(said) else None
+    if said is not None:
+        layer.__dict__[name] = said
+
+
+def _group(arrays: Mapping[str, Any], config: Mapping[Any, Any], content: Mapping[Any, Any]) -> Inert:
+    """The vote: in a state_dict there is at most its permutation, so the class count comes from the configuration."""
+    counts = [config[key] for key in _CLASS_COUNTS if config.get(key) is not None]
+    names = text_list(content.get("classes", content.get("class_names")))
+    k = counts[0] if counts else len(names) if names else None
+    orders = [value for key, value in arrays.items() if key.rpartition(".")[2] == "randperm"]
+    order = orders[0] if orders else config.get("randperm")
+    return inert("GroupSum", {"k": k, "tau": config.get("tau", 1), "randperm": order})
+
+
+def _unknown_arrays(arrays: Mapping[str, Any], positions: list[str], parts: Parts, found: Findings) -> None:
+    """Every array must belong to a layer that this project knows."""
+    known = {f"{position}.{name}".lstrip(".") for position in positions for name in _PARTS_OF_A_LAYER}
+    for key, value in arrays.items():
+        last = key.rpartition(".")[2]
+        if key in known or last == "randperm":
+            continue
+        if last == "thresholds":
+            parts.thermometer = {"thresholds": value}
+            continue
+        rule = "must hold LUT layers, a thermometer and a group sum alone"
+        got = f"an array {shown(key)} in the state_dict"
+        found.add("", rule, got, "Train the model without that layer; the hardware has no exact form of it.")
+
+
+def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
+    """This project's own save: the list of layers with their options, and the state_dict."""
+    version = whole(content.get("version"))
+    if version != VERSION:
+        rule = f"must be of version {VERSION} of the dwn-hw format"
+        found.add("", rule, f"version {shown(version)}", "Install the release of dwn-hw that wrote it, or a newer one.")
+        raise found.error()
+    parts = _beside(Parts("dwn-hw save, version 1"), content)
+    arrays = mapping(content.get("state_dict"))
+    listed = content.get("layers")
+    for entry in listed if isinstance(listed, list) else ():
+        entry = mapping(entry)
+        position, kind = shown(entry.get("position", "")), shown(entry.get("kind"))
+        options = {key: value for key, value in mapping(entry.get("options")).items() if isinstance(key, str)}
+        if kind == "LUTLayer":
+            parts.layers.append((position, _lut_layer(arrays, position, options)))
+            continue
+        prefix = f"{position}." if position else ""
+        buffers = {name: arrays[prefix + name] for name in ("randperm", "thresholds") if prefix + name in arrays}
+        parts.layers.append((position, inert(kind, {**options, **buffers})))
+    return parts
+
+
+def sketch(layers: list[Layer]) -> list[dict[str, Any]]:
+    """The list of layers for our own save: position, kind, and every plain option; arrays as they are."""
+    return [
+        {"position": position, "kind": full_name(module).rpartition(".")[2], "options": _options(module)}
+        for position, module in layers
+    ]
+
+
+def _options(module: object) -> dict[str, Any]:
+    state = {**state_of(module)}
+    learned = state_of(state.get("mapping"))
+    if "weights" in learned and "tau" in learned:
+        state["lm_tau"] = learned["tau"]
+    hidden = {"luts", "mapping", "training", "thresholds"}
+    public = {key: value for key, value in state.items() if not key.startswith("_") and key not in hidden}
+    return {key: _plain(value) for key, value in public.items() if value is None or _plain(value) is not None}
+
+
+def _plain(value: object) -> Any:
+    """A plain value as it is, a small array as a list, anything else as None."""
+    if isinstance(value, bool | int | float | str):
+        return value
+    values = array(value)
+    return None if values is None else values.tolist()

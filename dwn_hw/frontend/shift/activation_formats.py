@@ -1,0 +1,125 @@
+"""Which fixed-point format each shift layer's activations get, where nothing was searched for.
+
+As stated by the user; else the model's own; else 16 bits that hold what was seen on data; else DeepShift's 16.16.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dwn_hw.errors import DataError, OptionError, Problem
+from dwn_hw.frontend.shift import float64_reference
+from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
+
+#: Bits of an activation whose range is known from data, and bits of room left above the greatest seen.
+RANGED_BITS, ROOM = 16, 1
+
+#: Codes of the widest format that may be stated: its sums must fit in an int64.
+_MOST_BITS = 32
+
+_EXAMPLE = "Say 16.16, or 4.8: bits before the point, the sign among them, and bits behind it."
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A format for each shift layer, and where they come from: ``stated``, ``model``, ``data``, ``default`` or ``calibrated``."""
+
+    formats: tuple[FixedPoint, ...]
+    origin: str
+    reason: str
+
+
+def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen:
+    """Formats for ``model``; ``x``: samples as the model takes them, (samples, *shape), if there are any."""
+    count = len(model.layers)
+    if stated is not None:
+        return Chosen((parse(stated),) * count, "stated", f"stated as {stated}, floored as DeepShift does")
+    owns = [layer.own for layer in model.layers]
+    known = tuple(own for own in owns if own is not None)
+    if len(known) == count:
+        texts = ", ".join(sorted({repr(own.format) for own in known}))
+        return Chosen(known, "model", f"the model's own: {texts}, floored")
+    if x is not None:
+        ranged = by_range(model, x)
+        mixed = tuple(own or found for own, found in zip(owns, ranged, strict=True))
+        return Chosen(mixed, "data", f"{RANGED_BITS} bits by the range seen on {len(x)} samples, the nearest")
+    wide = FixedPoint.deepshift(16, 16)
+    reason = "DEFAULT, not measured: the model rounds no activations, and no data was given; 16.16, floored"
+    return Chosen(tuple(own or wide for own in owns), "default", reason)
+
+
+def parse(text: str) -> FixedPoint:
+    """``16.16``: integer bits, the sign among them, and fraction bits, floored and clamped as DeepShift does."""
+    match = re.fullmatch(r"(\d{1,2})\.(\d{1,2})", text.strip())
+    if match is None or int(match[1]) < 1 or int(match[1]) + int(match[2]) > _MOST_BITS:
+        rule = f"integer bits (at least 1) and fraction bits, at most {_MOST_BITS} together"
+        raise OptionError(Problem("--activations", rule, repr(text), _EXAMPLE))
+    return FixedPoint.deepshift(int(match[1]), int(match[2]))
+
+
+def by_range(model: TrainedShift, x: Doubles, bits: int = RANGED_BITS) -> tuple[FixedPoint, ...]:
+    """Formats of ``bits`` bits, unsigned where nothing negative was seen, that hold twice of the greatest seen."""
+    ends = np.zeros((len(model.layers), 2))
+
+    def watch(layer: int, values: Doubles) -> None:
+        ends[layer] = min(ends[layer, 0], values.min()), max(ends[layer, 1], values.max())
+
+    float64_reference.run(model, (float64_reference.WIDE,) * len(model.layers), x, watch)
+    return tuple(_holding(low, high, bits) for low, high in ends.tolist())
+
+
+def _holding(low: float, high: float, bits: int) -> FixedPoint:
+    signed = low < 0
+    exponent = math.frexp(max(high, -low))[1] + ROOM
+    return fixed(bits, signed, exponent + signed - bits)
+
+
+def fixed(bits: int, signed: bool, lsb: int) -> FixedPoint:
+    """All codes of a plain format, the nearest."""
+    return FixedPoint(lsb, -(1 << (bits - 1)) if signed else 0, (1 << (bits - signed)) - 1, "half_up")
+
+
+class Saturation:
+    """Watches a run: how many activations of each layer lie beyond its format, and the worst of them."""
+
+    def __init__(self, formats: Sequence[FixedPoint]) -> None:
+        self.formats = formats
+        self.counts = [0] * len(formats)
+        self.worst: list[tuple[float, int] | None] = [None] * len(formats)
+        self._seen = [0] * len(formats)
+
+    def watch(self, layer: int, values: Doubles) -> None:
+        """One layer's values (samples, …), in the order of the samples."""
+        wanted = self.formats[layer]
+        flat = values.reshape(len(values), -1)
+        codes = wanted.round(flat)
+        over = np.maximum(codes - wanted.highest, wanted.lowest - codes)
+        self.counts[layer] += int((over > 0).sum())
+        sample = int(over.max(axis=1).argmax())
+        if over[sample].max() > 0:
+            value = float(flat[sample, over[sample].argmax()])
+            worst = self.worst[layer]
+            if worst is None or abs(value) > abs(worst[0]):
+                self.worst[layer] = value, self._seen[layer] + sample
+        self._seen[layer] += len(values)
+
+    def refuse(self, model: TrainedShift, name: str) -> None:
+        """Raise DataError, with an example of each layer, if any activation lay beyond a format that was stated for it."""
+        problems = []
+        for layer, wanted, count, worst in zip(model.layers, self.formats, self.counts, self.worst, strict=True):
+            if worst is not None:
+                value, sample = worst
+                low, high = (end * 2.0**wanted.lsb for end in (wanted.lowest, wanted.highest))
+                rule = f"activations within {low:g}…{high:g} ({wanted.format!r})"
+                got = f"{value:g} for sample {sample} of {name} ({count} such activations)"
+                # DeepShift clamps to 2**(bits - 1) - 1, not to just below 2**(bits - 1).
+                needed = math.ceil(abs(value) + 1).bit_length() + 1 - (math.ceil(abs(value) + 1).bit_count() == 1)
+                remedy = f"State at least {needed} integer bits, or leave --activations out."
+                problems.append(Problem(layer.name, rule, got, remedy))
+        if problems:
+            raise DataError(*problems)

@@ -1,0 +1,98 @@
+"""The quantised model in torch, in float64, where every sum here is exact: what the frozen network is compared with.
+
+It shares no code with :mod:`dwn_hw.ir.evaluate`: real numbers, torch's own operators, and the model's normalisation as it is. A
+sum of float64 is exact while all that is added up stays below 2**53 of its grid, which is checked of every sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from dwn_hw import ir
+from dwn_hw.frontend.shift.freeze_shift import Norm, bias_codes, plan_norms
+from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Scaled, TrainedShift, Weighted
+
+#: Samples at once.
+_CHUNK = 256
+
+
+#: Told, for each shift layer, its number and the values (samples, …) that come to it, before they are rounded.
+Watch: TypeAlias = Callable[[int, Doubles], None]
+
+#: A format that rounds nothing worth mentioning: for what a model does before formats are chosen.
+WIDE = FixedPoint(-24, -(1 << 52), 1 << 52)
+
+
+def run(
+    model: TrainedShift, formats: Sequence[FixedPoint], x: Doubles, watch: Watch = lambda layer, values: None
+) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    """Scores (samples, classes) of ``x`` (samples, *shape), what the model takes; and of which samples every sum is exact."""
+    norms = plan_norms(model, formats)
+    parts = [_run(model, formats, norms, x[start : start + _CHUNK], watch) for start in range(0, len(x), _CHUNK)]
+    return np.concatenate([scores for scores, _ in parts]), np.concatenate([exact for _, exact in parts])
+
+
+def _run(
+    model: TrainedShift, formats: Sequence[FixedPoint], norms: Sequence[Norm], x: Doubles, watch: Watch
+) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    value = torch.from_numpy(np.ascontiguousarray(x, np.float64))
+    exact = torch.ones(len(value), dtype=torch.bool)
+    waiting, scales = enumerate(formats), iter(norms)
+    with torch.no_grad():
+        for step in model.steps:
+            match step:
+                case Weighted():
+                    layer, wanted = next(waiting)
+                    watch(layer, value.numpy())
+                    value, good = _weighted(step, wanted, value)
+                    exact &= good
+                case Scaled():
+                    value, good = _scaled(next(scales), value)
+                    exact &= good
+                case ir.Relu():
+                    value = functional.relu(value)
+                case ir.MaxPool2d():
+                    value = functional.max_pool2d(value, step.kernel, step.stride, step.padding, step.dilation)
+                case ir.Reshape():
+                    value = value.reshape(len(value), *step.shape)
+    return value.numpy(), exact.numpy()
+
+
+def _weighted(layer: Weighted, wanted: FixedPoint, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    half = 0.5 if wanted.rounding == "half_up" else 0.0
+    codes = torch.floor(value * 2.0**-wanted.lsb + half).clamp(wanted.lowest, wanted.highest)
+    grid = 2.0 ** (wanted.lsb + layer.low)
+    bias = torch.from_numpy(bias_codes(layer, wanted) * grid)
+    weight = torch.from_numpy(layer.signs * 2.0**layer.shifts)
+    # All that is added up for an output, were every sign the same.
+    largest = _samples_max(codes) * 2.0**wanted.lsb * weight.abs().sum(dim=1).max() + bias.abs().max()
+    return _sums(layer, codes * 2.0**wanted.lsb, weight, bias), largest < 2.0**53 * grid
+
+
+def _sums(layer: Weighted, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    at = layer.window
+    if at is None:
+        return functional.linear(x, weight, bias)
+    padding: Any = at.padding
+    if at.padding_mode == "circular":
+        rows, columns = at.padding
+        x, padding = functional.pad(x, (columns, columns, rows, rows), mode="circular"), (0, 0)
+    return functional.conv2d(x, weight.reshape(at.kernel), bias, at.stride, padding, at.dilation, at.groups)
+
+
+def _scaled(norm: Norm, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    axes = (-1, *[1] * (value.ndim - 2))
+    multipliers, biases = (torch.tensor(v, dtype=torch.float64).reshape(axes) for v in (norm.multipliers, norm.biases))
+    codes = torch.floor(value * 2.0**-norm.lsb)
+    largest = _samples_max(codes) * multipliers.abs().max() + biases.abs().max()
+    return torch.floor((codes * multipliers + biases) * 2.0**-norm.shift) * 2.0**norm.out, largest < 2.0**53
+
+
+def _samples_max(value: torch.Tensor) -> torch.Tensor:
+    return value.abs().reshape(len(value), -1).amax(dim=1)

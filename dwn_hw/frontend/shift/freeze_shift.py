@@ -1,0 +1,141 @@
+"""From a trained shift network to a frozen one, given the format of each shift layer's activations.
+
+Before a shift layer stands a :class:`ir.Quantize` to its format, where that drops anything; biases go to the grid of the sums,
+so that those of a model with a format of its own are exact. Batch norm becomes an :class:`ir.Affine` of :data:`NORM_BITS` bits,
+or goes into the shift layer before it where its factors are powers of two and its offsets lie on the bias' grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.frontend.shift.input_stage import Front, quantize
+from dwn_hw.frontend.shift.trained_shift import FixedPoint, Scaled, Step, TrainedShift, Weighted
+from dwn_hw.ir.network import LEFT_TO_HOST
+from dwn_hw.ir.rules import MAX_CODE_BITS
+
+#: Bits of a batch norm's largest multiplier, and the bits that its input keeps below the next layer's grid.
+NORM_BITS, NORM_GUARD = 16, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A batch norm in integers: from the grid ``2**lsb`` to ``2**out``, ``(x · multipliers + biases) >> shift``."""
+
+    name: str
+    lsb: int
+    out: int
+    multipliers: ir.Ints
+    biases: ir.Ints
+    shift: int
+
+    @classmethod
+    def of(cls, step: Scaled, out: int) -> Norm:
+        """The nearest integers, the largest multiplier of :data:`NORM_BITS` bits."""
+        lsb = out - NORM_GUARD
+        factors, offsets = step.scale * 2.0 ** (lsb - out), step.offset * 2.0**-out
+        shift = max(0, NORM_BITS - math.frexp(float(np.abs(factors).max()) or 1.0)[1])
+        multipliers, biases = (np.rint(v * 2.0**shift).astype(np.int64).tolist() for v in (factors, offsets))
+        return cls(step.name, lsb, out, tuple(multipliers), tuple(biases), shift)
+
+    def rounding(self, step: Scaled) -> float:
+        """How much a multiplier differs from the model's, at most, as a part of it."""
+        kept = np.array(self.multipliers) * 2.0 ** (self.out - self.lsb - self.shift)
+        scale = np.where(step.scale == 0, 1, step.scale)
+        return float(np.abs((kept - step.scale) / scale).max())
+
+
+def fold(model: TrainedShift) -> TrainedShift:
+    """Batch norm that multiplies by powers of two taken into the shift layer before it, where that is exact."""
+    steps: list[Step] = []
+    for step in model.steps:
+        before = steps[-1] if steps else None
+        folded = _folded(before, step) if isinstance(step, Scaled) and isinstance(before, Weighted) else None
+        steps = [*steps, step] if folded is None else [*steps[:-1], folded]
+    return replace(model, steps=tuple(steps))
+
+
+def _folded(layer: Weighted, norm: Scaled) -> Weighted | None:
+    mantissa, exponent = np.frexp(np.abs(norm.scale))
+    if (mantissa != 0.5).any() or layer.own is None:
+        return None
+    signs = layer.signs * np.sign(norm.scale).astype(np.int64)[:, None]
+    shifts = np.where(signs == 0, 0, layer.shifts + (exponent.astype(np.int64) - 1)[:, None])
+    bias = np.asarray(layer.bias * norm.scale + norm.offset, np.float64)
+    folded = replace(layer, signs=signs, shifts=shifts, bias=bias)
+    grid = 2.0 ** (layer.own.lsb + folded.low)
+    return folded if (np.rint(bias / grid) * grid == bias).all() else None
+
+
+def plan_norms(model: TrainedShift, formats: Sequence[FixedPoint]) -> tuple[Norm, ...]:
+    """Each batch norm in integers, on the grid of the shift layer behind it; of the one before where there is none."""
+    norms, layer = [], 0
+    for step in model.steps:
+        if isinstance(step, Weighted):
+            layer += 1
+        elif isinstance(step, Scaled):
+            norms.append(Norm.of(step, formats[min(layer, len(formats) - 1)].lsb))
+    return tuple(norms)
+
+
+def bias_codes(layer: Weighted, wanted: FixedPoint) -> npt.NDArray[np.int64]:
+    """The bias on the grid of the sums, the nearest."""
+    return np.rint(layer.bias * 2.0 ** -(wanted.lsb + layer.low)).astype(np.int64)
+
+
+def bias_error(layer: Weighted, wanted: FixedPoint) -> float:
+    """By how much that differs from the model's, at most."""
+    kept = bias_codes(layer, wanted) * 2.0 ** (wanted.lsb + layer.low)
+    return float(np.abs(kept - layer.bias).max())
+
+
+def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> ir.Network:
+    """The network of ``model``, a format for each shift layer, behind ``front``. Raises IRError where sums grow too wide."""
+    nodes, edge = list(front.nodes), front.port.edge
+    for node in nodes:
+        edge = node.output(edge)
+    wanted, norms = iter(formats), iter(plan_norms(model, formats))
+    first = True  # the front rounds for the first shift layer
+    for step in model.steps:
+        made: tuple[ir.Node, ...]
+        match step:
+            case Weighted():
+                fixed = next(wanted)
+                made = (*(() if first else quantize(edge, fixed)), _shift_node(step, fixed))
+                first = False
+            case Scaled():
+                made = _norm_nodes(next(norms), edge)
+            case _:
+                made = (step,)
+        for node in made:
+            edge = node.output(edge)
+            nodes.append(node)
+    nodes.append(ir.ArgMax())
+    left_out = "; ".join(model.left_out) or "nothing"
+    scaler = "none" if model.scaler is None else f"{model.scaler.kind}, folded into the first multiplier"
+    if model.scaler is not None and not front.scaled:
+        scaler = f"{LEFT_TO_HOST} the model's {model.scaler.kind} scaler comes before this port"
+    notes = (("source", model.source), ("scaler", scaler), ("input", front.reason), ("left out", left_out))
+    return ir.Network(front.port, tuple(nodes), notes=notes)
+
+
+def _norm_nodes(norm: Norm, edge: ir.Edge) -> tuple[ir.Node, ...]:
+    bound = 1 << (MAX_CODE_BITS - 2)
+    before = quantize(edge, FixedPoint(norm.lsb, -bound, bound))
+    return (*before, ir.Affine(norm.multipliers, norm.biases, norm.shift, norm.out))
+
+
+def _shift_node(layer: Weighted, wanted: FixedPoint) -> ir.ShiftDense | ir.ShiftConv2d:
+    signs, shifts = tuple(layer.signs.reshape(-1).tolist()), tuple(layer.shifts.reshape(-1).tolist())
+    bias = tuple(bias_codes(layer, wanted).tolist())
+    place = layer.window
+    if place is None:
+        return ir.ShiftDense(signs, shifts, bias, layer.low)
+    rest = (place.stride, place.padding, place.padding_mode, place.dilation, place.groups)
+    return ir.ShiftConv2d(place.kernel, signs, shifts, bias, layer.low, *rest)

@@ -1,0 +1,218 @@
+"""The narrowest activations that keep a shift network's predictions, found on samples of its user.
+
+The samples are split as for a DWN's port (:mod:`dwn_hw.frontend.calibration.port_search`). On the *calibration* part
+each layer gets, for every width, the binary point with the least squared error; and how much each width of one layer
+alone disturbs the scores gives one path for all layers together, from :data:`WIDEST` bits down: the next to lose a bit
+is the one that then disturbs them least. Bisection finds how far along it the calibration part keeps what is to be
+kept. That fixes a short sequence of candidates, from wide to that one; on the *validation* part they are tried in this
+order up to the first that fails, so that looking at several needs no correction (fixed-sequence testing). Predictions
+are compared with those of the model as it was given, in its own arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.errors import DataError, OptionError, Problem
+from dwn_hw.frontend import input_port
+from dwn_hw.frontend.calibration import port_search, statistics
+from dwn_hw.frontend.calibration.port_search import Evidence
+from dwn_hw.frontend.shift import activation_formats, float64_reference, freeze_shift, input_stage
+from dwn_hw.frontend.shift.activation_formats import Chosen
+from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
+from dwn_hw.ir.codes import check_features, encode
+from dwn_hw.ir.emulate import Emulator
+from dwn_hw.ir.sample_files import Samples
+
+#: Bits of an activation at the two ends of the search.
+WIDEST, NARROWEST = 16, 2
+
+#: Calibration samples whose scores are compared at each width of each layer; activations of a layer that a format is fitted to.
+PROBES, FITTED = 100, 50_000
+
+#: How far a format's greatest value may lie below the greatest seen, in powers of two.
+_CLIPPED = 4
+
+#: Candidates of the sequence that is validated: so many steps of the path before the narrowest.
+_STEPS_BACK = (32, 16, 12, 8, 6, 4, 2, 1, 0)
+
+_Formats = tuple[FixedPoint, ...]
+
+
+def narrow(
+    model: TrainedShift,
+    samples: Samples,
+    max_drop: float | None,
+    stated: str | None,
+    port: input_port.Port | None,
+    *,
+    seed: int,
+    progress: Callable[[str], None],
+) -> tuple[Chosen, dict[str, Any]]:
+    """The formats, and what was found, as plain values. ``stated``: the port's format as the user gave it, ``port`` as it is."""
+    _check(model, samples, max_drop)
+    progress("calibrating: the model's own predictions")
+    real = input_stage.real_samples(model, stated, samples)
+    wanted = model.original(real.astype(np.float32)).argmax(axis=1)
+    evidence = Evidence(wanted, samples.y, *statistics.split(len(samples), samples.y, seed), max_drop)
+    progress("calibrating: a binary point for each width of each layer")
+    steps = _path(model, real[evidence.calibration], progress)
+    trial = _Trial(model, samples, port, real)
+    low, high = 0, len(steps)
+    while low < high:  # the first step at which the calibration part no longer holds
+        middle = (low + high) // 2
+        progress(f"calibrating: {_text(steps[middle])} bits on {len(evidence.calibration)} samples")
+        holds = _kept(evidence, trial.predict(steps[middle], evidence.calibration))
+        low, high = (middle + 1, high) if holds else (low, middle)
+    rows, taken = [], None
+    for at in sorted({max(0, low - 1 - back) for back in _STEPS_BACK}) if low else ():
+        progress(f"validating: {_text(steps[at])} bits on {len(evidence.validation)} samples")
+        got = trial.predict(steps[at], evidence.validation)
+        rows.append(_row(steps[at], evidence, got, evidence.validated(got)))
+        if not rows[-1]["holds"]:
+            break
+        taken = at
+    report = _report(evidence, seed, rows, taken is not None)
+    return Chosen(steps[taken or 0], "calibrated", _reason(report, steps[taken or 0])), report
+
+
+def _kept(evidence: Evidence, got: npt.NDArray[np.int64]) -> bool:
+    """Whether the calibration part would pass as the validation part has to: that leaves candidates which do."""
+    part = evidence.calibration
+    if evidence.max_drop is None:
+        return evidence.changed(got, part) == 0
+    return statistics.most_dropped(*evidence.paired(got, part), len(part)) <= evidence.max_drop
+
+
+def _path(model: TrainedShift, x: Doubles, progress: Callable[[str], None]) -> list[_Formats]:
+    """Formats for all layers, from wide to narrow, one bit of one layer a step."""
+    choices = _choices(model, x[:: max(1, len(x) // PROBES)][:PROBES])
+    probes = x[:: max(1, len(x) // PROBES)][:PROBES]
+    widest = tuple(row[WIDEST] for row in choices)
+    base, _ = float64_reference.run(model, widest, probes)
+    disturbed: list[dict[int, float]] = []
+    for layer, row in enumerate(choices):
+        progress(f"calibrating: what each width of {model.layers[layer].name} does to the scores")
+        disturbed.append({WIDEST: 0.0})
+        for bits in range(WIDEST - 1, NARROWEST - 1, -1):
+            changed = (*widest[:layer], row[bits], *widest[layer + 1 :])
+            scores, _ = float64_reference.run(model, changed, probes)
+            disturbed[-1][bits] = max(float(((scores - base) ** 2).mean()), disturbed[-1][bits + 1])
+    widths = [WIDEST] * len(choices)
+    steps = [widest]
+    while max(widths) > NARROWEST:
+        open_ = [layer for layer, width in enumerate(widths) if width > NARROWEST]
+        widths[min(open_, key=lambda layer: (disturbed[layer][widths[layer] - 1], -widths[layer], layer))] -= 1
+        steps.append(tuple(row[width] for row, width in zip(choices, widths, strict=True)))
+    return steps
+
+
+def _choices(model: TrainedShift, x: Doubles) -> list[dict[int, FixedPoint]]:
+    """For each layer and each width, the plain format with the least squared error on the values that come to it."""
+    seen: list[list[Doubles]] = [[] for _ in model.layers]
+
+    def watch(layer: int, values: Doubles) -> None:
+        seen[layer].append(values.reshape(-1).copy())
+
+    float64_reference.run(model, (float64_reference.WIDE,) * len(model.layers), x, watch)
+    return [_fitted(np.concatenate(values)) for values in seen]
+
+
+def _fitted(values: Doubles) -> dict[int, FixedPoint]:
+    least, most = float(values.min()), float(values.max())
+    top, signed = int(np.frexp(max(most, -least))[1]), least < 0
+    some = values[:: max(1, len(values) // FITTED)]
+    found = {}
+    for bits in range(WIDEST, NARROWEST - 1, -1):
+        tried = [activation_formats.fixed(bits, signed, top - clipped + signed - bits) for clipped in range(_CLIPPED)]
+        found[bits] = min(tried, key=lambda wanted: _error(wanted, some))
+    return found
+
+
+def _error(wanted: FixedPoint, values: Doubles) -> float:
+    kept = np.clip(wanted.round(values), wanted.lowest, wanted.highest) * 2.0**wanted.lsb
+    return float(((kept - values) ** 2).mean())
+
+
+class _Trial:
+    """The model frozen with one choice of formats after another, and emulated on samples."""
+
+    def __init__(self, model: TrainedShift, samples: Samples, port: input_port.Port | None, real: Doubles) -> None:
+        self.model, self.port = model, port
+        assert samples.x is not None
+        self.x = samples.x.reshape(len(samples), -1)
+        # A port that carries activations takes them normalised.
+        self.real = real.reshape(len(real), -1)
+
+    def predict(self, chosen: _Formats, part: statistics.Indices) -> npt.NDArray[np.int64]:
+        """Classes (samples,) of a part of the samples; of the others −1."""
+        entry = input_stage.choose(self.model, chosen[0], self.port)
+        network = freeze_shift.freeze(self.model, entry, chosen)
+        numbers = self.real if entry.origin == "activations" else self.x
+        codes = encode(network.input, numbers[part]).codes.reshape(-1, *network.input.shape)
+        got = np.full(len(self.x), -1)
+        got[part] = Emulator(network).run(codes)[1]
+        return got
+
+
+def _row(chosen: _Formats, evidence: Evidence, got: npt.NDArray[np.int64], holds: bool) -> dict[str, Any]:
+    return {"bits": [wanted.format.bits for wanted in chosen], "holds": holds, **port_search.rates(evidence, got)}
+
+
+def _report(evidence: Evidence, seed: int, rows: list[dict[str, Any]], met: bool) -> dict[str, Any]:
+    asked = "every prediction" if evidence.max_drop is None else f"accuracy within {evidence.max_drop:g}"
+    passed = [row for row in rows if row["holds"]]
+    return {
+        "asked": asked,
+        "max_drop": evidence.max_drop,
+        "met": met,
+        "seed": seed,
+        "calibration_samples": len(evidence.calibration),
+        "validation_samples": len(evidence.validation),
+        "model": port_search.rates(evidence, evidence.wanted),
+        "curve": rows,
+        "taken": passed[-1] if passed else None,
+    }
+
+
+def _reason(report: dict[str, Any], chosen: _Formats) -> str:
+    if not report["met"]:
+        return f"calibrated, NOT MET ({report['asked']}): {_text(chosen)} bits, the widest tried"
+    row, count = report["taken"], report["validation_samples"]
+    parts = [f"calibrated: {_text(chosen)} bits", f"{row['changed']} of {count} validation predictions change"]
+    if "accuracy" in row:
+        model = port_search.accuracy_text(report["model"])
+        parts.append(f"{port_search.accuracy_text(row)} of them right, {model} by the model")
+    if report["max_drop"] is not None:
+        drop = port_search.upward(row["most_dropped"])
+        parts.append(f"accuracy falls by at most {drop}, with {statistics.CONFIDENCE:.0%} confidence")
+    return "; ".join(parts)
+
+
+def _text(chosen: Sequence[FixedPoint]) -> str:
+    return "/".join(str(wanted.format.bits) for wanted in chosen)
+
+
+def _check(model: TrainedShift, samples: Samples, max_drop: float | None) -> None:
+    """Raise OptionError or DataError with everything that forbids it."""
+    if max_drop is not None and not 0 < max_drop < 1:
+        rule, remedy = "a part of all samples, above 0 and below 1", "Say 0.01 for one in a hundred."
+        raise OptionError(Problem("--max-drop", rule, f"{max_drop:g}", remedy))
+    problems: list[Problem] = []
+    if samples.x is None:
+        remedy = "Give x, samples in your own units."
+        problems.append(Problem(samples.name, "numbers to calibrate by", "codes, which say nothing yet", remedy))
+    if samples.y is None and max_drop is not None:
+        remedy = "Add y, or leave --max-drop out."
+        problems.append(Problem(samples.name, "y, the classes, for --max-drop", "x alone", remedy))
+    problems += port_search.too_few(samples, max_drop)
+    if problems:
+        raise DataError(*problems)
+    assert samples.x is not None
+    features = int(np.prod(model.shape))
+    check_features(ir.Input((features,), (ir.BIT,)), samples.x)

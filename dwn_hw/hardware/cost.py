@@ -1,0 +1,119 @@
+"""How many LUTs, flip-flops and levels each part takes, without any tool: the mapped netlists, counted.
+
+For a target whose LUT primitives are instantiated this is what synthesis gives. A tool that maps the portable form again
+may find more or fewer; both figures are printed side by side. For smaller LUTs, larger cells count by Shannon expansion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dwn_hw.hardware import register_levels
+from dwn_hw.hardware.block_ram import banks, block_rams
+from dwn_hw.hardware.design import Design, ParallelDesign
+from dwn_hw.hardware.families import FAMILIES, Family
+from dwn_hw.hardware.feature_schedule import Schedule as StreamSchedule
+from dwn_hw.hardware.folded import FoldedDesign, Schedule
+from dwn_hw.hardware.folded.engine_schedule import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of block RAM
+    in ``bram`` blocks.
+
+    A site of a chain has its LUT in front of it, which is among ``lut``. ``site``: all that is taken, with the LUTs that
+    carries pass on their way out of a chain.
+    """
+
+    lut: int
+    ff: int
+    depth: int
+    carry: int
+    site: int
+    ram: int = 0
+    bram: int = 0
+
+
+def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
+    """The cost of each part by name, on the design's own family or another. Flip-flops: inside the part and behind it."""
+    family = family or FAMILIES[design.target]
+    match design:
+        case ParallelDesign():
+            return _estimate_parallel(design, family)
+        case FoldedDesign():
+            return _estimate_folded(design.schedule, family)
+        case _:
+            raise TypeError(f"no estimate for a design of kind {design.kind}")
+
+
+def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost]:
+    costs = {}
+    for stage, netlist in zip(design.pipeline.stages, design.netlists, strict=True):
+        widths = register_levels.widths(netlist)
+        inside = sum(widths[level - 1] for level in stage.registers.inside)
+        ff = inside + netlist.output_bits * stage.registers.after
+        lut, carry = family.counted(netlist)
+        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, family.sites(netlist))
+    if design.with_scores:  # they wait beside the last part
+        last = design.pipeline.stages[-1]
+        waiting = design.network.edges()[-2].bits * last.registers.count
+        costs[last.name] = replace(costs[last.name], ff=costs[last.name].ff + waiting)
+    if plan := design.stream:
+        first = design.pipeline.stages[0]
+        costs[first.name] = _streamed(costs[first.name], plan, len(design.netlists[0].outputs))
+    return costs
+
+
+def _streamed(compared: Cost, plan: StreamSchedule, outputs: int) -> Cost:
+    """What is around the comparators, whose cost counts a flip-flop for each output: a counter and what captures.
+
+    A LUT for each bit of the counter, one for when it moves, and one for its end; a second for that with a block RAM.
+    """
+    counter = plan.index_bits + 2 + plan.in_memory
+    return replace(
+        compared,
+        lut=compared.lut + counter,
+        site=compared.site + counter,
+        ff=compared.ff - outputs + plan.captured + plan.index_bits,
+        ram=plan.memory_bits,
+    )
+
+
+def total(costs: dict[str, Cost]) -> Cost:
+    """All parts together; ``depth`` is the deepest part."""
+    values: Sequence[Cost] = list(costs.values())
+    added = {kind: sum(getattr(c, kind) for c in values) for kind in ("lut", "ff", "carry", "site", "ram", "bram")}
+    return Cost(**added, depth=max(c.depth for c in values))
+
+
+def _estimate_folded(plan: Schedule, family: Family) -> dict[str, Cost]:
+    """Block RAMs and the lanes' registers are counted; LUTs, and the rest, are rough: some for each bit of what they do."""
+    sums, operand, columns = plan.total.bits, plan.operand.bits, len(plan.steps)
+    shifted = min(sums, operand + plan.widest_shift)
+    # LUTs a bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer where it chooses one of four.
+    levels = -(-3 * plan.shift_bits // 4) if family.lut_inputs == 6 else plan.shift_bits
+    lanes = plan.lanes * bool(plan.weights.rows)
+    lane = Cost(shifted * levels + 2 * sums, plan.code_bits + 1 + shifted + 2 * sums, levels + 1, 0, 0)
+    address = (plan.buffers[0].rows - 1).bit_length()
+    known = {
+        "lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth, 0, 0),
+        "sequencer": _rough(12 * address + 4 * columns, 11 * address),
+        "reader": _rough(4 * operand, 4 * operand),
+        "writer": _rough(6 * sums + 6 * address, 4 * sums + 3 * address),
+        "result": _rough(2 * plan.result.bits, plan.result.bits + 2 * plan.steps[-1].size.bit_length()),
+    }
+    memories = {"weights": plan.weights, "biases": plan.biases} if plan.weights.rows else {}
+    memories |= {f"buffer{i}": memory for i, memory in enumerate(plan.buffers)}
+    return known | {name: _memory(memory, family) for name, memory in memories.items()}
+
+
+def _rough(lut: int, ff: int) -> Cost:
+    return Cost(lut, ff, 0, 0, lut)
+
+
+def _memory(memory: Memory, family: Family) -> Cost:
+    chosen = memory.bits * (banks(memory, family.name) - 1)
+    lut = chosen if family.lut_inputs < 6 else -(-2 * chosen // 3)
+    return Cost(lut, 0, 0, 0, lut, memory.size, block_rams(memory, family.name))

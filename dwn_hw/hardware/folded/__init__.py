@@ -1,0 +1,14 @@
+"""The folded engine: networks of shift layers as a loop over one set of shift-accumulate lanes.
+
+:mod:`dwn_hw.hardware.folded.steps` cuts a network into steps, :mod:`dwn_hw.hardware.folded.engine_schedule` says what
+each of them does in which clock and what stands in which memory, :mod:`dwn_hw.hardware.folded.folded_design` is the
+design that everything else reads, and :mod:`dwn_hw.rtl.engine` the hardware.
+"""
+
+from __future__ import annotations
+
+from dwn_hw.hardware.folded.engine_schedule import Schedule, schedule
+from dwn_hw.hardware.folded.folded_design import FoldedDesign, make_folded
+from dwn_hw.hardware.folded.steps import Loop, Step, make_steps
+
+__all__ = ["FoldedDesign", "Loop", "Schedule", "Step", "make_folded", "make_steps", "schedule"]

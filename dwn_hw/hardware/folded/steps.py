@@ -1,0 +1,264 @@
+"""A network as steps: each reads every number that it needs of one buffer, and writes the next one.
+
+Every step is the same nest of loops with other constants: over groups, blocks of at most ``lanes`` output channels, the
+positions of a window (rows, columns), and within a window input channels, rows, columns, and digits. A dense layer is a window
+of 1×1 on an image of 1×1; a max pool has a group for each channel and keeps the greatest instead of adding; an affine node is a
+layer with a group for each channel, whose multiplier is as many shift weights as it has signed digits that are not 0.
+ReLU, Quantize and Reshape after it belong to the step: they happen on the way into the buffer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.errors import OptionError, Problem
+from dwn_hw.hardware.folded.pointwise import AS_IT_IS, Pointwise
+from dwn_hw.ir import Edge, Ints
+
+#: The loops of a step, the innermost first. The first four make a window, the others say which.
+LOOPS = ("digit", "tap_column", "tap_row", "channel", "column", "row", "block", "group")
+WINDOW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A register that runs ``0, stride, …, last``."""
+
+    stride: int
+    count: int
+
+    @property
+    def last(self) -> int:
+        """Its last value."""
+        return self.stride * (self.count - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """How a step sees the buffer that it reads: ``width`` and ``area`` (width · height) of an image, and what lies outside it.
+
+    Its first window begins ``left`` columns, and rows of ``top`` numbers in all, before the image; beyond are zeros, or the
+    opposite rim. A max pool ignores what lies outside.
+    """
+
+    width: int
+    area: int
+    left: int = 0
+    top: int = 0
+    circular: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``name``: of the node that begins it; ``edge``: index of the edge that it writes.
+
+    ``loops``: those of :data:`LOOPS`. ``weights``: (groups, outputs a group, taps) signed weights as integers on the grid of the
+    least shift; empty for a max pool. ``biases``: one an output. ``span``: the least and greatest sum with bias.
+    """
+
+    name: str
+    edge: int
+    image: Image
+    loops: tuple[Loop, ...]
+    outputs: int
+    span: tuple[int, int]
+    weights: npt.NDArray[np.int64] = field(repr=False)
+    biases: Ints = field(repr=False)
+    post: Pointwise = AS_IT_IS
+
+    @property
+    def pools(self) -> bool:
+        """Whether it keeps the greatest, rather than adding."""
+        return not self.weights.size
+
+    @property
+    def taps(self) -> int:
+        """Clocks of a window."""
+        return math.prod(loop.count for loop in self.loops[:WINDOW])
+
+    @property
+    def positions(self) -> int:
+        """Numbers of an output channel."""
+        return math.prod(loop.count for loop in self.loops[WINDOW : WINDOW + 2])
+
+    @property
+    def blocks(self) -> int:
+        """Of output channels, in a group."""
+        return self.loops[-2].count
+
+    @property
+    def groups(self) -> int:
+        """Slices of channels that do not mix."""
+        return self.loops[-1].count
+
+    @property
+    def size(self) -> int:
+        """Numbers that it writes."""
+        return self.groups * self.outputs * self.positions
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it writes them in C order."""
+        return self.positions == 1 or self.outputs == 1
+
+
+def make_steps(network: ir.Network, lanes: int) -> tuple[Step, ...]:
+    """The steps of ``network``. Raises OptionError for every node that has no place in an engine."""
+    _check(network)
+    edges, names = network.edges(), network.names()
+    steps: list[Step] = []
+    for i, node in enumerate(network.nodes):
+        before = edges[i]
+        match node:
+            case ir.ShiftDense() | ir.ShiftConv2d() | ir.MaxPool2d() | ir.Affine():
+                steps.append(_begin(node, names[i], i + 1, before, edges[i + 1], lanes))
+            case ir.Relu() | ir.Quantize():
+                lsb = before.formats[0].lsb
+                post = steps[-1].post.then(node, lsb) if steps else None
+                if post is None:
+                    steps.append(_copy(names[i], i + 1, before))
+                    post = steps[-1].post.then(node, lsb)
+                assert post is not None
+                steps[-1] = replace(steps[-1], edge=i + 1, post=post)
+            case ir.Reshape() if steps:
+                steps[-1] = replace(steps[-1], edge=i + 1)
+    if not steps or not steps[-1].in_order:
+        last = steps[-1].edge if steps else 0
+        steps.append(_copy("in_order", last, edges[last]))
+    return tuple(steps)
+
+
+def _check(network: ir.Network) -> None:
+    problems = []
+    remedy = "A folded engine takes networks of shift layers; export networks of look-up tables without --lanes."
+    for i, (node, name) in enumerate(zip(network.nodes, network.names(), strict=True)):
+        if isinstance(node, ir.ArgMax) and i == len(network.nodes) - 1:
+            continue
+        if isinstance(node, ir.LutNode):
+            rule = "a node that counts in integers, and ArgMax only as the last one"
+            problems.append(Problem(f"node {i} ({name})", rule, type(node).__name__, remedy))
+        if isinstance(node, ir.MaxPool2d):
+            problems += _blind_windows(node, name, network.edges()[i])
+    if problems:
+        raise OptionError(*problems)
+
+
+def _blind_windows(node: ir.MaxPool2d, name: str, before: Edge) -> list[Problem]:
+    """A window that lies in the padding alone has no greatest."""
+    after = node.output(before).shape[1:]
+    for axis, (size, count) in enumerate(zip(before.shape[1:], after, strict=True)):
+        for at in range(count):
+            start = at * node.stride[axis] - node.padding[axis]
+            taps = range(start, start + node.kernel[axis] * node.dilation[axis], node.dilation[axis])
+            if not any(0 <= tap < size for tap in taps):
+                rule = "windows that see the image"
+                got = f"window {at} along {('rows', 'columns')[axis]} sees {list(taps)} of 0…{size - 1}"
+                return [Problem(name, rule, got, "Pad less, or dilate less.")]
+    return []
+
+
+def _begin(
+    node: ir.ShiftDense | ir.ShiftConv2d | ir.MaxPool2d | ir.Affine,
+    name: str,
+    edge: int,
+    before: Edge,
+    after: Edge,
+    lanes: int,
+) -> Step:
+    span = after.formats[0].low, after.formats[0].high
+    match node:
+        case ir.ShiftDense():
+            inputs, outputs = before.size, len(node.bias)
+            weights = _weights(node).reshape(1, outputs, inputs)
+            loops = _loops((1, inputs, 1, 1), (1, 1), lanes, outputs)
+            return Step(name, edge, Image(1, 1), loops, outputs, span, weights, node.bias)
+        case ir.ShiftConv2d():
+            groups, outputs = node.groups, node.kernel[0] // node.groups
+            height, width = before.shape[1:]
+            image = Image(
+                width, width * height, node.padding[1], node.padding[0] * width, node.padding_mode == "circular"
+            )
+            loops = _loops(
+                (groups, *node.kernel[1:]), after.shape[1:], lanes, outputs, image, node.stride, node.dilation
+            )
+            weights = _weights(node).reshape(groups, outputs, -1)
+            return Step(name, edge, image, loops, outputs, span, weights, node.bias)
+        case ir.MaxPool2d():
+            channels, height, width = before.shape
+            image = Image(width, width * height, node.padding[1], node.padding[0] * width)
+            loops = _loops((channels, 1, *node.kernel), after.shape[1:], 1, 1, image, node.stride, node.dilation)
+            return Step(name, edge, image, loops, 1, _range(before), np.empty((channels, 1, 0), np.int64), ())
+        case ir.Affine():
+            return _affine(node, name, edge, before)
+
+
+def _copy(name: str, edge: int, before: Edge) -> Step:
+    """Every number by itself, in C order."""
+    image = Image(before.size, before.size)
+    loops = _loops((1, 1, 1, 1), (1, before.size), 1, 1, image)
+    return Step(name, edge, image, loops, 1, _range(before), np.empty((1, 1, 0), np.int64), ())
+
+
+def _affine(node: ir.Affine, name: str, edge: int, before: Edge) -> Step:
+    shared = len(node.multipliers) == len(node.biases) == 1
+    channels = 1 if shared else before.shape[0]
+    each = [row * channels if len(row) == 1 else row for row in (node.multipliers, node.biases)]
+    digits = [signed_digits(m) for m in each[0]]
+    count = max(1, *map(len, digits))
+    weights = np.array([[(*row, *(0,) * (count - len(row)))] for row in digits], np.int64)
+    size = before.size // channels
+    loops = _loops((channels, 1, 1, 1), (1, size), 1, 1, Image(size, size), digits=count)
+    low, high = _range(before)
+    ends = [m * x + b for m, b in zip(*each, strict=True) for x in (low, high)]
+    span = min(0, *ends), max(0, *ends)
+    return Step(name, edge, Image(size, size), loops, 1, span, weights, each[1], Pointwise(shift=node.shift))
+
+
+def _loops(
+    kernel: tuple[int, ...],
+    positions: Ints,
+    lanes: int,
+    outputs: int,
+    image: Image = Image(1, 1),
+    stride: Ints = (1, 1),
+    dilation: Ints = (1, 1),
+    digits: int = 1,
+) -> tuple[Loop, ...]:
+    """``kernel``: (groups, input channels a group, rows, columns); in the order of :data:`LOOPS`."""
+    groups, inputs, rows, columns = kernel
+    return (
+        Loop(1, digits),
+        Loop(dilation[1], columns),
+        Loop(dilation[0] * image.width, rows),
+        Loop(image.area, inputs),
+        Loop(stride[1], positions[1]),
+        Loop(stride[0] * image.width, positions[0]),
+        Loop(1, -(-outputs // lanes)),
+        Loop(inputs * image.area, groups),
+    )
+
+
+def _weights(node: ir.ShiftDense | ir.ShiftConv2d) -> npt.NDArray[np.int64]:
+    signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
+    return np.where(signs != 0, signs << np.where(signs != 0, shifts - node.low, 0), 0)
+
+
+def signed_digits(number: int) -> Ints:
+    """``number`` as the shortest sum of ±2^s: its non-adjacent form, the least digit first."""
+    digits, place = [], 1
+    while number:
+        if number & 1:
+            digit = 2 - (number & 3)  # 1 or −1, so that the next bit is 0
+            digits.append(digit * place)
+            number -= digit
+        number, place = number >> 1, place << 1
+    return tuple(digits)
+
+
+def _range(edge: Edge) -> tuple[int, int]:
+    return min(fmt.low for fmt in edge.formats), max(fmt.high for fmt in edge.formats)

@@ -1,0 +1,80 @@
+"""From a node of the network to a netlist of LUT cells (:mod:`dwn_hw.hardware.lut_netlist`)."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from dwn_hw import ir
+from dwn_hw.hardware.families import FAMILIES, Family
+from dwn_hw.hardware.lowering.absorb import absorb
+from dwn_hw.hardware.lowering.encoder import lower_thermometer
+from dwn_hw.hardware.lowering.integers import fits, lower_integers
+from dwn_hw.hardware.lowering.shannon import shannon
+from dwn_hw.hardware.lowering.streamed_comparators import lower_streamed
+from dwn_hw.hardware.lowering.vote import lower_argmax, lower_group_sum
+from dwn_hw.hardware.lut_netlist import Builder, Netlist
+from dwn_hw.hardware.register_levels import Logic
+from dwn_hw.ir.truth_tables import LUT_INPUTS
+
+__all__ = ["LUT_INPUTS", "fits", "lower", "lower_network"]
+
+
+def lower_network(
+    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = "parallel"
+) -> tuple[Logic, ...]:
+    """One netlist a node; words for a network that counts in integers.
+
+    Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a ``streamed`` encoder
+    the first netlist is that of its comparators (:func:`lower_streamed`).
+    Each node is built of cells of every size that the family has, and the fewest LUTs win.
+    """
+    edges = network.edges()
+    if not network.is_luts():
+        chain = zip(network.nodes, network.names(), edges[:-1], edges[1:], strict=True)
+        return tuple(lower_integers(*part) for part in chain)
+    found: list[Logic] = []
+    sizes = range(family.lut_inputs, family.cell_inputs + 1)
+    for i, (node, name) in enumerate(zip(network.lut_nodes(), network.names(), strict=True)):
+        before, after = edges[i : i + 2]
+        if i == 0 and encoder == "streamed" and isinstance(node, ir.Thermometer):
+            built = [absorb(lower_streamed(node, before, k), k) for k in sizes]
+        else:
+            built = [lower(node, name, before, after, k, share, family.chain_inputs) for k in sizes]
+        found.append(min(built, key=lambda netlist: (family.sites(netlist), netlist.depth())))
+    return tuple(found)
+
+
+def lower(
+    node: ir.LutNode,
+    name: str,
+    before: ir.Edge,
+    after: ir.Edge,
+    k: int = LUT_INPUTS,
+    share: bool = True,
+    chain_inputs: int = 0,
+) -> Netlist:
+    """The netlist of one node, of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
+
+    ``chain_inputs``: of the LUT in front of a site of a carry chain; 0: no chains.
+    """
+    match node:
+        case ir.Thermometer():
+            return absorb(lower_thermometer(node, before, k, share), k)
+        case ir.LutLayer():
+            return _lower_layer(node, name, before, k)
+        case ir.GroupSum():
+            return absorb(lower_group_sum(node, before, after, k, chain_inputs), k)
+        case ir.ArgMax():
+            return lower_argmax(before, after, k)
+        case _:
+            assert_never(node)
+
+
+def _lower_layer(node: ir.LutLayer, name: str, before: ir.Edge, k: int) -> Netlist:
+    builder = Builder(before.size)
+    digits = max(3, len(str(len(node.tables) - 1)))
+    outputs = [
+        shannon(builder, f"{name}_n{j:0{digits}}", wires, table, k)
+        for j, (wires, table) in enumerate(zip(node.wires, node.tables, strict=True))
+    ]
+    return builder.finish(outputs)

@@ -1,0 +1,25 @@
+"""Functions of more inputs than a LUT has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dwn_hw.hardware.lut_netlist import Builder
+from dwn_hw.ir.truth_tables import cofactors
+
+
+def shannon_cost(inputs: int, k: int) -> int:
+    """LUTs of ``k`` inputs that any function of ``inputs`` fits in, by :func:`shannon`."""
+    return 1 if inputs <= k else 2 * shannon_cost(inputs - 1, k) + 1
+
+
+def shannon(builder: Builder, name: str, inputs: Sequence[int], table: int, k: int) -> int:
+    """Any function, by Shannon expansion from the last input down to LUTs of ``k`` inputs."""
+    if len(inputs) <= k:
+        return builder.lut(name, inputs, table)
+    low, high = cofactors(table, len(inputs), len(inputs) - 1)
+    halves = [
+        shannon(builder, f"{name}_{len(inputs) - 1}is{value}", inputs[:-1], half, k)
+        for value, half in ((0, low), (1, high))
+    ]
+    return builder.lut(name, [*halves, inputs[-1]], 0b11001010)  # input 2 chooses: 1 of input 0, input 1

@@ -1,0 +1,87 @@
+"""Structures that a search found and no rule gives; ``benchmarks/search_structures.py`` is the search.
+
+``stored.json`` holds them: for each its kind and shape, and its LUTs, each as its inputs' nets and its table in hexadecimal.
+Cells have at most :data:`LUT_INPUTS` inputs. tests/hardware/test_stored.py proves each equal to what it stands for.
+
+==========  =======================  =========================  ===========================
+kind        shape                    inputs                     outputs
+==========  =======================  =========================  ===========================
+``count``   bits                     bits                       their sum, LSB first
+``argmax``  entries, bits of each    entries, each LSB first    index of the first maximum
+==========  =======================  =========================  ===========================
+
+An argmax of a larger shape serves a smaller one: entries that are constantly zero never win, and
+:class:`~dwn_hw.hardware.lut_netlist.Builder` folds constants.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from dwn_hw.hardware.lut_netlist import Builder, Lut, Netlist
+from dwn_hw.ir import Ints
+
+LUT_INPUTS = 6
+
+FILE = Path(__file__).with_name("stored.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A netlist that is known to be ``kind`` for ``shape``."""
+
+    kind: str
+    shape: Ints
+    netlist: Netlist
+
+
+def structures(kind: str, k: int) -> tuple[Structure, ...]:
+    """All that are stored of a kind and have LUTs of at most ``k`` inputs, in rising order of shape."""
+    return tuple(each for each in load() if each.kind == kind) if k >= LUT_INPUTS else ()
+
+
+@cache
+def load() -> tuple[Structure, ...]:
+    """Everything that is stored."""
+    return read(FILE)
+
+
+def read(file: Path) -> tuple[Structure, ...]:
+    """The structures of a file as :func:`dump` writes it."""
+    return tuple(
+        Structure(entry["kind"], tuple(entry["shape"]), _netlist(entry)) for entry in json.loads(file.read_text())
+    )
+
+
+def _netlist(entry: dict[str, object]) -> Netlist:
+    kind, inputs, luts, outputs = (entry[key] for key in ("kind", "inputs", "luts", "outputs"))
+    assert isinstance(inputs, int)
+    assert isinstance(luts, list)
+    assert isinstance(outputs, list)
+    cells = []
+    for i, line in enumerate(luts):
+        *nets, table = line.split()
+        cells.append(Lut(f"{kind}_n{i:03}", tuple(map(int, nets)), int(table, 16)))
+    return Netlist(inputs, tuple(cells), tuple(outputs))
+
+
+def dump(stored: Sequence[Structure]) -> str:
+    """The text of a file that :func:`read` takes."""
+    entries = []
+    for each in sorted(stored, key=lambda each: (each.kind, each.shape)):
+        luts = [" ".join([*map(str, cell.inputs), f"{cell.table:x}"]) for cell in each.netlist.cells]
+        head = {"kind": each.kind, "shape": each.shape, "inputs": each.netlist.inputs}
+        entries.append({**head, "luts": luts, "outputs": each.netlist.outputs})
+    return json.dumps(entries, indent=1) + "\n"
+
+
+def place(builder: Builder, netlist: Netlist, inputs: Sequence[int], prefix: str = "") -> list[int]:
+    """Build a netlist's cells on other nets; its outputs there. ``prefix`` goes before the cells' names."""
+    nets = list(inputs)
+    for cell in netlist.cells:
+        nets.append(builder.lut(f"{prefix}{cell.name}", [nets[net] for net in cell.inputs], cell.table))
+    return [nets[net] if net >= 0 else net for net in netlist.outputs]

@@ -1,0 +1,40 @@
+"""The waist: frozen networks over integers and bits only; :mod:`dwn_hw.ir.network` has the language.
+
+Re-exported here is what a network is made of. What it means (:mod:`dwn_hw.ir.evaluate`), fast (:mod:`dwn_hw.ir.emulate`), as a
+file (:mod:`dwn_hw.ir.serialize`) and what keeps its meaning (:mod:`dwn_hw.ir.passes`) stand beside it.
+"""
+
+from __future__ import annotations
+
+from dwn_hw.ir.edges import BIT, Edge, Format, Ints
+from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
+from dwn_hw.ir.lut_nodes import MAX_LUT_INPUTS, ArgMax, Group, GroupSum, LutLayer, Rows, Thermometer
+from dwn_hw.ir.network import Arithmetic, Input, LutNode, Network, Node
+from dwn_hw.ir.rules import MAX_CODE_BITS
+
+__all__ = [
+    "BIT",
+    "MAX_CODE_BITS",
+    "MAX_LUT_INPUTS",
+    "Affine",
+    "ArgMax",
+    "Arithmetic",
+    "Edge",
+    "Format",
+    "Group",
+    "GroupSum",
+    "Input",
+    "Ints",
+    "LutLayer",
+    "LutNode",
+    "MaxPool2d",
+    "Network",
+    "Node",
+    "Quantize",
+    "Relu",
+    "Reshape",
+    "Rows",
+    "ShiftConv2d",
+    "ShiftDense",
+    "Thermometer",
+]

@@ -1,0 +1,123 @@
+"""Real numbers and the integer codes that stand for them at the port, both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.errors import DataError, Problem
+from dwn_hw.ir.arrays import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """``codes`` (samples, features); how many values lay off the grid or beyond its ends, and by how much."""
+
+    codes: npt.NDArray[np.int64]
+    rounded: int
+    saturated: int
+
+
+def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
+    """Codes of samples ``x`` (samples, features…) in the user's own units: the nearest, saturating at the ends.
+
+    Integers are numbers where the step is 1 or features have their own, unless they :func:`are_codes` already.
+    Raises DataError for a wrong feature count, or values that are not numbers.
+    """
+    x = check_features(port, x)
+    edge = port.edge
+    if are_codes(port, x):
+        return Encoded(x.astype(np.int64), 0, 0)
+    steps, offsets = by_feature(port.steps, x.shape[1]), by_feature(port.offsets, x.shape[1])
+    if x.dtype.kind in "iu" and not _takes_integers(port):
+        rule = f"real values, or codes of the port's own type ({', '.join(sorted(map(repr, set(edge.formats))))})"
+        raise DataError(Problem("x", rule, f"{x.dtype}", "Convert x to float, or name the array 'codes'."))
+    formats = edge.flat_formats()
+    low, high = np.array([fmt.low for fmt in formats], np.float64), np.array([fmt.high for fmt in formats], np.float64)
+    real = x.astype(np.float64)
+    with np.errstate(over="ignore"):  # to infinity, which saturates as any great value does
+        rounded = nearest(real, np.array([float(1 / s) for s in steps]), np.array([float(o) for o in offsets]))
+        codes = np.clip(rounded, low, high)
+        exact = decode(port, rounded, np.dtype(np.float64))
+        off_grid = (exact != real) & (exact.astype(np.float32) != real)
+    return Encoded(codes.astype(np.int64), int(off_grid.sum()), int((codes != rounded).sum()))
+
+
+def nearest(real: Floats, rate: Floats | float, offset: Floats | float) -> Floats:
+    """The code nearest to each number, the even one of two, before it saturates; ``rate`` is one over the step."""
+    return np.asarray(np.rint((real - offset) * rate))
+
+
+def are_codes(port: ir.Input, x: npt.NDArray[Any]) -> bool:
+    """Whether ``x`` holds codes, not numbers: integers whose dtype is exactly the port's format (``uint8`` for ``u8``).
+
+    Of a port whose features have their own grids they are numbers: no dtype says that.
+    """
+    if x.dtype.kind not in "iu" or len(port.steps) > 1 or port.steps == ("1",):
+        return False
+    return {_dtype(fmt) for fmt in port.edge.formats} == {x.dtype}
+
+
+def _takes_integers(port: ir.Input) -> bool:
+    """Integers beside one step for all but 1 might be codes as well as numbers, and are refused."""
+    return len(port.steps) > 1 or port.steps == ("1",)
+
+
+def check_features(port: ir.Input, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """``x`` as (samples, features), or a DataError that says what is wrong with it."""
+    features = port.edge.size
+    if x.ndim < 2 or math.prod(x.shape[1:]) != features:
+        rule = f"samples of {features} features: shape (samples, {features})"
+        raise DataError(Problem("x", rule, f"shape {x.shape}", "Give the features that the model was trained on."))
+    if x.dtype.kind not in "iufb":
+        raise DataError(Problem("x", "numbers", f"dtype {x.dtype}", "Save x as floats or integers."))
+    flat = x.reshape(len(x), features)
+    bad = np.argwhere(~np.isfinite(flat)) if flat.dtype.kind == "f" else np.empty((0, 2))
+    if len(bad):
+        sample, feature = (int(i) for i in bad[0])
+        got = f"{flat[sample, feature]} in sample {sample}, feature {feature} ({len(bad)} in all)"
+        raise DataError(Problem("x", "finite numbers", got, "Remove or fill those values."))
+    return flat
+
+
+def decode(port: ir.Input, codes: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
+    """The real numbers (samples, features) that codes stand for: the float64 nearest to the exact rational, as ``dtype``."""
+    steps, offsets = by_feature(port.steps, codes.shape[1]), by_feature(port.offsets, codes.shape[1])
+    columns = [decode_column(codes[:, f], steps[f], offsets[f]) for f in range(codes.shape[1])]
+    with np.errstate(over="ignore"):  # a number too great for the dtype is infinite there
+        return np.stack(columns, axis=1).astype(dtype)
+
+
+def decode_column(codes: npt.NDArray[Any], step: Fraction, offset: Fraction) -> npt.NDArray[np.float64]:
+    """float64 nearest to ``code · step + offset``: one rounding, in the division by the common denominator."""
+    denominator = math.lcm(step.denominator, offset.denominator)
+    scale, shift = int(step * denominator), int(offset * denominator)
+    values = np.asarray(codes, np.float64)
+    found = np.asarray((values * float(scale) + float(shift)) / float(denominator), np.float64)
+    largest = max(denominator, abs(scale), abs(shift), 1)
+    # Where float64 does not hold the numerator or the denominator, Python divides integers, and rounds once.
+    inexact = (largest > _EXACT) | (np.abs(values) * abs(scale) + abs(shift) > _EXACT)
+    for i in np.flatnonzero(inexact & np.isfinite(found)):
+        found[i] = (int(values[i]) * scale + shift) / denominator
+    return found
+
+
+#: Integers up to this are float64's own.
+_EXACT = 1 << 53
+
+
+def by_feature(texts: Iterable[str], features: int) -> tuple[Fraction, ...]:
+    """One value for each of ``features``: they are shared by all, or by the entries of each row of the first axis."""
+    values = tuple(Fraction(text) for text in texts)
+    return tuple(value for value in values for _ in range(features // len(values)))
+
+
+def _dtype(fmt: ir.Format) -> np.dtype[Any] | None:
+    return np.dtype(f"{'i' if fmt.signed else 'u'}{fmt.bits // 8}") if fmt.bits in (8, 16, 32) else None

@@ -1,0 +1,122 @@
+"""Fast, bit-exact emulation of the nodes that count in integers: sums by the machine's own matrix product.
+
+A matrix product in floating point is exact while every partial sum is an integer of fewer bits than a mantissa has, in
+whatever order it adds. The format of a node's output bounds them all (:mod:`dwn_hw.ir.integer_nodes`), so it says which
+type will do: float32 up to 24 bits, float64 up to 53, else int64, which is slow. :mod:`dwn_hw.ir.emulate` calls this;
+the meaning is that of :mod:`dwn_hw.ir.evaluate`, which shares no code with what is here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw.ir.edges import Edge, Ints
+from dwn_hw.ir.integer_nodes import MaxPool2d, ShiftConv2d, ShiftDense
+from dwn_hw.ir.network import Network
+
+Codes = npt.NDArray[np.int64]
+
+#: Bytes held at a time, about.
+MEMORY = 50_000_000
+
+#: Bits of an integer that a float of the type holds exactly.
+_MANTISSAS = ((np.float32, 24), (np.float64, 53))
+
+
+def adds_up(network: Network) -> bool:
+    """Whether a network's time goes into sums of integers, for which the matrix product has threads of its own."""
+    return any(isinstance(node, ShiftConv2d | ShiftDense) for node in network.nodes)
+
+
+def samples_at_once(network: Network, most: int) -> int:
+    """How many samples go through such a network together, so that little memory is needed."""
+    edges = network.edges()
+    sizes = [1]
+    for node, before, after in zip(network.nodes, edges, edges[1:], strict=False):
+        windows = 0
+        if isinstance(node, ShiftConv2d):
+            windows = math.prod(node.kernel[1:]) * node.groups * math.prod(after.shape[1:])
+        sizes.append(8 * (windows + 3 * before.size + 3 * after.size))
+    return max(1, min(most, MEMORY // max(sizes)))
+
+
+def type_for(bits: int) -> np.dtype[Any]:
+    """The quickest type in which integers of so many bits, sign included, add up exactly."""
+    return np.dtype(next((kind for kind, mantissa in _MANTISSAS if bits <= mantissa), np.int64))
+
+
+def _weights(node: ShiftDense | ShiftConv2d, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """``signs · 2**(shifts - low)``, one row an output."""
+    signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
+    values = np.zeros(len(signs), kind)
+    used = signs != 0
+    values[used] = (signs[used] << (shifts[used] - node.low)).astype(kind)
+    return values.reshape(len(node.bias), -1)
+
+
+class Dense:
+    """:class:`ir.ShiftDense` as one matrix product."""
+
+    def __init__(self, node: ShiftDense, after: Edge) -> None:
+        self.kind = type_for(after.formats[0].bits)
+        self.weights = np.ascontiguousarray(_weights(node, self.kind).T)
+        self.bias = np.array(node.bias, np.int64)
+
+    def __call__(self, values: Codes) -> Codes:
+        """(samples, outputs)."""
+        sums = values.astype(self.kind) @ self.weights
+        return np.asarray(sums.astype(np.int64, copy=False) + self.bias)
+
+
+class Convolution:
+    """:class:`ir.ShiftConv2d` as a matrix product of each sample's windows."""
+
+    def __init__(self, node: ShiftConv2d, after: Edge) -> None:
+        self.node, self.kind, self.shape = node, type_for(after.formats[0].bits), after.shape
+        rows = node.kernel[0] // node.groups
+        self.weights = _weights(node, self.kind).reshape(node.groups, rows, -1)
+        self.bias = np.array(node.bias, np.int64)[:, None, None]
+
+    def __call__(self, values: Codes) -> Codes:
+        """(samples, outputs, rows, columns)."""
+        node = self.node
+        mode = "wrap" if node.padding_mode == "circular" else "constant"
+        padded = np.pad(values.astype(self.kind), ((0, 0), (0, 0), *((p, p) for p in node.padding)), mode=mode)  # type: ignore[call-overload]
+        samples, channels, places = len(values), node.kernel[1], self.shape[1:]
+        # One product for all samples: many small ones would spend their time on starting threads.
+        columns = np.empty((node.groups, channels, math.prod(node.kernel[2:]), samples, *places), self.kind)
+        for tap, seen in enumerate(_taps(padded, node.kernel[2:], node.stride, node.dilation, places)):
+            columns[:, :, tap] = seen.swapaxes(0, 1).reshape(node.groups, channels, samples, *places)
+        sums = self.weights @ columns.reshape(node.groups, self.weights.shape[2], samples * math.prod(places))
+        images = sums.reshape(self.shape[0], samples, *places).swapaxes(0, 1)
+        return np.asarray(images.astype(np.int64) + self.bias)
+
+
+class Pool:
+    """:class:`ir.MaxPool2d` as maxima of whole images, one moved against the other."""
+
+    def __init__(self, node: MaxPool2d, after: Edge) -> None:
+        self.node, self.places = node, after.shape[1:]
+
+    def __call__(self, values: Codes) -> Codes:
+        """(samples, channels, rows, columns)."""
+        node = self.node
+        padding = ((0, 0), (0, 0), *((p, p) for p in node.padding))
+        padded = np.pad(values, padding, constant_values=np.iinfo(np.int64).min)
+        return functools.reduce(np.maximum, _taps(padded, node.kernel, node.stride, node.dilation, self.places))
+
+
+def _taps(padded: npt.NDArray[Any], kernel: Ints, stride: Ints, dilation: Ints, places: Ints) -> Iterator[Any]:
+    """For each place of the window, what it sees from everywhere: (samples, channels, *places)."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            starts = (i * dilation[0], j * dilation[1])
+            ends = (start + s * (p - 1) + 1 for start, s, p in zip(starts, stride, places, strict=True))
+            rows, columns = (slice(a, b, s) for a, b, s in zip(starts, ends, stride, strict=True))
+            yield padded[:, :, rows, columns]

@@ -1,0 +1,175 @@
+"""What each node of a network means, exactly, in numpy, for a batch.
+
+This is the oracle: the fast emulator, the Verilog, and everything that comes after are compared with it, and it
+is written to be read, not to be fast (:mod:`dwn_hw.ir.emulate` is fast).
+
+Arrays are ``int64``, of shape (samples, *edge.shape).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw.errors import DataError, Problem
+from dwn_hw.ir.edges import Ints
+from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
+from dwn_hw.ir.lut_nodes import ArgMax, GroupSum, LutLayer, Thermometer
+from dwn_hw.ir.network import Network, Node
+
+Codes: TypeAlias = npt.NDArray[np.int64]
+
+
+def evaluate(network: Network, codes: npt.NDArray[Any]) -> Codes:
+    """The network's output, (samples, *output shape), for ``codes`` (samples, *input shape)."""
+    return trace(network, codes)[-1]
+
+
+def trace(network: Network, codes: npt.NDArray[Any]) -> tuple[Codes, ...]:
+    """What flows on every edge: the codes, then the output of each node in order."""
+    values = [check_codes(network, codes)]
+    for node, edge in zip(network.nodes, network.edges(), strict=False):
+        values.append(apply(node, values[-1], edge.formats[0].lsb))
+    return tuple(values)
+
+
+def check_codes(network: Network, codes: npt.NDArray[Any]) -> Codes:
+    """``codes`` as int64, or a DataError: wrong shape, not integers, or a code that the port cannot carry."""
+    edge = network.input.edge
+    if codes.ndim != 1 + len(edge.shape) or codes.shape[1:] != edge.shape:
+        rule = f"an array of shape (samples, {', '.join(map(str, edge.shape))})"
+        raise DataError(Problem("codes", rule, f"{codes.shape}", "Give one row of codes for each sample."))
+    if codes.dtype.kind not in "iub":
+        raise DataError(Problem("codes", "codes are integers", f"{codes.dtype}", "Give real values as 'x' instead."))
+    formats = edge.formats if len(edge.formats) > 1 else edge.formats * edge.shape[0]
+    low = np.array([fmt.low for fmt in formats]).reshape(-1, *[1] * (len(edge.shape) - 1))
+    high = np.array([fmt.high for fmt in formats]).reshape(low.shape)
+    outside = np.argwhere((codes < low) | (codes > high))
+    if len(outside):
+        at = tuple(int(i) for i in outside[0])
+        fmt = formats[at[1]]
+        rule = f"codes of a {fmt} feature lie in {fmt.low}…{fmt.high}"
+        got = f"{int(codes[at])} in sample {at[0]}, feature {', '.join(map(str, at[1:]))} ({len(outside)} in all)"
+        raise DataError(Problem("codes", rule, got, "Clip them, or export with a wider --input-format."))
+    return codes.astype(np.int64)
+
+
+def apply(node: Node, values: Codes, lsb: int = 0) -> Codes:
+    """The output of one node for a batch of ``values`` on the grid ``2**lsb``."""
+    match node:
+        case Thermometer():
+            return _thermometer(node, values)
+        case LutLayer():
+            return _lut_layer(node, values)
+        case GroupSum():
+            return _group_sum(node, values)
+        case ArgMax():
+            return np.asarray(values.argmax(axis=1), np.int64)  # numpy gives the first maximum
+        case ShiftDense():
+            return np.asarray(values @ weights(node).reshape(len(node.bias), -1).T + np.array(node.bias))
+        case ShiftConv2d():
+            return _convolution(node, values)
+        case Quantize():
+            return np.clip(_rounded(values, node.lsb - lsb, node.rounding), node.lowest, node.highest)
+        case Affine():
+            multipliers, biases = (_by_entry(v, values) for v in (node.multipliers, node.biases))
+            return np.asarray((values * multipliers + biases) >> node.shift)
+        case Relu():
+            return np.maximum(values, 0)
+        case MaxPool2d():
+            rim = np.iinfo(np.int64).min
+            windows = _windows(values, node.kernel, node.stride, node.padding, node.dilation, constant_values=rim)
+            return np.asarray(windows.max(axis=(4, 5)))
+        case Reshape():
+            return values.reshape(len(values), *node.shape)
+        case _:
+            assert_never(node)
+
+
+def _thermometer(node: Thermometer, codes: Codes) -> Codes:
+    columns = _flat(codes)
+    rows = [columns[:, [f]] >= np.array(row) for f, row in enumerate(node.thresholds) if row]
+    return np.concatenate(rows, axis=1).astype(np.int64)
+
+
+def _lut_layer(node: LutLayer, bits: Codes) -> Codes:
+    bits = _flat(bits)
+    out = np.empty((len(bits), len(node.tables)), np.int64)
+    for j, (wires, table) in enumerate(zip(node.wires, node.tables, strict=True)):
+        address = bits[:, wires] @ (1 << np.arange(len(wires)))
+        out[:, j] = table_bits(table, len(wires))[address]
+    return out
+
+
+def table_bits(table: int, inputs: int) -> npt.NDArray[np.uint8]:
+    """A truth table as an array of 2**inputs zeros and ones, entry ``a`` for address ``a``."""
+    size = 1 << inputs
+    raw = np.frombuffer(table.to_bytes(max(1, size // 8), "little"), np.uint8)
+    return np.unpackbits(raw, bitorder="little")[:size]
+
+
+def table_of(bits: npt.NDArray[Any]) -> int:
+    """The inverse of :func:`table_bits`."""
+    return int.from_bytes(np.packbits(bits.astype(bool), bitorder="little").tobytes(), "little")
+
+
+def _group_sum(node: GroupSum, bits: Codes) -> Codes:
+    bits = _flat(bits)
+    groups = node.split(bits.shape[1])
+    return np.stack([bits[:, g.members] @ np.array(g.weights, np.int64) + g.bias for g in groups], axis=1)
+
+
+def weights(node: ShiftDense | ShiftConv2d) -> Codes:
+    """Its weights as integers on the grid of ``low``, all rows end to end."""
+    signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
+    return np.where(signs != 0, signs << np.where(signs != 0, shifts - node.low, 0), 0)
+
+
+def _convolution(node: ShiftConv2d, values: Codes) -> Codes:
+    mode = {"zeros": "constant", "circular": "wrap"}[node.padding_mode]
+    windows = _windows(values, node.kernel[2:], node.stride, node.padding, node.dilation, mode=mode)
+    outputs, inputs = node.kernel[0] // node.groups, node.kernel[1]
+    slices = weights(node).reshape(node.groups, outputs, -1)
+    columns = []
+    for group, rows in enumerate(slices):
+        read = windows[:, group * inputs : (group + 1) * inputs].transpose(0, 2, 3, 1, 4, 5)
+        columns.append(read.reshape(*read.shape[:3], rows.shape[1]) @ rows.T)
+    out = np.concatenate(columns, axis=3) + np.array(node.bias)
+    return np.ascontiguousarray(out.transpose(0, 3, 1, 2))
+
+
+def _windows(values: Codes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, **pad: Any) -> Codes:
+    """(samples, channels, rows, columns, kernel rows, kernel columns): what each place of the window sees."""
+    padded = np.pad(values, ((0, 0), (0, 0), *((p, p) for p in padding)), **pad)
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
+    strided: Codes = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+    return strided
+
+
+def _rounded(values: Codes, dropped: int, rounding: str) -> Codes:
+    """``values / 2**dropped``, rounded."""
+    if dropped <= 0:
+        return values << -dropped
+    floor = values >> dropped
+    rest, half = values - (floor << dropped), 1 << (dropped - 1)
+    match rounding:
+        case "half_up":
+            return np.asarray(floor + (rest >= half))
+        case "half_even":
+            return np.asarray(floor + ((rest > half) | ((rest == half) & (floor & 1 == 1))))
+        case _:
+            return floor
+
+
+def _by_entry(row: Ints, values: Codes) -> Codes:
+    """One of ``row`` for each entry of the first axis."""
+    return np.array(row, np.int64).reshape(-1, *[1] * (values.ndim - 2))
+
+
+def _flat(values: Codes) -> Codes:
+    """(samples, everything else in C order); numpy cannot work out the -1 of no samples."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))

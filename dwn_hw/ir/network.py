@@ -1,0 +1,197 @@
+"""The waist: a frozen network, over integers and bits only.
+
+A :class:`Network` is an :class:`Input` and a chain of nodes. Every edge carries a tensor of integers with a
+static shape and a stated :class:`Format`; a bit is the format of width 1. Nodes are frozen dataclasses that
+check themselves when they are built; the network checks that each node accepts the edge before it. What a
+node *means* is :mod:`dwn_hw.ir.evaluate`; how it is written to a file is :mod:`dwn_hw.ir.serialize`.
+
+Conventions
+    * Bit order: entry 0 of a row of wires is the LSB of a LUT's address; bit ``a`` of a table is the output at
+      address ``a``.
+    * Thermometer bits are feature-major: all bits of feature 0 first, in the order of the model's thresholds.
+    * Floating-point numbers live here only as text, for people and for the host side (``Input.steps``,
+      ``GroupSum.tau``, ``Network.notes``).
+
+To add a node: write its dataclass with an ``output`` method, add it to :data:`Node`, and mypy lists every
+``match`` that has to learn it. Nothing is registered anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+from dwn_hw.errors import IRError, Problem
+from dwn_hw.ir.edges import Edge, Format, Ints
+from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
+from dwn_hw.ir.lut_nodes import ArgMax, GroupSum, LutLayer, Thermometer
+from dwn_hw.ir.rules import MAX_CODE_BITS, check, is_whole
+
+#: How the text about the scaler begins when the hardware does without it.
+LEFT_TO_HOST = "LEFT TO THE HOST:"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The port: ``shape`` integer codes.
+
+    A code stands for the real number ``code · step + offset``, in the user's own, unscaled units. ``formats``,
+    ``steps`` and ``offsets`` hold one entry, or one for each entry of the first axis. Steps and offsets are
+    exact rationals, as text (``1/255``).
+    """
+
+    shape: Ints
+    formats: tuple[Format, ...]
+    steps: tuple[str, ...] = ("1",)
+    offsets: tuple[str, ...] = ("0",)
+
+    def __post_init__(self) -> None:
+        check(all(map(is_whole, self.shape)), "input", "every extent is an integer", self.shape)
+        check(bool(self.shape) and min(self.shape) >= 1, "input", "every extent is at least 1", self.shape)
+        for name, values in (("formats", self.formats), ("steps", self.steps), ("offsets", self.offsets)):
+            rule = f"one of {name}, or one for each of {self.shape[0]} entries"
+            check(len(values) in (1, self.shape[0]), "input", rule, len(values))
+        widest = max(fmt.bits for fmt in self.formats)
+        check(widest <= MAX_CODE_BITS, "input", f"a code has at most {MAX_CODE_BITS} bits", widest)
+        for text in (*self.steps, *self.offsets):
+            check(_is_rational(text), "input", "steps and offsets are rationals such as '1/255'", text)
+        check(all(Fraction(text) > 0 for text in self.steps), "input", "every step is positive", self.steps)
+
+    @property
+    def edge(self) -> Edge:
+        """What it gives."""
+        return Edge(self.shape, self.formats)
+
+    def __str__(self) -> str:
+        steps = sorted(set(self.steps))
+        text = steps[0] if len(steps) == 1 else f"{len(steps)} different"
+        return f"step {text}"
+
+
+#: Of networks of look-up tables.
+LutNode: TypeAlias = Thermometer | LutLayer | GroupSum | ArgMax
+
+#: Of networks that count in integers (:mod:`dwn_hw.ir.integer_nodes`).
+Arithmetic: TypeAlias = ShiftDense | ShiftConv2d | Quantize | Affine | Relu | MaxPool2d | Reshape
+
+Node: TypeAlias = LutNode | Arithmetic
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """``input``, then ``nodes`` in order. Checked when built: each node must accept the edge before it.
+
+    ``class_names`` and ``feature_names`` are empty or complete; ``notes`` are (name, text) pairs of provenance.
+    ``repr`` prints it one line a node, with a digest of each node's content, so that texts can be compared.
+    """
+
+    input: Input
+    nodes: tuple[Node, ...]
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        edges = self.edges()
+        check(bool(self.nodes), "network", "there is at least one node", "none")
+        texts = (*self.class_names, *self.feature_names, *(text for pair in self.notes for text in pair))
+        check(all(isinstance(text, str) for text in texts), "network", "names and notes are text", texts)
+        # They end up in comments of generated files, so a line break would be code.
+        check(all(text.isprintable() for text in texts), "network", "names and notes are printable", texts)
+        rule = f"no feature names, or one for each of {self.input.edge.size}"
+        check(len(self.feature_names) in (0, self.input.edge.size), "network", rule, len(self.feature_names))
+        if isinstance(self.nodes[-1], ArgMax):
+            classes = edges[-2].size
+            rule = f"no class names, or one for each of {classes} classes"
+            check(len(self.class_names) in (0, classes), "network", rule, len(self.class_names))
+
+    def edges(self) -> tuple[Edge, ...]:
+        """The edge before each node, and last the output: ``len(nodes) + 1`` of them."""
+        edges = [self.input.edge]
+        for index, node in enumerate(self.nodes):
+            try:
+                edges.append(node.output(edges[-1]))
+            except IRError as error:
+                raise IRError(*(_at_node(index, node, problem) for problem in error.problems)) from None
+        return tuple(edges)
+
+    def is_luts(self) -> bool:
+        """Whether it is a network of look-up tables; else it counts in integers."""
+        return all(isinstance(node, LutNode) for node in self.nodes)
+
+    def lut_nodes(self) -> tuple[LutNode, ...]:
+        """The nodes, where all are those of a network of look-up tables; else IRError."""
+        nodes = tuple(node for node in self.nodes if isinstance(node, LutNode))
+        others = sorted({type(node).__name__ for node in self.nodes if not isinstance(node, LutNode)})
+        check(not others, "network", "a network of look-up tables", ", ".join(others))
+        return nodes
+
+    def upto(self, count: int) -> Network:
+        """The network of the first ``count`` nodes: its output is what flows on that edge."""
+        return Network(self.input, self.nodes[:count], (), self.feature_names, self.notes)
+
+    def names(self) -> tuple[str, ...]:
+        """A short name for each node, used in Verilog, reports and mismatches: ``encoder``, ``l0``, ``popcount``…"""
+        return tuple(_names(self.nodes))
+
+    def __repr__(self) -> str:
+        edges = self.edges()
+        lines = [f"{'input':10} {self.input} -> {edges[0]}"]
+        for name, node, edge in zip(self.names(), self.nodes, edges[1:], strict=True):
+            digest = hashlib.sha256(repr(node).encode()).hexdigest()[:8]
+            lines.append(f"{name:10} {type(node).__name__:12} {digest:>8}  {node} -> {edge}")
+        return "\n".join(lines)
+
+
+def _names(nodes: Iterable[Node]) -> Iterator[str]:
+    """Layers are numbered from 0; of other kinds the second is ``encoder2``."""
+    met = Counter[str]()
+    for name in _kinds(nodes):
+        met[name] += 1
+        if name == "l":
+            yield f"l{met[name] - 1}"
+        else:
+            yield name if met[name] == 1 else f"{name}{met[name]}"
+
+
+def _kinds(nodes: Iterable[Node]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case Thermometer():
+                yield "encoder"
+            case LutLayer():
+                yield "l"
+            case GroupSum():
+                yield "popcount"
+            case ArgMax():
+                yield "argmax"
+            case ShiftDense():
+                yield "dense"
+            case ShiftConv2d():
+                yield "conv"
+            case Quantize():
+                yield "quantize"
+            case Affine():
+                yield "affine"
+            case Relu():
+                yield "relu"
+            case MaxPool2d():
+                yield "pool"
+            case Reshape():
+                yield "reshape"
+
+
+def _at_node(index: int, node: Node, problem: Problem) -> Problem:
+    thing = f"node {index} ({type(node).__name__}), {problem.thing}"
+    return Problem(thing, problem.rule, problem.got, problem.remedy)
+
+
+def _is_rational(text: object) -> bool:
+    # Not Fraction alone: it would work out the billion digits of 1e999999999.
+    number = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300}|/0*[1-9][0-9]{0,299})?")
+    return isinstance(text, str) and number.fullmatch(text) is not None

@@ -1,0 +1,139 @@
+"""Reading and writing files of samples: ``.npz`` with ``x`` or ``codes``, and optionally ``y``.
+
+``x``: (samples, features…) in the user's own, unscaled units. ``codes``: what the port carries, (samples, features…).
+``y``: (samples,) class indices. Nothing in a file is executed: object arrays are refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tokenize
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.errors import DataError, Problem
+from dwn_hw.ir import evaluate
+from dwn_hw.ir.codes import Encoded, encode
+
+#: What numpy and zipfile raise for files that are not what they say: a RuntimeError for an entry that is encrypted, a
+#: TokenError or SyntaxError for a header that numpy tries to mend.
+_DAMAGE = (
+    *(ValueError, KeyError, EOFError, MemoryError, RuntimeError, SyntaxError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One of ``x`` and ``codes``; ``y`` where the file has it; ``name`` for messages."""
+
+    x: npt.NDArray[Any] | None
+    codes: npt.NDArray[Any] | None
+    y: npt.NDArray[Any] | None
+    name: str
+
+    def __len__(self) -> int:
+        array = self.codes if self.x is None else self.x
+        return 0 if array is None else len(array)
+
+
+def load(path: Path) -> Samples:
+    """Read a file of samples, or raise DataError."""
+    try:
+        # Opened here: numpy leaves a file open that it then refuses.
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise _unreadable(path, "a single .npy array")
+            entries = file.zip.infolist() if file.zip else []
+            if {entry.compress_type for entry in entries} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise _unreadable(path, "a compression that numpy does not write")
+            arrays = {name: file[name] for name in ("x", "codes", "y") if name in file}
+            names = list(file)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    except _DAMAGE as error:
+        raise _unreadable(path, str(error).splitlines()[0] if str(error) else repr(error)) from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # numpy gives the bytes of an entry that is no array
+            raise _unreadable(path, f"an entry {name} that is no array")
+    if ("x" in arrays) == ("codes" in arrays):
+        remedy = "Save it with numpy.savez(path, x=samples), samples in your own, unscaled units."
+        got = f"{', '.join(names[:8]) or 'none'}{', …' if len(names) > 8 else ''}"
+        if any(name.endswith("data.pkl") for name in names):
+            got = "a model"
+        raise DataError(Problem(str(path), "one of the arrays x and codes", got, remedy))
+    samples = Samples(arrays.get("x"), arrays.get("codes"), arrays.get("y"), path.name)
+    first = samples.codes if samples.x is None else samples.x
+    if first is None or first.ndim < 1 or len(first) == 0:
+        raise DataError(Problem(str(path), "at least one sample", "none", "Give a file that holds samples."))
+    if samples.y is not None and samples.y.shape != (len(samples),):
+        rule, remedy = f"y of shape ({len(samples)},), one class a sample", "Save y again."
+        raise DataError(Problem(str(path), rule, f"{samples.y.shape}", remedy))
+    if samples.y is not None and samples.y.dtype.kind not in "iufb":
+        raise DataError(Problem(str(path), "y of numbers, one class a sample", f"{samples.y.dtype}", "Save y again."))
+    return samples
+
+
+def _unreadable(path: Path, got: str) -> DataError:
+    return DataError(Problem(str(path), "an .npz file of samples", got, "Save it with numpy.savez(path, x=samples)."))
+
+
+def to_codes(samples: Samples, network: ir.Network) -> Encoded:
+    """The codes (samples, *input shape) of a file's samples for this network. Raises DataError."""
+    if samples.codes is not None:
+        codes = samples.codes
+        if codes.ndim >= 2 and codes[0].size == network.input.edge.size:
+            codes = codes.reshape(len(codes), *network.input.shape)
+        return Encoded(evaluate.check_codes(network, codes), 0, 0)
+    assert samples.x is not None
+    encoded = encode(network.input, samples.x)
+    return Encoded(encoded.codes.reshape(-1, *network.input.shape), encoded.rounded, encoded.saturated)
+
+
+def check_out(path: Path) -> None:
+    """Raise DataError unless a file of predictions may be written there: known before the work, not after it."""
+    got, place = "", path.resolve()
+    if not place.parent.is_dir():
+        got = f"no directory {path.parent}"
+    elif place.exists() and not place.is_file():
+        got = "a directory" if place.is_dir() else "a device"
+    elif not os.access(place.parent, os.W_OK | os.X_OK):
+        got = f"no permission to write in {path.parent}"
+    if got:
+        raise DataError(Problem(str(path), "a writable file", got, "Choose another -o."))
+
+
+def save_predictions(path: Path, network: ir.Network, codes: npt.NDArray[Any], scores: Any, y: Any) -> None:
+    """Write ``codes``, ``scores`` (what the last node before a class index gave; None: unknown) and ``y`` (the class)."""
+    arrays = {"codes": _narrow(codes)}
+    if isinstance(network.nodes[-1], ir.ArgMax):
+        arrays |= ({} if scores is None else {"scores": _narrow(scores)}) | {"y": _narrow(y)}
+    else:
+        arrays["scores"] = _narrow(y)
+    check_out(path)
+    path = path.resolve()  # what a link leads to is written, not the link
+    partial = path.parent / f"{path.name}.partial"
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub takes **kwds for options
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise DataError(Problem(str(path), "a writable file", f"{error.strerror}", "Choose another -o.")) from None
+
+
+def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not array.size:
+        return array
+    kind = np.result_type(np.min_scalar_type(int(array.min())), np.min_scalar_type(int(array.max())))
+    return array.astype(kind if kind.kind in "iu" else np.int64)  # numpy joins int8 and uint64 to float64

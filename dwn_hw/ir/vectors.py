@@ -1,0 +1,192 @@
+"""What to feed a design so that a fault shows: directed vectors, and seeded random ones.
+
+Kinds, in order
+    ``zero``, ``one``: every code at its lowest, at its highest (all thermometer bits 0, 1), and all codes 0;
+    ``boundary``: every different threshold −1, 0, +1 code, one feature at a time, on a random background;
+    ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them);
+    ``tie``: codes for which the two best classes score the same, as far as a bounded search finds some;
+    ``data``: the user's own samples, where given;
+    ``random``: uniform over what the port can carry.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.ir import evaluate
+from dwn_hw.ir.emulate import Emulator
+
+#: Random codes among which ties are looked for, and how many ties are kept.
+TIE_POOL, TIES = 16384, 256
+
+#: The same for networks that count in integers: each of their samples takes thousands of operations.
+SMALL_POOL = 64
+
+#: Vectors kept for the addresses of LUTs.
+ADDRESSES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """``codes`` (vectors, features) and how many there are of each kind, in order; ``seed`` made the random ones."""
+
+    codes: npt.NDArray[np.int64]
+    kinds: tuple[tuple[str, int], ...]
+    seed: int
+
+    def kind_of(self, index: int) -> str:
+        """The kind of one vector."""
+        for kind, count in self.kinds:
+            if 0 <= index < count:
+                return kind
+            index -= count
+        raise IndexError(index)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {kind}" for kind, count in self.kinds if count)
+
+
+def directed(network: ir.Network, seed: int) -> Vectors:
+    """Every directed kind: enough to catch a wrong threshold, tie or stuck bit."""
+    rng = np.random.default_rng(seed)
+    blocks = {"zero": _extremes(network), "boundary": _boundary(network, rng), "tie": _ties(network, rng)}
+    return _join(blocks, seed)
+
+
+def make(
+    network: ir.Network,
+    *,
+    random: int,
+    seed: int,
+    data: npt.NDArray[np.int64] | None = None,
+    corners: bool = True,
+    addresses: bool = False,
+) -> Vectors:
+    """Directed vectors (unless ``corners`` is off), the codes of ``data``, and ``random`` random ones.
+
+    ``addresses`` adds the kind ``address``, which takes seconds to find for a large network.
+    """
+    base = directed(network, seed)
+    parts = {"directed": base.codes} if corners else {}
+    kinds = base.kinds if corners else ()
+    if corners and addresses and isinstance(network.nodes[0], ir.Thermometer):
+        parts["address"] = _addresses(network, np.random.default_rng(seed + 2))
+        kinds = (*kinds, ("address", len(parts["address"])))
+    if data is not None and len(data):
+        parts["data"], kinds = data, (*kinds, ("data", len(data)))
+    if random:
+        parts["random"] = _random(network, np.random.default_rng(seed + 1), random)
+        kinds = (*kinds, ("random", random))
+    codes = np.concatenate(list(parts.values())) if parts else base.codes[:0]
+    return Vectors(codes, kinds, seed)
+
+
+def _join(blocks: dict[str, npt.NDArray[np.int64]], seed: int) -> Vectors:
+    return Vectors(np.concatenate(list(blocks.values())), tuple((k, len(v)) for k, v in blocks.items()), seed)
+
+
+def _limits(network: ir.Network) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    formats = network.input.edge.flat_formats()
+    return np.array([fmt.low for fmt in formats]), np.array([fmt.high for fmt in formats])
+
+
+def _shaped(network: ir.Network, flat: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return flat.reshape(len(flat), *network.input.shape).astype(np.int64)
+
+
+def _extremes(network: ir.Network) -> npt.NDArray[np.int64]:
+    low, high = _limits(network)
+    return _shaped(network, np.stack([low, high, np.clip(0, low, high)]))
+
+
+def _random(network: ir.Network, rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+    """Half of them uniform over the port, half near the thresholds, where the network's decisions are."""
+    low, high = _limits(network)
+    flat = rng.integers(low, high + 1, (count, len(low)))
+    if isinstance(network.nodes[0], ir.Thermometer):
+        near = _near_thresholds(network.nodes[0], rng, count)
+        use = (np.arange(count) % 2 == 1)[:, None]
+        flat = np.where(use, np.clip(near, low, high), flat)
+    return _shaped(network, flat)
+
+
+def _near_thresholds(node: ir.Thermometer, rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+    """One of a feature's thresholds, or one less: each thermometer level of each feature equally likely."""
+    columns = []
+    for row in node.thresholds:
+        levels = np.array(sorted({t - 1 for t in row} | set(row))) if row else np.zeros(1, np.int64)
+        columns.append(rng.choice(levels, count))
+    return np.stack(columns, axis=1)
+
+
+def _boundary(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    low, high = _limits(network)
+    if not isinstance(network.nodes[0], ir.Thermometer):
+        return _shaped(network, np.empty((0, len(low)), np.int64))
+    places = [
+        (feature, code)
+        for feature, row in enumerate(network.nodes[0].thresholds)
+        for code in sorted({t + d for t in row for d in (-1, 0, 1)})
+        if low[feature] <= code <= high[feature]
+    ]
+    flat: npt.NDArray[np.int64] = np.clip(_near_thresholds(network.nodes[0], rng, len(places)), low, high)
+    for i, (feature, code) in enumerate(places):
+        flat[i, feature] = code
+    return _shaped(network, flat)
+
+
+def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    pool = _random(network, rng, TIE_POOL if isinstance(network.nodes[0], ir.Thermometer) else SMALL_POOL)
+    if not isinstance(network.nodes[-1], ir.ArgMax) or len(network.nodes) < 2 or network.edges()[-2].size < 2:
+        return pool[:0]
+    scores, _ = Emulator(network).run(pool)
+    best = np.sort(scores, axis=1)
+    return np.asarray(pool[best[:, -1] == best[:, -2]][:TIES], np.int64)
+
+
+def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Codes of a pool, each of which brings some LUT to an address that none before it did: a fault in a table shows."""
+    pool = _random(network, rng, TIE_POOL)
+    reached = _reached(network, pool)
+    seen = [np.zeros((layer.shape[1], 1 << ir.MAX_LUT_INPUTS), bool) for layer in reached]
+    kept: list[int] = []
+    for sample in range(len(pool)):
+        fresh = False
+        for layer, known in zip(reached, seen, strict=True):
+            luts = np.arange(layer.shape[1])
+            fresh |= not known[luts, layer[sample]].all()
+            known[luts, layer[sample]] = True
+        if fresh:
+            kept.append(sample)
+            if len(kept) == ADDRESSES:
+                break
+    return pool[kept]
+
+
+def _reached(network: ir.Network, codes: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
+    """For each layer of LUTs that only layers and a thermometer precede: the address (samples, luts) of each LUT."""
+    values, found = codes, list[npt.NDArray[np.uint8]]()
+    for node in network.nodes:
+        if isinstance(node, ir.Thermometer):
+            values = evaluate.apply(node, values)
+        elif isinstance(node, ir.LutLayer):
+            # Short rows read a last column of zeros in the slots that they lack.
+            bits = np.pad(values.reshape(len(values), -1).astype(np.uint8), ((0, 0), (0, 1)))
+            slots = itertools.zip_longest(*node.wires, fillvalue=bits.shape[1] - 1)
+            address = np.zeros((len(bits), len(node.tables)), np.uint8)
+            for slot, wires in enumerate(slots):
+                address |= bits[:, wires] << slot
+            tables = np.zeros((len(node.tables), 1 << ir.MAX_LUT_INPUTS), np.uint8)
+            for j, (row, table) in enumerate(zip(node.wires, node.tables, strict=True)):
+                tables[j, : 1 << len(row)] = evaluate.table_bits(table, len(row))
+            found.append(address)
+            values = tables[np.arange(len(tables)), address].astype(np.int64)
+        else:
+            break
+    return found

@@ -1,0 +1,171 @@
+"""The writer: the sums leave the lanes one a clock, get their bias, are rounded and clamped, and find their address. And the
+result, which takes those of the last step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out
+
+from dwn_hw.hardware.folded.engine_schedule import Schedule
+from dwn_hw.hardware.folded.pointwise import Pointwise
+from dwn_hw.ir import Format
+from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed, number
+
+#: What travels beside a window's last sum: what :class:`dwn_hw.rtl.engine.sequencer.Sequencer` says of the window.
+FLAGS = ("ends_block", "ends_group", "ends_step")
+
+
+class Writer(Unit):
+    """``load`` and :data:`FLAGS` (register 6): a window is whole. ``held``, ``greatest`` (7): what leaves; ``row`` (7) and
+    ``bias`` (8): of the biases' memory. ``write``, ``at``, ``value`` (11): into the buffer. ``finished``: the step's last one.
+    """
+
+    def __init__(self, plan: Schedule, instances: bool = False) -> None:
+        self.plan = plan
+        self.program = Program("writer_program", [step.name for step in plan.steps], instances)
+        sums, rows = plan.total.bits, plan.biases.rows
+        inputs = {"step": bits_for(len(plan.steps) - 1), "load": 1, **dict.fromkeys(FLAGS, 1)}
+        inputs |= {"held": sums, "greatest": plan.operand.bits, "bias": sums}
+        outputs = {"row": bits_for(max(rows - 1, 0)), "write": 1, "finished": 1, "value": plan.written.bits}
+        outputs |= {"at": bits_for(max(step.size for step in plan.steps) - 1)}
+        ports = {**{name: In(n) for name, n in inputs.items()}, **{name: Out(n) for name, n in outputs.items()}}
+        super().__init__("writer", ports, reset=True)
+
+    def elaborate(self, platform: object) -> Module:
+        """A counter of what has still to leave, four registers, an address."""
+        m = Module()
+        plan, steps = self.plan, self.plan.steps
+        most = max(map(plan.full, steps))
+        left = Signal(bits_for(most))
+        flags = {name: Signal(name=f"{name}7") for name in FLAGS}
+        rest = self.program.of("rest", [plan.rest(step) for step in steps])
+        full = self.program.of("full", [plan.full(step) for step in steps])
+        with m.If(self.load):
+            m.d.sync += [left.eq(Mux(self.ends_group, rest, full)), *(flags[n].eq(getattr(self, n)) for n in FLAGS)]
+        with m.Elif(left.any()):
+            m.d.sync += left.eq(left - 1)
+        leaves, ends = Signal(), Signal()
+        m.d.comb += [leaves.eq(left.any()), ends.eq(left == 1)]
+        pools = self.program.of("pools", [step.pools for step in steps])
+        self._biases(m, leaves & ~pools, ends, flags["ends_block"])
+        self._numbers(m, pools)
+        last = {name: delayed(m, name, ends & flags[name], 4, 8)[-1] for name in FLAGS}
+        there, end = (delayed(m, name, flag, 4, 8)[-1] for name, flag in (("leaves", leaves), ("ends", ends)))
+        self._address(m, there, end, last)
+        m.d.comb += [self.write.eq(there), self.finished.eq(there & last["ends_step"])]
+        self.program.place(m, self.step)
+        return m
+
+    def _biases(self, m: Module, leaves: Any, ends: Any, ends_block: Any) -> None:
+        """Every sum has the next row; positions of a block have the same ones."""
+        row, block, following = (Signal(len(self.row), name=name) for name in ("row7", "row_of_block", "row_next"))
+        m.d.comb += [following.eq(row + 1), self.row.eq(row)]
+        with m.If(leaves):
+            m.d.sync += row.eq(Mux(ends & ~ends_block, block, following))
+            with m.If(ends & ends_block):
+                m.d.sync += block.eq(following)
+        with m.If(self.finished & (self.step == len(self.plan.steps) - 1)):
+            m.d.sync += [row.eq(0), block.eq(0)]
+
+    def _numbers(self, m: Module, pools: Any) -> None:
+        """Registers 8 to 11."""
+        plan, steps = self.plan, self.plan.steps
+        leaving = Signal(plan.total.bits, name="leaving8", reset_less=True)
+        total = Signal(plan.total.bits, name="sum9", reset_less=True)
+        rounded = Signal(plan.rounded.bits, name="rounded10", reset_less=True)
+        value = Signal(plan.written.bits, name="value11", reset_less=True)
+        greatest = number(self.greatest, plan.operand)
+        m.d.sync += leaving.eq(Mux(pools, greatest, self.held.as_signed()))
+        offset = self.program.of("offset", [step.post.offset if step.pools else 0 for step in steps])
+        m.d.sync += total.eq(leaving + Mux(pools, offset, self.bias))
+        choices = list(dict.fromkeys((step.post.shift, step.post.even) for step in steps))
+        which = self.program.of("rounding", [choices.index((s.post.shift, s.post.even)) for s in steps])
+        quotient = Signal(plan.rounded.bits)
+        chosen = _rounded(total.as_signed(), *choices[0])
+        for i, choice in enumerate(choices[1:], 1):
+            chosen = Mux(which == i, _rounded(total.as_signed(), *choice), chosen)
+        m.d.comb += quotient.eq(chosen)
+        m.d.sync += rounded.eq(quotient)
+        low, high = (self.program.of(name, ends) for name, ends in zip(("low", "high"), _limits(plan), strict=True))
+        here = rounded.as_signed()
+        m.d.sync += value.eq(Mux(here < low, low, Mux(here > high, high, here)))
+        m.d.comb += self.value.eq(value)
+
+    def _address(self, m: Module, there: Any, end: Any, last: dict[str, Any]) -> None:
+        """A channel's numbers lie together: the sums of a window go that far from each other."""
+        plan, steps = self.plan, self.plan.steps
+        at, place, following = (Signal(len(self.at), name=name) for name in ("at11", "place", "place_next"))
+        channel = self.program.of("channel", [step.positions for step in steps])
+        # From a block's last position to the next block's first: past the other channels that this block wrote.
+        skips = [
+            self.program.of(name, [(sums(step) - 1) * step.positions for step in steps])
+            for name, sums in (("skip_full", plan.full), ("skip_rest", plan.rest))
+        ]
+        skip = Mux(last["ends_block"], Mux(last["ends_group"], skips[1], skips[0]), 0)
+        m.d.comb += following.eq(Mux(last["ends_step"], 0, place + skip + 1))
+        with m.If(there):
+            m.d.sync += at.eq(Mux(end, following, at + channel))
+            with m.If(end):
+                m.d.sync += place.eq(following)
+        m.d.comb += self.at.eq(at)
+
+
+def _rounded(total: Any, shift: int, even: bool) -> Any:
+    if shift <= 0:
+        return total << -shift
+    quotient = total >> shift
+    return Cat(quotient[0] & total[:shift].any(), quotient[1:]).as_signed() if even else quotient
+
+
+def _limits(plan: Schedule) -> tuple[list[int], list[int]]:
+    """What each step clamps to, within what its sums can be."""
+
+    def limits(post: Pointwise, span: tuple[int, int]) -> tuple[int, int]:
+        low, high = (post.apply(end) for end in span)
+        return low, high
+
+    pairs = [limits(step.post, step.span) for step in plan.steps]
+    return [low for low, _ in pairs], [high for _, high in pairs]
+
+
+class Result(Unit):
+    """``write``, ``value``: the last step's numbers in turn; ``done`` with the last of them. ``y``: the index of the first
+    greatest one, if the network asks for it, and above it, with ``scores``, all of them, the first lowest.
+    """
+
+    def __init__(self, plan: Schedule, scores: bool) -> None:
+        self.plan, self.scores = plan, scores or not plan.classifies
+        self.index_bits = bits_for(plan.steps[-1].size - 1)
+        width = self.index_bits * plan.classifies + plan.result.bits * plan.steps[-1].size * self.scores
+        super().__init__(
+            "result",
+            {"write": In(1), "done": In(1), "value": In(plan.result.bits), "y": Out(width)},
+            reset=plan.classifies,
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """A comparator; a shift register."""
+        m = Module()
+        fields: list[Any] = []
+        if self.plan.classifies:
+            fields.append(self._greatest(m, self.plan.result))
+        if self.scores:
+            bits = self.plan.result.bits
+            held = Signal(bits * self.plan.steps[-1].size, name="scores", reset_less=True)
+            with m.If(self.write):
+                m.d.sync += held.eq(Cat(held, self.value)[bits:])
+            fields.append(held)
+        m.d.comb += self.y.eq(Cat(*fields))
+        return m
+
+    def _greatest(self, m: Module, fmt: Format) -> Any:
+        index, winner = Signal(self.index_bits), Signal(self.index_bits, reset_less=True)
+        best, some, better = Signal(fmt.bits, reset_less=True), Signal(), Signal()
+        m.d.comb += better.eq(~some | (number(self.value, fmt) > number(best, fmt)))
+        with m.If(self.write):
+            m.d.sync += [some.eq(~self.done), index.eq(Mux(self.done, Const(0, 1), index + 1))]
+            with m.If(better):
+                m.d.sync += [best.eq(self.value), winner.eq(index)]
+        return winner

@@ -1,0 +1,329 @@
+"""A folded engine in a simulator: everything that it writes, and when, recorded and then compared with the network.
+
+Nothing of Python runs while it simulates, so that millions of clocks are a matter of seconds: ``sim/bench_engine.v`` is a
+Verilog bench, the same for Verilator and Icarus, and records to files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import _assets, toolchain
+from dwn_hw.errors import ToolError
+from dwn_hw.exports import interface
+from dwn_hw.hardware.design import transfers
+from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.ir import evaluate, packing
+from dwn_hw.verification import simulate
+
+Codes = npt.NDArray[np.int64]
+
+#: Clocks of each of the phases that do not run at full speed; at least two samples.
+SLOW_CLOCKS, FEWEST = 200_000, 2
+
+#: Samples whose values on all edges are held in memory at once.
+_BLOCK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A run: of 256 clocks, so many without a code, so many without taking a result; clocks in which reset is high."""
+
+    name: str
+    samples: int
+    idle: int = 0
+    stall: int = 0
+    resets: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Recording:
+    """``writes`` (n, 3): step, address, value, −1 where the simulator said unknown. ``events``: (kind, clock, …)."""
+
+    writes: Codes
+    events: list[tuple[str, int, int, str]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first one: of which sample, where, what was expected."""
+
+    phase: str
+    vector: int
+    node: str
+    unit: int
+    expected: object
+    got: object
+
+
+@contextlib.contextmanager
+def built(
+    design: FoldedDesign, sources: tuple[Path, ...], place: Path, simulator: str, timeout: float
+) -> Iterator[Simulated]:
+    """The engine built in ``place``, unless the same was built there; where make cannot work there, in a temporary directory."""
+    if simulate.PLAIN.fullmatch(str(place.resolve())):
+        yield Simulated(design, sources, place, simulator, timeout)
+        return
+    with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:
+        rtl = Path(shutil.copytree(sources[0].parent, Path(name) / "rtl"))
+        yield Simulated(design, tuple(rtl / path.name for path in sources), Path(name) / "build", simulator, timeout)
+
+
+class Simulated:
+    """An engine built for a simulator in ``place``; :meth:`run` records a phase."""
+
+    def __init__(
+        self, design: FoldedDesign, sources: tuple[Path, ...], place: Path, simulator: str, timeout: float
+    ) -> None:
+        self.design, self.place, self.timeout = design, place.resolve(), timeout
+        # $readmemh looks in the folder that the simulation runs in.
+        self.rtl = sources[0].parent.resolve()
+        bench = _assets.asset("sim", "bench_engine.v")
+        output = sum(f["bits"] * f["count"] for f in interface.describe(design)["output"]["fields"])
+        words, bits = transfers(design), design.word.bits
+        self.top = f"{design.name}_top"
+        parameters = {"X_BITS": bits, "X_DIGITS": -(-bits // 4), "Y_BITS": output, "TRANSFERS": words}
+        self.command = self._build(simulator, (bench, *(path.resolve() for path in sources)), parameters)
+
+    def _build(self, simulator: str, sources: tuple[Path, ...], parameters: dict[str, int]) -> list[str]:
+        self.place.mkdir(parents=True, exist_ok=True)
+        program = self.place / ("bench.vvp" if simulator == "icarus" else "Vbench")
+        state = hashlib.sha256(f"{simulator} {self.top} {parameters}".encode())
+        for path in (*sources, _assets.asset("sim", "bench_engine.cpp")):
+            state.update(path.name.encode() + path.read_bytes())
+        stamp = self.place / "built"
+        command = [str(program)]
+        env: dict[str, str] = {}
+        if simulator == "icarus":
+            toolchain.require_programs("iverilog", "vvp")
+            command = ["vvp", "-n", str(program)]
+            build = ["iverilog", f"-DTOP={self.top}", "-g2012", "-o", str(program), "-s", "bench"]
+            build += [f"-Pbench.{name}={value}" for name, value in parameters.items()]
+        else:
+            tool = toolchain.verilator()
+            env = dict(tool.env)
+            build = [
+                tool.path,
+                "--cc",
+                "--exe",
+                "--build",
+                f"-DTOP={self.top}",
+                "--top-module",
+                "bench",
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-Wno-style",
+            ]
+            build += [
+                "-O3",
+                "-CFLAGS",
+                "-O1",
+                "--x-assign",
+                "unique",
+                "--x-initial",
+                "unique",
+                "--Mdir",
+                str(self.place),
+            ]
+            build += [str(_assets.asset("sim", "bench_engine.cpp"))]
+            build += [f"-G{name}={value}" for name, value in parameters.items()]
+        if not stamp.is_file() or stamp.read_text() != state.hexdigest() or not program.is_file():
+            stamp.unlink(missing_ok=True)
+            toolchain.run(
+                [*build, *map(str, sources)], name=f"{simulator} (build)", cwd=self.place, env=env, timeout=self.timeout
+            )
+            stamp.write_text(state.hexdigest())
+        return command
+
+    def run(self, phase: Phase, codes: Codes, seed: int) -> Recording:
+        """Feed ``codes`` (samples, …) and record."""
+        files = {name: self.place / f"{phase.name}.{name}" for name in ("codes", "writes", "events", "resets")}
+        files["codes"].write_text(packing.to_hex(interface.pack_port(codes, self.design)))
+        files["resets"].write_text("".join(f"{clock}\n" for clock in phase.resets))
+        for name in ("writes", "events"):
+            files[name].unlink(missing_ok=True)
+        # Several times what it should take: what hangs is to be found out.
+        limit = min(1000 + 4 * (len(codes) + len(phase.resets) + 1) * self.design.interval, 2**31 - 2)
+        numbers = {
+            "samples": len(codes),
+            "limit": limit,
+            "idle": phase.idle,
+            "stall": phase.stall,
+            "seed": seed % (1 << 30),
+        }
+        arguments = [f"+{name}={value}" for name, value in (files | numbers).items()]
+        # What the registers hold at first is random, so that nothing relies on it.
+        arguments += ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 10**9 + 1}"]
+        said = toolchain.run([*self.command, *arguments], name="simulation", cwd=self.rtl, timeout=self.timeout)
+        if not files["events"].is_file():
+            raise ToolError(f"the simulation recorded nothing; it said:\n{said[-2000:]}")
+        return Recording(_read_writes(files["writes"]), _read_events(files["events"]))
+
+
+def _read_writes(path: Path) -> Codes:
+    raw = np.fromfile(path, np.uint8)
+    if not len(raw):
+        return np.empty((0, 3), np.int64)
+    lines = raw.reshape(-1, int(np.argmax(raw == ord("\n"))) + 1)
+    ends = [0, *(np.flatnonzero(lines[0] <= ord(" ")) + 1)]
+    digit = np.full(256, -1, np.int64)
+    for i, text in enumerate("0123456789abcdef"):
+        digit[ord(text)] = i
+    columns = []
+    for start, end in itertools.pairwise(ends):
+        digits = digit[lines[:, start : end - 1]]
+        value = np.zeros(len(lines), np.int64)
+        for column in digits.T:
+            value = value * 16 + column
+        columns.append(np.where((digits < 0).any(axis=1), -1, value))
+    return np.stack(columns, axis=1)
+
+
+def _read_events(path: Path) -> list[tuple[str, int, int, str]]:
+    found = []
+    for line in path.read_text().splitlines():
+        kind, clock, *rest = line.split()
+        found.append((kind, int(clock), int(rest[0]) if rest else 0, rest[1] if len(rest) > 1 else ""))
+    return found
+
+
+def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
+    """Full speed with all samples; then, with some, idle and back-pressure, and resets in mid-sample."""
+    few = min(samples, max(FEWEST, SLOW_CLOCKS // design.interval))
+    rng = np.random.default_rng(seed)
+    span = (few + 2) * design.interval
+    # Codes that are still being fed must be interrupted too, however few clocks that takes of a sample.
+    early = rng.integers(3, 3 + 2 * transfers(design), 2)
+    resets = tuple(sorted({*early.tolist(), *rng.integers(3, span, min(20, 2 * few)).tolist()}))
+    return (
+        Phase("full_speed", samples),
+        Phase("idle_and_back_pressure", few, 100, 220),
+        Phase("reset_in_mid_sample", few, 30, 100, resets),
+    )
+
+
+def compare(design: FoldedDesign, phase: Phase, codes: Codes, recording: Recording) -> Difference | dict[str, int]:
+    """The first difference, or what was compared: every write of every step, every result, every clock count."""
+
+    def different(node: str, expected: object, got: object, unit: int = 0) -> Difference:
+        return Difference(phase.name, vector, node, unit, expected, got)
+
+    counts = {"results": 0, "node_values": 0, "clocks": recording.events[-1][1], "resets": 0, "timings": 0}
+    due = _Due(design, codes)
+    vector, position = 0, 0
+    begun: int | None = None
+    fed: int | None = None
+    took: int | None = None
+    for kind, clock, writes, payload in recording.events:
+        match kind:
+            case "b":
+                if begun is not None and phase.name == "full_speed":
+                    counts["timings"] += 1
+                    if clock - begun != design.interval:
+                        return different("interval in clocks", design.interval, clock - begun)
+                begun = clock
+            case "e":
+                fed = clock
+            case "v" if fed is not None:
+                counts["timings"] += 1
+                took = clock - fed
+            case "y" | "r":
+                rows = recording.writes[position:writes]
+                position = writes
+                found = due.compare(vector, rows, whole=kind == "y")
+                if found is not None:
+                    name, unit, expected, got = found
+                    return different(name, expected, got, unit)
+                counts["node_values"] += len(rows)
+                if kind == "r":
+                    counts["resets"], begun, fed = counts["resets"] + 1, None, None
+                    continue
+                if payload != due.result(vector):
+                    return different("result", due.result(vector), payload)
+                # Last: where values differ too, they say more.
+                if took not in (None, design.latency):
+                    return different("latency in clocks", design.latency, took)
+                vector, counts["results"] = vector + 1, counts["results"] + 1
+            case "c":
+                return different("result while it waits", "no change", "another")
+            case "t":
+                return different("result", "one", f"none within {clock} clocks")
+    if vector != len(codes):
+        return Difference(phase.name, vector, "result", 0, f"{len(codes)} results", vector)
+    return counts
+
+
+class _Due:
+    """What each sample must have written, computed in blocks."""
+
+    def __init__(self, design: FoldedDesign, codes: Codes) -> None:
+        self.design, self.codes, self.plan = design, codes, design.schedule
+        self.start = -1
+        self.values: tuple[Codes, ...] = ()
+        self.results: list[str] = []
+
+    def _load(self, vector: int) -> int:
+        start = vector - vector % _BLOCK
+        if start != self.start:
+            self.start = start
+            self.values = evaluate.trace(self.design.network, self.codes[start : start + _BLOCK])
+            edges = self.design.network.edges()
+            bits = [packing.pack(self.values[-1], edges[-1])]
+            bits += [packing.pack(self.values[-2], edges[-2])] * self.design.with_scores
+            self.results = packing.to_hex(np.concatenate(bits, axis=1)).split()
+        return vector - start
+
+    def result(self, vector: int) -> str:
+        """The packed result, in hexadecimal."""
+        return self.results[self._load(vector)]
+
+    def compare(self, vector: int, rows: Codes, whole: bool) -> tuple[str, int, object, object] | None:
+        """(node, unit, expected, got) of the first of ``rows`` that is not due; all must be there if ``whole``."""
+        at = self._load(vector) if vector < len(self.codes) else None
+        if at is None:
+            return ("order", 0, "no write", len(rows)) if len(rows) else None
+        mask = (1 << self.plan.written.bits) - 1
+        for name, step, own in self._by_step(rows):
+            wanted = self.values[self.plan.steps[step].edge][at].reshape(-1)
+            known = (own[:, 1] >= 0) & (own[:, 1] < len(wanted))
+            places = np.where(known, own[:, 1], 0)
+            expected = wanted[places] & mask
+            wrong = np.flatnonzero(~known | (own[:, 2] != expected) | (own[:, 0] != step))
+            if len(wrong):
+                first = int(wrong[0])
+                got = int(own[first, 2]) if known[first] and own[first, 2] >= 0 else "unknown"
+                return name, int(own[first, 1]), int(wanted[places[first]]), _signed(got, mask, int(wanted.min()))
+            if len(set(own[:, 1].tolist())) != len(own):
+                return name, 0, "every unit once", "a unit twice"
+            if len(own) != len(wanted) and whole:
+                return name, 0, f"{len(wanted)} units", f"{len(own)}"
+        total = sum(step.size for step in self.plan.steps)
+        return (
+            ("order", 0, f"{total} writes", f"{len(rows)}")
+            if len(rows) > total or (whole and len(rows) != total)
+            else None
+        )
+
+    def _by_step(self, rows: Codes) -> Iterator[tuple[str, int, Codes]]:
+        position = 0
+        names = self.design.network.names()
+        for i, step in enumerate(self.plan.steps):
+            own = rows[position : position + step.size]
+            position += step.size
+            if len(own):
+                yield (names[step.edge - 1] if step.edge else "input"), i, own
+
+
+def _signed(got: int | str, mask: int, least: int) -> Any:
+    return got - mask - 1 if isinstance(got, int) and least < 0 and got > mask >> 1 else got

@@ -1,0 +1,95 @@
+"""The ladder of equality, above the RTL: the mapped netlist, and the netlist read back from a finished bitstream.
+
+A mapped netlist of ``dwn_top`` is compared at its ports, by the bench that the RTL is compared with. An iCE40 bitstream is
+unpacked into Verilog again, and that is driven as a board is, through the pins of its UART, by the same host.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from dwn_hw import toolchain
+from dwn_hw._progress import Progress
+from dwn_hw.errors import OptionError, Problem, ToolError
+from dwn_hw.exports import reader
+from dwn_hw.fpga import synthesis
+from dwn_hw.ir import sample_files, vectors
+from dwn_hw.verification import compare_rtl, simulate
+
+LEVELS = ("rtl", "netlist", "bitstream")
+
+#: yosys' models of a family's cells.
+_MODELS = {
+    "ice40": "ice40/cells_sim.v",
+    "ecp5": "ecp5/cells_sim.v",
+    "gowin": "gowin/cells_sim.v",
+    "xc7": "xilinx/cells_sim.v",
+}
+
+#: Ports with default values are not what every simulator takes.
+_DEFINES = "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n"
+
+
+def verify_netlist(
+    folder: Path,
+    target: str | None = None,
+    *,
+    simulator: str = "verilator",
+    random: int = 1000,
+    seed: int = 0,
+    samples: sample_files.Samples | None = None,
+    timeout: float = 1800.0,
+    progress: Progress = lambda text: None,
+) -> dict[str, Any]:
+    """Synthesise an export for ``target`` (its own by default), simulate the cells, and compare the results; counts.
+
+    Raises Mismatch with the first vector whose result differs, and the command that repeats it.
+    """
+    exported = reader.read_export(folder)
+    reader.parallel(exported)  # or it is refused before the work
+    asked, target = target, target or exported.interface["target"]
+    if target not in synthesis.TARGETS:
+        rule = f"one of {', '.join(synthesis.TARGETS)}"
+        got = repr(asked) if asked else "none, and a generic export has no family of its own"
+        raise OptionError(Problem("--target", rule, got, "Say for which family to synthesise."))
+    simulate.environment(simulator)  # what is missing is said before the work
+    codes = None if samples is None else sample_files.to_codes(samples, exported.network).codes
+    stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
+    place = folder / "verify" / f"netlist-{target}-{simulator}"
+    place.mkdir(parents=True, exist_ok=True)
+    progress(f"synthesising for {target}")
+    path = synthesis.netlist(exported, target, place, timeout)
+    models = place / "cells.v"
+    models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(_MODELS[target]), target))
+    repeat = (
+        f"dwn-hw verify {shlex.quote(str(folder))} --level netlist --target {target} --vectors {random} --seed {seed}"
+    )
+    repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
+    progress(f"building and running {len(stimulus.codes)} vectors in {simulator}")
+    bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
+    counts = compare_rtl.run_bench(exported, stimulus, bench, timeout)
+    found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
+    return {"level": "netlist", "target": target, **found}
+
+
+def models_for(netlist: str, library: str, target: str) -> str:
+    """Of a library of models those that a netlist instantiates, and theirs: not every simulator reads all of them.
+
+    Raises ToolError for cells that the library lacks.
+    """
+    module = re.compile(r"^[ \t]*module\s+(\w+)\b.*?^[ \t]*endmodule\b", re.M | re.S)
+    known = {match[1]: match[0] for match in module.finditer(library)}
+    used, found = set(re.findall(r"^ *([A-Z]\w+) (?:#\(|\S+ +\()", netlist, re.M)), set[str]()
+    if absent := sorted(used - set(known)):
+        raise ToolError(f"yosys has no simulation model of {', '.join(absent)} of {target}: verify another --target")
+    while used:
+        name = used.pop()
+        found.add(name)
+        used |= {word for word in re.findall(r"\w+", known[name]) if word in known} - found
+    # Conditions may begin or end within what is left out.
+    return _DEFINES + module.sub(
+        lambda m: m[0] if m[1] in found else "\n".join(re.findall(r"^`.*", m[0], re.M)), library
+    )
