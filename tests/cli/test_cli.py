@@ -211,7 +211,8 @@ def test_the_commands_are_these():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_command_that_is_ended_ends_what_it_started(tmp_path, number):
     script = (
-        "import click; from concurrent.futures import ThreadPoolExecutor; from dwn_hw import toolchain; from dwn_hw.cli import screen\n"
+        "import click; from concurrent.futures import ThreadPoolExecutor; from dwn_hw import toolchain\n"
+        "from dwn_hw.cli import screen\n"
         "@click.command()\n@screen.command\n"
         "def slow(screen):\n"
         "  with ThreadPoolExecutor(1) as pool:\n"
