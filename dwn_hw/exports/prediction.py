@@ -29,7 +29,7 @@ def predict(network: ir.Network, samples: sample_files.Samples) -> tuple[dict[st
         "saturated": encoded.saturated,
         "samples_per_second": round(len(samples) / seconds),
     }
-    if isinstance(network.nodes[-1], ir.ArgMax):
+    if network.classifies:
         if samples.y is not None:
             report["accuracy"] = round(float(np.mean(samples.y == y)), 6)
         report["classes"] = y[:20].tolist()

@@ -61,7 +61,7 @@ def run(exported: Exported, board: serial_host.Board, codes: Ints, progress: Pro
 def expected(network: ir.Network, codes: Ints) -> dict[str, Ints]:
     """What the network gives, by the same names."""
     scores, last = Emulator(network).run(codes)
-    return {"class": last, "scores": scores} if isinstance(network.nodes[-1], ir.ArgMax) else {"scores": last}
+    return {"class": last, "scores": scores} if network.classifies else {"scores": last}
 
 
 def compare(answers: Answers, wanted: dict[str, Ints], what: str, where: str) -> int:

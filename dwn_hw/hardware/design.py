@@ -16,7 +16,7 @@ from dwn_hw.hardware.feature_schedule import ENCODERS, Schedule
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.pipelining import Placer, Registers
 from dwn_hw.hardware.register_levels import Logic
-from dwn_hw.ir import Format, Network, Thermometer
+from dwn_hw.ir import Format, Network
 
 #: How codes come in and results go out; :mod:`dwn_hw.rtl.shells.stream` has the rules of the first two, and
 #: :mod:`dwn_hw.rtl.shells.wrap` what stands around ``stream`` for the others.
@@ -249,15 +249,14 @@ def _streaming_problems(network: Network, shell: str) -> list[Problem]:
     if shell == "none":
         rule = "with --encoder streamed stream, uart or axis, whose reset says where a sample begins"
         problems.append(Problem("--shell", rule, "none", "Leave one of them out."))
-    if not isinstance(network.nodes[0], Thermometer):
+    if network.encoder is None:
         rule = "streamed only for a network that begins with a thermometer"
         problems.append(Problem("--encoder", rule, type(network.nodes[0]).__name__, "Use the parallel encoder."))
     return problems
 
 
 def _schedule(network: Network) -> Schedule | None:
-    first = network.nodes[0]
-    return feature_schedule.schedule(first, network.input.edge) if isinstance(first, Thermometer) else None
+    return feature_schedule.schedule(network.encoder, network.input.edge) if network.encoder else None
 
 
 def clock_estimate(design: ParallelDesign) -> float:

@@ -7,9 +7,9 @@ file (:mod:`dwn_hw.ir.serialize`) and what keeps its meaning (:mod:`dwn_hw.ir.pa
 from __future__ import annotations
 
 from dwn_hw.ir.edges import BIT, Edge, Format, Ints
-from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
-from dwn_hw.ir.lut_nodes import MAX_LUT_INPUTS, ArgMax, Group, GroupSum, LutLayer, Rows, Thermometer
-from dwn_hw.ir.network import Arithmetic, Input, LutNode, Network, Node
+from dwn_hw.ir.integer_nodes import Affine, IntegerNode, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
+from dwn_hw.ir.lut_nodes import MAX_LUT_INPUTS, ArgMax, Group, GroupSum, LutLayer, LutNode, Rows, Thermometer
+from dwn_hw.ir.network import Input, Network, Node, PlacedNode
 from dwn_hw.ir.rules import MAX_CODE_BITS
 
 __all__ = [
@@ -18,18 +18,19 @@ __all__ = [
     "MAX_LUT_INPUTS",
     "Affine",
     "ArgMax",
-    "Arithmetic",
     "Edge",
     "Format",
     "Group",
     "GroupSum",
     "Input",
+    "IntegerNode",
     "Ints",
     "LutLayer",
     "LutNode",
     "MaxPool2d",
     "Network",
     "Node",
+    "PlacedNode",
     "Quantize",
     "Relu",
     "Reshape",

@@ -25,7 +25,7 @@ from dwn_hw.ir import emulate_integers, evaluate
 from dwn_hw.ir.edges import Edge
 from dwn_hw.ir.integer_nodes import MaxPool2d, ShiftConv2d, ShiftDense
 from dwn_hw.ir.lut_nodes import Group, GroupSum, LutLayer, Thermometer
-from dwn_hw.ir.network import Network, Node
+from dwn_hw.ir.network import Network, Node, PlacedNode
 
 Planes: TypeAlias = npt.NDArray[np.uint64]
 
@@ -58,9 +58,7 @@ class Emulator:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._edges = network.edges()
-        ends = zip(network.nodes, self._edges, self._edges[1:], strict=False)
-        self._steps = tuple(_prepare(node, before, after) for node, before, after in ends)
+        self._steps = tuple(_prepare(step) for step in network.steps())
         self._at_once, self._threads = CHUNK, os.cpu_count()
         if emulate_integers.adds_up(network):
             self._at_once, self._threads = emulate_integers.samples_at_once(network, CHUNK), 1
@@ -70,9 +68,9 @@ class Emulator:
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
         """(input of the last node, output), for ``codes``; ``progress`` is told how many samples are done."""
         evaluate.check_codes(self.network, codes[:0] if codes.ndim else codes)
-        edges, size = self._edges, self._at_once
-        before = np.empty((len(codes), *edges[-2].shape), np.int64)
-        after = np.empty((len(codes), *edges[-1].shape), np.int64)
+        size, last = self._at_once, self.network.steps()[-1]
+        before = np.empty((len(codes), *last.before.shape), np.int64)
+        after = np.empty((len(codes), *last.after.shape), np.int64)
 
         def chunk(start: int) -> int:
             part = codes[start : start + size]
@@ -98,26 +96,6 @@ class Emulator:
 
 def _values(value: Any) -> npt.NDArray[Any]:
     return value.unpack() if isinstance(value, Planar) else np.asarray(value)
-
-
-def _prepare(node: Node, edge: Edge, after: Edge) -> Step:
-    match node:
-        case ShiftDense():
-            return emulate_integers.Dense(node, after)
-        case ShiftConv2d():
-            return emulate_integers.Convolution(node, after)
-        case MaxPool2d():
-            return emulate_integers.Pool(node, after)
-        case Thermometer():
-            return _Encode(node)
-        case LutLayer():
-            return _Lookup(node)
-        case GroupSum():
-            return _Count(node)
-        case _:
-            # Every other node keeps the oracle's own code: it is not where the time goes.
-            lsb = edge.formats[0].lsb
-            return lambda value: evaluate.apply(node, _values(value).astype(np.int64), lsb)
 
 
 class _Encode:
@@ -204,3 +182,22 @@ def _pack(bits: npt.NDArray[np.bool_]) -> Planes:
 
 def _narrowest(values: npt.NDArray[np.int64]) -> np.dtype[Any]:
     return np.promote_types(np.min_scalar_type(int(values.min())), np.min_scalar_type(int(values.max())))
+
+
+#: The nodes that have a fast form, made of the node and the edge after it.
+_FAST: dict[type[Node], Callable[[Any, Edge], Step]] = {
+    Thermometer: lambda node, after: _Encode(node),
+    LutLayer: lambda node, after: _Lookup(node),
+    GroupSum: lambda node, after: _Count(node),
+    ShiftDense: emulate_integers.Dense,
+    ShiftConv2d: emulate_integers.Convolution,
+    MaxPool2d: emulate_integers.Pool,
+}
+
+
+def _prepare(step: PlacedNode) -> Step:
+    """The fast form of a node; one that has none keeps the oracle's own code, and is not where the time goes."""
+    if type(step.node) in _FAST:
+        return _FAST[type(step.node)](step.node, step.after)
+    lsb = step.before.formats[0].lsb
+    return lambda value: evaluate.apply(step.node, _values(value).astype(np.int64), lsb)

@@ -36,13 +36,12 @@ def adds_up(network: Network) -> bool:
 
 def samples_at_once(network: Network, most: int) -> int:
     """How many samples go through such a network together, so that little memory is needed."""
-    edges = network.edges()
     sizes = [1]
-    for node, before, after in zip(network.nodes, edges, edges[1:], strict=False):
-        windows = 0
+    for step in network.steps():
+        node, windows = step.node, 0
         if isinstance(node, ShiftConv2d):
-            windows = math.prod(node.kernel[1:]) * node.groups * math.prod(after.shape[1:])
-        sizes.append(8 * (windows + 3 * before.size + 3 * after.size))
+            windows = math.prod(node.kernel[1:]) * node.groups * math.prod(step.after.shape[1:])
+        sizes.append(8 * (windows + 3 * step.before.size + 3 * step.after.size))
     return max(1, min(most, MEMORY // max(sizes)))
 
 

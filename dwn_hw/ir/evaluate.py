@@ -31,8 +31,8 @@ def evaluate(network: Network, codes: npt.NDArray[Any]) -> Codes:
 def trace(network: Network, codes: npt.NDArray[Any]) -> tuple[Codes, ...]:
     """What flows on every edge: the codes, then the output of each node in order."""
     values = [check_codes(network, codes)]
-    for node, edge in zip(network.nodes, network.edges(), strict=False):
-        values.append(apply(node, values[-1], edge.formats[0].lsb))
+    for step in network.steps():
+        values.append(apply(step.node, values[-1], step.before.formats[0].lsb))
     return tuple(values)
 
 

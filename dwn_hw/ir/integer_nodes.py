@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
 
 from dwn_hw.ir.edges import Edge, Format, Ints
 from dwn_hw.ir.rules import MAX_CODE_BITS, check, check_pairs, check_whole, pair_text, shared_lsb, window_positions
@@ -27,6 +28,8 @@ class ShiftDense:
     of a weight that is not 0, so that no bit is lost: the output's lsb is the input's + ``low``. ``bias`` (one an output) is on
     that grid. The output's format is the narrowest that holds every sum that the input's format allows.
     """
+
+    short_name: ClassVar[str] = "dense"
 
     signs: Ints
     shifts: Ints
@@ -61,6 +64,8 @@ class ShiftConv2d:
     an output reads the inputs of its own slice.
     (channels, height, width) in and out, as :class:`torch.nn.Conv2d`.
     """
+
+    short_name: ClassVar[str] = "conv"
 
     kernel: Ints
     signs: Ints
@@ -129,6 +134,8 @@ class Quantize:
     The format of the output is the narrowest that holds both. A grid finer than the input's drops nothing.
     """
 
+    short_name: ClassVar[str] = "quantize"
+
     lsb: int
     rounding: str
     lowest: int
@@ -159,6 +166,8 @@ class Affine:
     ``multipliers`` and ``biases`` hold one entry, or one for each entry of the first axis. ``lsb`` is stated, not derived: it is
     what the multipliers were chosen for. Folded batch norm, a scaler before a shift layer.
     """
+
+    short_name: ClassVar[str] = "affine"
 
     multipliers: Ints
     biases: Ints
@@ -193,6 +202,8 @@ class Affine:
 class Relu:
     """``max(in, 0)``; unsigned out, on the same grid."""
 
+    short_name: ClassVar[str] = "relu"
+
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
         return Edge(edge.shape, tuple(Format.covering(0, fmt.high, fmt.lsb) for fmt in edge.formats))
@@ -207,6 +218,8 @@ class MaxPool2d:
 
     (channels, height, width) in and out, as :class:`torch.nn.MaxPool2d` without ``ceil_mode``: padding at most half the kernel.
     """
+
+    short_name: ClassVar[str] = "pool"
 
     kernel: Ints
     stride: Ints
@@ -236,6 +249,8 @@ class MaxPool2d:
 class Reshape:
     """The same numbers in another shape, in C order; ``(n,)`` flattens."""
 
+    short_name: ClassVar[str] = "reshape"
+
     shape: Ints
 
     def __post_init__(self) -> None:
@@ -251,6 +266,10 @@ class Reshape:
 
     def __str__(self) -> str:
         return "C order"
+
+
+#: The nodes of networks that count in integers.
+IntegerNode: TypeAlias = ShiftDense | ShiftConv2d | Quantize | Affine | Relu | MaxPool2d | Reshape
 
 
 def check_weights(thing: str, signs: Ints, shifts: Ints, bias: Ints, low: int) -> None:

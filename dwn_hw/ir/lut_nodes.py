@@ -5,21 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
-from dwn_hw.ir.edges import BIT as BIT
-from dwn_hw.ir.edges import Edge as Edge
-from dwn_hw.ir.edges import Format as Format
-from dwn_hw.ir.edges import Ints as Ints
-from dwn_hw.ir.integer_nodes import Affine as Affine
-from dwn_hw.ir.integer_nodes import MaxPool2d as MaxPool2d
-from dwn_hw.ir.integer_nodes import Quantize as Quantize
-from dwn_hw.ir.integer_nodes import Relu as Relu
-from dwn_hw.ir.integer_nodes import Reshape as Reshape
-from dwn_hw.ir.integer_nodes import ShiftConv2d as ShiftConv2d
-from dwn_hw.ir.integer_nodes import ShiftDense as ShiftDense
-from dwn_hw.ir.rules import MAX_CODE_BITS as MAX_CODE_BITS
-from dwn_hw.ir.rules import check, is_whole
+from dwn_hw.ir.edges import BIT, Edge, Format, Ints
+from dwn_hw.ir.rules import MAX_CODE_BITS, check, is_whole
 
 #: Rows of integers, which may differ in length.
 Rows: TypeAlias = tuple[Ints, ...]
@@ -35,6 +24,8 @@ class Thermometer:
 
     A threshold of the lowest code is constant 1, one above the highest code is constant 0.
     """
+
+    short_name: ClassVar[str] = "encoder"
 
     thresholds: Rows
 
@@ -69,6 +60,8 @@ class Thermometer:
 class LutLayer:
     """``out[j] = tables[j] >> Σ_l in[wires[j][l]]·2**l & 1``; 1 to 8 inputs a LUT, mixed within a layer."""
 
+    short_name: ClassVar[str] = "l"
+
     wires: Rows
     tables: Ints
 
@@ -84,6 +77,10 @@ class LutLayer:
     def is_wire(self, j: int) -> bool:
         """Whether LUT ``j`` gives the one bit that it reads: such a LUT needs no hardware."""
         return (len(self.wires[j]), self.tables[j]) == (1, 0b10)
+
+    def is_constant(self, j: int) -> bool:
+        """Whether LUT ``j`` gives the same for every address."""
+        return self.tables[j] in (0, (1 << (1 << len(self.wires[j]))) - 1)
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
@@ -128,6 +125,8 @@ class GroupSum:
     ``sizes``, group ``g`` has the next ``sizes[g]`` of ``members``, with their ``weights`` (empty: each 1), and ``biases[g]``
     (empty: 0). ``tau``, the model's divisor, never changes which group is greatest: it is text.
     """
+
+    short_name: ClassVar[str] = "popcount"
 
     groups: int
     members: Ints = ()
@@ -200,6 +199,8 @@ class GroupSum:
 class ArgMax:
     """Index of the first maximum: the lowest index wins a tie."""
 
+    short_name: ClassVar[str] = "argmax"
+
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
         check(len(edge.shape) == 1 and len(edge.formats) == 1, "argmax", "one row of numbers of one format", edge)
@@ -211,3 +212,7 @@ class ArgMax:
 
 def _span(values: Ints) -> str:
     return "…".join(str(value) for value in sorted({min(values), max(values)}))
+
+
+#: The nodes of networks of look-up tables.
+LutNode: TypeAlias = Thermometer | LutLayer | GroupSum | ArgMax

@@ -12,8 +12,8 @@ Conventions
     * Floating-point numbers live here only as text, for people and for the host side (``Input.steps``,
       ``GroupSum.tau``, ``Network.notes``).
 
-To add a node: write its dataclass with an ``output`` method, add it to :data:`Node`, and mypy lists every
-``match`` that has to learn it. Nothing is registered anywhere.
+To add a node: write its dataclass with a ``short_name`` and an ``output`` method, add it to the union below it, and mypy lists
+every ``match`` that has to learn it (docs/adding.md). Nothing is registered anywhere.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.ir.edges import Edge, Format, Ints
-from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
-from dwn_hw.ir.lut_nodes import ArgMax, GroupSum, LutLayer, Thermometer
+from dwn_hw.ir.integer_nodes import IntegerNode
+from dwn_hw.ir.lut_nodes import ArgMax, LutNode, Thermometer
 from dwn_hw.ir.rules import MAX_CODE_BITS, check, is_whole
 
 #: How the text about the scaler begins when the hardware does without it.
@@ -73,13 +73,19 @@ class Input:
         return f"step {text}"
 
 
-#: Of networks of look-up tables.
-LutNode: TypeAlias = Thermometer | LutLayer | GroupSum | ArgMax
+#: What a network is a chain of. Every ``match`` over it ends in ``assert_never``, or in a refusal that names the node.
+Node: TypeAlias = LutNode | IntegerNode
 
-#: Of networks that count in integers (:mod:`dwn_hw.ir.integer_nodes`).
-Arithmetic: TypeAlias = ShiftDense | ShiftConv2d | Quantize | Affine | Relu | MaxPool2d | Reshape
 
-Node: TypeAlias = LutNode | Arithmetic
+@dataclass(frozen=True, slots=True)
+class PlacedNode:
+    """A node in its place: its ``index`` in the network, its ``name``, and the edges ``before`` and ``after`` it."""
+
+    index: int
+    name: str
+    node: Node
+    before: Edge
+    after: Edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +101,10 @@ class Network:
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    _edges: tuple[Edge, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        edges = self.edges()
+        object.__setattr__(self, "_edges", self._follow())
         check(bool(self.nodes), "network", "there is at least one node", "none")
         texts = (*self.class_names, *self.feature_names, *(text for pair in self.notes for text in pair))
         check(all(isinstance(text, str) for text in texts), "network", "names and notes are text", texts)
@@ -105,13 +112,12 @@ class Network:
         check(all(text.isprintable() for text in texts), "network", "names and notes are printable", texts)
         rule = f"no feature names, or one for each of {self.input.edge.size}"
         check(len(self.feature_names) in (0, self.input.edge.size), "network", rule, len(self.feature_names))
-        if isinstance(self.nodes[-1], ArgMax):
-            classes = edges[-2].size
+        if self.classifies:
+            classes = self.scores_edge.size
             rule = f"no class names, or one for each of {classes} classes"
             check(len(self.class_names) in (0, classes), "network", rule, len(self.class_names))
 
-    def edges(self) -> tuple[Edge, ...]:
-        """The edge before each node, and last the output: ``len(nodes) + 1`` of them."""
+    def _follow(self) -> tuple[Edge, ...]:
         edges = [self.input.edge]
         for index, node in enumerate(self.nodes):
             try:
@@ -119,6 +125,36 @@ class Network:
             except IRError as error:
                 raise IRError(*(_at_node(index, node, problem) for problem in error.problems)) from None
         return tuple(edges)
+
+    def edges(self) -> tuple[Edge, ...]:
+        """The edge before each node, and last the output: ``len(nodes) + 1`` of them."""
+        return self._edges
+
+    def steps(self) -> tuple[PlacedNode, ...]:
+        """The nodes in order, each with its name and the edges before and after it."""
+        chain = zip(self.names(), self.nodes, self._edges[:-1], self._edges[1:], strict=True)
+        return tuple(PlacedNode(index, *one) for index, one in enumerate(chain))
+
+    @property
+    def output(self) -> Edge:
+        """The edge behind the last node."""
+        return self._edges[-1]
+
+    @property
+    def classifies(self) -> bool:
+        """Whether its result is the index of a class: it ends in a first maximum."""
+        return isinstance(self.nodes[-1], ArgMax)
+
+    @property
+    def scores_edge(self) -> Edge:
+        """The edge that holds the scores: what the first maximum chooses from; without one, the output."""
+        return self._edges[-2] if self.classifies else self._edges[-1]
+
+    @property
+    def encoder(self) -> Thermometer | None:
+        """The thermometer that reads the port, if the network begins with one."""
+        first = self.nodes[0]
+        return first if isinstance(first, Thermometer) else None
 
     def is_luts(self) -> bool:
         """Whether it is a network of look-up tables; else it counts in integers."""
@@ -140,50 +176,22 @@ class Network:
         return tuple(_names(self.nodes))
 
     def __repr__(self) -> str:
-        edges = self.edges()
-        lines = [f"{'input':10} {self.input} -> {edges[0]}"]
-        for name, node, edge in zip(self.names(), self.nodes, edges[1:], strict=True):
-            digest = hashlib.sha256(repr(node).encode()).hexdigest()[:8]
-            lines.append(f"{name:10} {type(node).__name__:12} {digest:>8}  {node} -> {edge}")
+        lines = [f"{'input':10} {self.input} -> {self.input.edge}"]
+        for step in self.steps():
+            digest = hashlib.sha256(repr(step.node).encode()).hexdigest()[:8]
+            lines.append(f"{step.name:10} {type(step.node).__name__:12} {digest:>8}  {step.node} -> {step.after}")
         return "\n".join(lines)
 
 
 def _names(nodes: Iterable[Node]) -> Iterator[str]:
     """Layers are numbered from 0; of other kinds the second is ``encoder2``."""
     met = Counter[str]()
-    for name in _kinds(nodes):
+    for name in (node.short_name for node in nodes):
         met[name] += 1
         if name == "l":
             yield f"l{met[name] - 1}"
         else:
             yield name if met[name] == 1 else f"{name}{met[name]}"
-
-
-def _kinds(nodes: Iterable[Node]) -> Iterator[str]:
-    for node in nodes:
-        match node:
-            case Thermometer():
-                yield "encoder"
-            case LutLayer():
-                yield "l"
-            case GroupSum():
-                yield "popcount"
-            case ArgMax():
-                yield "argmax"
-            case ShiftDense():
-                yield "dense"
-            case ShiftConv2d():
-                yield "conv"
-            case Quantize():
-                yield "quantize"
-            case Affine():
-                yield "affine"
-            case Relu():
-                yield "relu"
-            case MaxPool2d():
-                yield "pool"
-            case Reshape():
-                yield "reshape"
 
 
 def _at_node(index: int, node: Node, problem: Problem) -> Problem:

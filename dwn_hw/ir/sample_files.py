@@ -115,7 +115,7 @@ def check_out(path: Path) -> None:
 def save_predictions(path: Path, network: ir.Network, codes: npt.NDArray[Any], scores: Any, y: Any) -> None:
     """Write ``codes``, ``scores`` (what the last node before a class index gave; None: unknown) and ``y`` (the class)."""
     arrays = {"codes": _narrow(codes)}
-    if isinstance(network.nodes[-1], ir.ArgMax):
+    if network.classifies:
         arrays |= ({} if scores is None else {"scores": _narrow(scores)}) | {"y": _narrow(y)}
     else:
         arrays["scores"] = _narrow(y)

@@ -108,9 +108,15 @@ def _decode(header: dict[str, Any], arrays: Arrays) -> ir.Network:
     return ir.Network(port, tuple(nodes), tuple(header["class_names"]), tuple(header["feature_names"]), notes)
 
 
+def _hints(kind: type[ir.Node]) -> dict[str, object]:
+    """The types of a node's fields; what its class says of all such nodes is none."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
 def _fields(node: ir.Node, prefix: str, arrays: Arrays) -> dict[str, Any]:
     scalars: dict[str, Any] = {}
-    for name, hint in get_type_hints(type(node)).items():
+    for name, hint in _hints(type(node)).items():
         value = getattr(node, name)
         if hint == ir.Ints:
             arrays[prefix + name] = _to_array(value)
@@ -124,7 +130,7 @@ def _fields(node: ir.Node, prefix: str, arrays: Arrays) -> dict[str, Any]:
 
 def _unfields(kind: type[ir.Node], scalars: dict[str, Any], prefix: str, arrays: Arrays) -> dict[str, Any]:
     values = dict(scalars)
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in _hints(kind).items():
         if hint == ir.Ints:
             values[name] = _from_array(arrays[prefix + name])
         elif hint == ir.Rows:

@@ -75,7 +75,7 @@ def make(
     base = directed(network, seed)
     parts = {"directed": base.codes} if corners else {}
     kinds = base.kinds if corners else ()
-    if corners and addresses and isinstance(network.nodes[0], ir.Thermometer):
+    if corners and addresses and network.encoder:
         parts["address"] = _addresses(network, np.random.default_rng(seed + 2))
         kinds = (*kinds, ("address", len(parts["address"])))
     if data is not None and len(data):
@@ -109,8 +109,8 @@ def _random(network: ir.Network, rng: np.random.Generator, count: int) -> npt.ND
     """Half of them uniform over the port, half near the thresholds, where the network's decisions are."""
     low, high = _limits(network)
     flat = rng.integers(low, high + 1, (count, len(low)))
-    if isinstance(network.nodes[0], ir.Thermometer):
-        near = _near_thresholds(network.nodes[0], rng, count)
+    if network.encoder:
+        near = _near_thresholds(network.encoder, rng, count)
         use = (np.arange(count) % 2 == 1)[:, None]
         flat = np.where(use, np.clip(near, low, high), flat)
     return _shaped(network, flat)
@@ -127,23 +127,23 @@ def _near_thresholds(node: ir.Thermometer, rng: np.random.Generator, count: int)
 
 def _boundary(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     low, high = _limits(network)
-    if not isinstance(network.nodes[0], ir.Thermometer):
+    if network.encoder is None:
         return _shaped(network, np.empty((0, len(low)), np.int64))
     places = [
         (feature, code)
-        for feature, row in enumerate(network.nodes[0].thresholds)
+        for feature, row in enumerate(network.encoder.thresholds)
         for code in sorted({t + d for t in row for d in (-1, 0, 1)})
         if low[feature] <= code <= high[feature]
     ]
-    flat: npt.NDArray[np.int64] = np.clip(_near_thresholds(network.nodes[0], rng, len(places)), low, high)
+    flat: npt.NDArray[np.int64] = np.clip(_near_thresholds(network.encoder, rng, len(places)), low, high)
     for i, (feature, code) in enumerate(places):
         flat[i, feature] = code
     return _shaped(network, flat)
 
 
 def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    pool = _random(network, rng, TIE_POOL if isinstance(network.nodes[0], ir.Thermometer) else SMALL_POOL)
-    if not isinstance(network.nodes[-1], ir.ArgMax) or len(network.nodes) < 2 or network.edges()[-2].size < 2:
+    pool = _random(network, rng, TIE_POOL if network.encoder else SMALL_POOL)
+    if not network.classifies or len(network.nodes) < 2 or network.scores_edge.size < 2:
         return pool[:0]
     scores, _ = Emulator(network).run(pool)
     best = np.sort(scores, axis=1)

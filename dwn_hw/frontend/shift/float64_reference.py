@@ -7,7 +7,7 @@ sum of float64 is exact while all that is added up stays below 2**53 of its grid
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,8 @@ def _run(
                     value = functional.max_pool2d(value, step.kernel, step.stride, step.padding, step.dilation)
                 case ir.Reshape():
                     value = value.reshape(len(value), *step.shape)
+                case _:
+                    assert_never(step)
     return value.numpy(), exact.numpy()
 
 

@@ -189,8 +189,7 @@ def schedule(network: ir.Network, lanes: int) -> Schedule:
     """The schedule of ``network`` on so many lanes. Raises OptionError for what no engine can hold, with the number."""
     if lanes < 1:
         raise OptionError(Problem("--lanes", "at least 1", f"{lanes}", "Ask for some lanes."))
-    classifies = isinstance(network.nodes[-1], ir.ArgMax)
-    found = Schedule(make_steps(network, lanes), lanes, network.edges(), classifies)
+    found = Schedule(make_steps(network, lanes), lanes, network.edges(), network.classifies)
     widest = max(step.outputs for step in found.steps)
     problems = []
     if lanes > widest:

@@ -87,7 +87,7 @@ def make_folded(
     if shell != "stream":
         rule = "stream: a sample takes many clocks, and its result waits"
         problems.append(Problem("--shell", rule, repr(shell), "Use the stream shell."))
-    if with_scores and not isinstance(network.nodes[-1], ir.ArgMax):
+    if with_scores and not network.classifies:
         rule = "only where the network ends in an argmax; else the scores are its result"
         problems.append(Problem("--scores", rule, type(network.nodes[-1]).__name__, "Leave it out."))
     if problems:

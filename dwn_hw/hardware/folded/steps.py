@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -110,23 +111,30 @@ class Step:
 def make_steps(network: ir.Network, lanes: int) -> tuple[Step, ...]:
     """The steps of ``network``. Raises OptionError for every node that has no place in an engine."""
     _check(network)
-    edges, names = network.edges(), network.names()
+    edges = network.edges()
     steps: list[Step] = []
-    for i, node in enumerate(network.nodes):
-        before = edges[i]
+    for place in network.steps():
+        node, written = place.node, place.index + 1
         match node:
             case ir.ShiftDense() | ir.ShiftConv2d() | ir.MaxPool2d() | ir.Affine():
-                steps.append(_begin(node, names[i], i + 1, before, edges[i + 1], lanes))
+                steps.append(_begin(node, place.name, written, place.before, place.after, lanes))
             case ir.Relu() | ir.Quantize():
-                lsb = before.formats[0].lsb
+                lsb = place.before.formats[0].lsb
                 post = steps[-1].post.then(node, lsb) if steps else None
                 if post is None:
-                    steps.append(_copy(names[i], i + 1, before))
+                    steps.append(_copy(place.name, written, place.before))
                     post = steps[-1].post.then(node, lsb)
                 assert post is not None
-                steps[-1] = replace(steps[-1], edge=i + 1, post=post)
-            case ir.Reshape() if steps:
-                steps[-1] = replace(steps[-1], edge=i + 1)
+                steps[-1] = replace(steps[-1], edge=written, post=post)
+            case ir.Reshape():
+                if steps:  # the port's numbers are in that order already
+                    steps[-1] = replace(steps[-1], edge=written)
+            case ir.ArgMax():
+                pass  # the last node: the result looks for the greatest number while the last step writes
+            case ir.Thermometer() | ir.LutLayer() | ir.GroupSum():
+                raise AssertionError(f"{place.name} was not refused")
+            case _:
+                assert_never(node)
     if not steps or not steps[-1].in_order:
         last = steps[-1].edge if steps else 0
         steps.append(_copy("in_order", last, edges[last]))
@@ -134,18 +142,30 @@ def make_steps(network: ir.Network, lanes: int) -> tuple[Step, ...]:
 
 
 def _check(network: ir.Network) -> None:
-    problems = []
-    remedy = "A folded engine takes networks of shift layers; export networks of look-up tables without --lanes."
-    for i, (node, name) in enumerate(zip(network.nodes, network.names(), strict=True)):
-        if isinstance(node, ir.ArgMax) and i == len(network.nodes) - 1:
-            continue
-        if isinstance(node, ir.LutNode):
-            rule = "a node that counts in integers, and ArgMax only as the last one"
-            problems.append(Problem(f"node {i} ({name})", rule, type(node).__name__, remedy))
-        if isinstance(node, ir.MaxPool2d):
-            problems += _blind_windows(node, name, network.edges()[i])
+    last = len(network.nodes) - 1
+    problems = [problem for place in network.steps() for problem in _problems(place, place.index == last)]
     if problems:
         raise OptionError(*problems)
+
+
+def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
+    """Why a node has no place in an engine."""
+    node = place.node
+    match node:
+        case ir.ShiftDense() | ir.ShiftConv2d() | ir.Affine() | ir.Relu() | ir.Quantize() | ir.Reshape():
+            return []
+        case ir.MaxPool2d():
+            return _blind_windows(node, place.name, place.before)
+        case ir.ArgMax() if is_last:
+            return []
+        case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.ArgMax():
+            rule = "a node that counts in integers, and ArgMax only as the last one"
+            remedy = (
+                "A folded engine takes networks of shift layers; export networks of look-up tables without --lanes."
+            )
+            return [Problem(f"node {place.index} ({place.name})", rule, type(node).__name__, remedy)]
+        case _:
+            assert_never(node)
 
 
 def _blind_windows(node: ir.MaxPool2d, name: str, before: Edge) -> list[Problem]:

@@ -28,18 +28,15 @@ def lower_network(
     the first netlist is that of its comparators (:func:`lower_streamed`).
     Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
-    edges = network.edges()
     if not network.is_luts():
-        chain = zip(network.nodes, network.names(), edges[:-1], edges[1:], strict=True)
-        return tuple(lower_integers(*part) for part in chain)
+        return tuple(lower_integers(step.node, step.name, step.before, step.after) for step in network.steps())
     found: list[Logic] = []
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
-    for i, (node, name) in enumerate(zip(network.lut_nodes(), network.names(), strict=True)):
-        before, after = edges[i : i + 2]
-        if i == 0 and encoder == "streamed" and isinstance(node, ir.Thermometer):
-            built = [absorb(lower_streamed(node, before, k), k) for k in sizes]
+    for step, node in zip(network.steps(), network.lut_nodes(), strict=True):
+        if step.index == 0 and encoder == "streamed" and network.encoder:
+            built = [absorb(lower_streamed(network.encoder, step.before, k), k) for k in sizes]
         else:
-            built = [lower(node, name, before, after, k, share, family.chain_inputs) for k in sizes]
+            built = [lower(node, step.name, step.before, step.after, k, share, family.chain_inputs) for k in sizes]
         found.append(min(built, key=lambda netlist: (family.sites(netlist), netlist.depth())))
     return tuple(found)
 

@@ -56,10 +56,11 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
 
 def fits(network: ir.Network) -> bool:
     """Whether no layer is too large for parallel hardware; of a convolution by counting every place of its window as full."""
-    for node, edge in zip(network.nodes, network.edges()[1:], strict=True):
+    for step in network.steps():
+        node, after = step.node, step.after
         if isinstance(node, ir.ShiftDense | ir.ShiftConv2d):
             places = np.count_nonzero(np.array(node.signs).reshape(len(node.bias), -1), axis=1)
-            if _pairs(places) * edge.size // edge.shape[0] > MOST_PAIRS:
+            if _pairs(places) * after.size // after.shape[0] > MOST_PAIRS:
                 return False
     return True
 

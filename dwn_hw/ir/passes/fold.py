@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import assert_never
 
 from dwn_hw import ir
 from dwn_hw.ir.truth_tables import FALSE, TRUE, invert_input, simplify
@@ -16,7 +17,7 @@ def fold_bits(network: ir.Network) -> ir.Network:
     edge = network.input.edge
     nodes: list[ir.Node] = []
     same: list[Same] = []
-    for node, follower in zip(network.nodes, (*network.nodes[1:], None), strict=True):
+    for node, follower in zip(network.lut_nodes(), (*network.nodes[1:], None), strict=True):
         match node:
             case ir.Thermometer():
                 node = _clamp(node, edge)
@@ -27,8 +28,10 @@ def fold_bits(network: ir.Network) -> ir.Network:
             case ir.GroupSum():
                 node = _fold_votes(node, same or _all_different(edge), edge)
                 same = []
-            case _:
+            case ir.ArgMax():
                 same = []
+            case _:
+                assert_never(node)
         nodes.append(node)
         edge = node.output(edge)
     return dataclasses.replace(network, nodes=tuple(nodes))

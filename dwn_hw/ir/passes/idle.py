@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import assert_never
 
 from dwn_hw import ir
 from dwn_hw.ir.passes.cases import Cases
@@ -18,15 +19,19 @@ def drop_idle_inputs(network: ir.Network) -> ir.Network:
     """
     nodes: list[ir.Node] = []
     cases: Cases | None = None
-    for node in network.nodes:
-        if isinstance(node, ir.Thermometer):
-            cases = Cases(node)
-        elif isinstance(node, ir.LutLayer) and cases is not None:
-            luts = [_reduce(row, table, cases) for row, table in zip(node.wires, node.tables, strict=True)]
-            node = ir.LutLayer(tuple(row for row, _ in luts), tuple(table for _, table in luts))
-            cases.add(node)
-        else:
-            cases = None
+    for node in network.lut_nodes():
+        match node:
+            case ir.Thermometer():
+                cases = Cases(node)
+            case ir.LutLayer():
+                if cases is not None:
+                    luts = [_reduce(row, table, cases) for row, table in zip(node.wires, node.tables, strict=True)]
+                    node = ir.LutLayer(tuple(row for row, _ in luts), tuple(table for _, table in luts))
+                    cases.add(node)
+            case ir.GroupSum() | ir.ArgMax():
+                cases = None
+            case _:
+                assert_never(node)
         nodes.append(node)
     return dataclasses.replace(network, nodes=tuple(nodes))
 

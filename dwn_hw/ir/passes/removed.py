@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from dwn_hw import ir
 
 
@@ -11,7 +13,8 @@ def removed(before: ir.Network, after: ir.Network) -> dict[str, dict[str, int]]:
     A layer that took in LUTs of the layer before may have lost fewer than no inputs.
     """
     was, now = (
-        [_measure(node, edge.size) for node, edge in zip(n.nodes, n.edges(), strict=False)] for n in (before, after)
+        [_measure(node, edge.size) for node, edge in zip(n.lut_nodes(), n.edges(), strict=False)]
+        for n in (before, after)
     )
     return {
         name: {what: old[what] - new[what] for what in old}
@@ -20,7 +23,7 @@ def removed(before: ir.Network, after: ir.Network) -> dict[str, dict[str, int]]:
     }
 
 
-def _measure(node: ir.Node, bits: int) -> dict[str, int]:
+def _measure(node: ir.LutNode, bits: int) -> dict[str, int]:
     match node:
         case ir.Thermometer():
             return {"thresholds": node.bits}
@@ -31,5 +34,7 @@ def _measure(node: ir.Node, bits: int) -> dict[str, int]:
             weights = [abs(weight) for group in node.split(bits) for weight in group.weights]
             # A duplicate member counts with the weight of another instead.
             return {"constant members": sum(weights), "duplicate members": len(weights) - sum(weights)}
-        case _:
+        case ir.ArgMax():
             return {}
+        case _:
+            assert_never(node)

@@ -23,13 +23,18 @@ def drop_unread(network: ir.Network) -> ir.Network:
 
 
 def _read(reader: ir.LutLayer | ir.GroupSum, bits: int) -> set[int]:
-    rows = reader.wires if isinstance(reader, ir.LutLayer) else [group.members for group in reader.split(bits)]
+    if isinstance(reader, ir.LutLayer):
+        rows = [row for j, row in enumerate(reader.wires) if not reader.is_constant(j)]
+    else:
+        rows = [group.members for group in reader.split(bits)]
     return {wire for row in rows for wire in row}
 
 
 def _renumber(reader: ir.LutLayer | ir.GroupSum, bits: int, number: dict[int, int]) -> ir.LutLayer | ir.GroupSum:
     if isinstance(reader, ir.LutLayer):
-        return ir.LutLayer(tuple(tuple(number[w] for w in row) for row in reader.wires), reader.tables)
+        # A constant has to read something, and what it is does not matter.
+        rows = (tuple(number.get(w, 0) for w in row) for row in reader.wires)
+        return ir.LutLayer(tuple(rows), reader.tables)
     groups = [
         dataclasses.replace(group, members=tuple(number[member] for member in group.members))
         for group in reader.split(bits)

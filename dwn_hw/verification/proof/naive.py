@@ -7,6 +7,7 @@ This is what hardware is compared with. It shares nothing with :mod:`dwn_hw.hard
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from dwn_hw import ir
 from dwn_hw.errors import IRError, Problem
@@ -26,6 +27,9 @@ def reference(nodes: Sequence[ir.Node], before: ir.Edge) -> Aig:
 
 def place(logic: Aig, node: ir.Node, before: ir.Edge, bits: Sequence[int]) -> list[int]:
     """The bits of the edge behind ``node``, of the ``bits`` of the edge before it."""
+    if isinstance(node, ir.IntegerNode):
+        rule, remedy = "a network of look-up tables can be proven", "Use verify, which compares on vectors."
+        raise IRError(Problem("network", rule, type(node).__name__, remedy))
     numbers = entries(before, bits)
     match node:
         case ir.Thermometer():
@@ -41,8 +45,7 @@ def place(logic: Aig, node: ir.Node, before: ir.Edge, bits: Sequence[int]) -> li
             index = first_maximum(logic, numbers, before.formats[0].signed)
             return [*index, *[FALSE] * node.output(before).bits][: node.output(before).bits]
         case _:
-            rule, remedy = "a network of look-up tables can be proven", "Use verify, which compares on vectors."
-            raise IRError(Problem("network", rule, type(node).__name__, remedy))
+            assert_never(node)
 
 
 def entries(edge: ir.Edge, bits: Sequence[int]) -> list[list[int]]:
