@@ -1,6 +1,6 @@
 """The folded engine: its steps and its schedule mean the network, and its registers, clock for clock, do as scheduled.
 
-Amaranth's own simulator; :mod:`tests.test_folded_verify` has the Verilog.
+Amaranth's own simulator; tests/verification/test_compare_engine.py has the Verilog.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import shift_networks as nets
-from amaranth.sim import Simulator
+from engine_simulation import compare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,71 +22,6 @@ from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.folded.pointwise import Pointwise
 from dwn_hw.hardware.folded.steps import signed_digits
 from dwn_hw.ir import evaluate
-from dwn_hw.rtl import Engine
-
-
-def simulate(design, codes, *, idle=0.0, stall=0.0, seed=0):
-    """(results, [(sample, step, address, value)], clocks from a sample's last code to its result) in Amaranth's simulator."""
-    engine = Engine(design)
-    simulator = Simulator(engine)
-    simulator.add_clock(1e-6)
-    rng = np.random.default_rng(seed)
-    rows, mask = codes.reshape(len(codes), -1), (1 << len(engine.x.payload)) - 1
-    results, writes, latencies = [], [], []
-
-    async def bench(ctx):
-        sample = word = clock = 0
-        fed = None
-        while len(results) < len(codes):
-            offered = sample < len(codes) and sample == len(results) and rng.random() >= idle
-            ready = rng.random() >= stall
-            ctx.set(engine.x.valid, int(offered))
-            ctx.set(engine.y.ready, int(ready))
-            if offered:
-                ctx.set(engine.x.payload, int(rows[sample, word]) & mask)
-            if ctx.get(engine.writer.write):
-                where = (ctx.get(port) for port in (engine.sequencer.step, engine.writer.at, engine.writer.value))
-                writes.append((len(results), *where))
-            if ctx.get(engine.y.valid):
-                if fed is not None:
-                    latencies.append(clock - fed)
-                    fed = None
-                if ready:
-                    results.append(ctx.get(engine.y.payload))
-            if offered and ctx.get(engine.x.ready):
-                word += 1
-                if word == rows.shape[1]:
-                    sample, word, fed = sample + 1, 0, clock
-            await ctx.tick()
-            clock += 1
-            assert clock < 10 * len(codes) * design.interval + 1000, "it hangs"
-
-    simulator.add_testbench(bench)
-    simulator.run()
-    return results, writes, latencies
-
-
-def compare(design, codes, **options):
-    """Every write of every step and every result is the network's, at the clock that the schedule says."""
-    results, writes, latencies = simulate(design, codes, **options)
-    plan, values = design.schedule, evaluate.trace(design.network, codes)
-    assert latencies == [design.latency] * len(codes)
-    mask = (1 << plan.written.bits) - 1
-    for sample, step, at, value in writes:
-        assert value == int(values[plan.steps[step].edge][sample].reshape(-1)[at]) & mask, (plan.steps[step].name, at)
-    due = [(s, i, at) for s in range(len(codes)) for i, step in enumerate(plan.steps) for at in range(step.size)]
-    assert sorted(write[:3] for write in writes) == due
-    fmt = plan.result
-    packed = [
-        sum((int(v) & (1 << fmt.bits) - 1) << i * fmt.bits for i, v in enumerate(row.reshape(-1)))
-        for row in values[plan.steps[-1].edge]
-    ]
-    index = plan.steps[-1].size - 1
-    low = max(1, index.bit_length()) if plan.classifies else 0
-    wanted = values[-1].tolist() if plan.classifies else [0] * len(codes)
-    if design.with_scores or not plan.classifies:
-        wanted = [w | p << low for w, p in zip(wanted, packed, strict=True)]
-    assert results == wanted
 
 
 @settings(max_examples=25)

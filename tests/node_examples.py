@@ -1,0 +1,53 @@
+"""Of each kind of node at least one network that holds it: what every kind must be able to do is tried on these.
+
+A new kind of node needs its line in :data:`EXAMPLES`, and nothing else here if one of the networks can take it.
+"""
+
+from __future__ import annotations
+
+from dwn_hw import ir
+
+#: Three features, one of them signed; LUTs of one to three inputs; a permuted vote with a bit of padding.
+LUTS = ir.Network(
+    ir.Input((3,), (ir.Format(3), ir.Format(4, signed=True), ir.Format(2))),
+    (
+        ir.Thermometer(((1, 3, 6), (-5, 0, 2), (1,))),
+        ir.LutLayer(((0, 3), (1, 4, 6), (2,), (5, 6), (3, 1, 0)), (0b0110, 0b10010110, 0b01, 0b0111, 0b11101000)),
+        ir.GroupSum(2, (4, 2, 0, 1, 3)),
+        ir.ArgMax(),
+    ),
+)
+
+#: An image of two channels, and from the pool on a row of numbers.
+IMAGES = ir.Network(
+    ir.Input((2, 4, 4), (ir.Format(3), ir.Format(2, signed=True))),
+    (
+        ir.ShiftConv2d((2, 2, 2, 2), (1, -1, 0, 1) * 4, (0, -1, -2, 0) * 4, (3, -2), -2, padding=(1, 1)),
+        ir.Relu(),
+        ir.Quantize(-1, "half_even", 0, 15),
+        ir.MaxPool2d((2, 2), (2, 2)),
+        ir.Affine((3, -2), (1, 4), 1, -2),
+        ir.Reshape((8,)),
+        ir.ShiftDense(
+            (*(1, 0, -1, 1, -1, 1, 0, 1), *(-1, 1, 0, -1, 1, 0, 1, -1), *(0, 1, 1, -1, 0, -1, 1, 1)),
+            (0, -1, 0, 1, 0, 0, 0, 1) * 3,
+            (0, 20, 10),
+            -1,
+        ),
+        ir.ArgMax(),
+    ),
+)
+
+EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
+    ir.Thermometer: (LUTS,),
+    ir.LutLayer: (LUTS,),
+    ir.GroupSum: (LUTS,),
+    ir.ArgMax: (LUTS, IMAGES),
+    ir.ShiftDense: (IMAGES,),
+    ir.ShiftConv2d: (IMAGES,),
+    ir.Quantize: (IMAGES,),
+    ir.Affine: (IMAGES,),
+    ir.Relu: (IMAGES,),
+    ir.MaxPool2d: (IMAGES,),
+    ir.Reshape: (IMAGES,),
+}
