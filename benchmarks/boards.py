@@ -18,6 +18,7 @@ import numpy as np
 
 from dwn_hw.errors import Unfit
 from dwn_hw.exports import writer
+from dwn_hw.exports.options import Options
 from dwn_hw.fpga import boards, building
 from dwn_hw.frontend import checkpoints
 from dwn_hw.ir import sample_files
@@ -35,7 +36,7 @@ def export(name: str, target: str, cache: Path, source: Path) -> Path:
     if name != DIGITS:
         options |= {"encoder": "streamed", "input_format": nets.NETS[name].own_port}
     out.parent.mkdir(parents=True, exist_ok=True)
-    writer.export(checkpoints.load(path), out, writer.Options(**options))
+    writer.export(checkpoints.load(path), out, Options(**options))
     return out
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from dwn_hw import ir
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.folded import make_folded
 from dwn_hw.ir import evaluate, sample_files
@@ -104,7 +104,7 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as temporary:
             out = Path(temporary) / "out"
-            writer.write(writer.Plan(design, 0, {}, None), out)
+            writer.write(planning.Plan(design, 0, {}, None), out)
             if asked.images:
                 started = time.monotonic()
                 report = compare_rtl.verify(out, random=0, corners=False, samples=samples)

@@ -8,16 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dwn_hw._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from dwn_hw.api import export, freeze, load, predict, prove, save, synth, verify
     from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError, Undecided
-    from dwn_hw.exports.writer import Options
+    from dwn_hw.exports.options import Options
 
 _HOME = {
     "DwnHwError": "errors",
     "InputError": "errors",
     "Mismatch": "errors",
-    "Options": "exports.planning",
+    "Options": "exports.options",
     "ToolError": "errors",
     "Undecided": "errors",
     "export": "api",

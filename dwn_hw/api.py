@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
-from dwn_hw.exports import prediction, writer
+from dwn_hw.exports import options as export_options
+from dwn_hw.exports import planning, prediction, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.frontend import checkpoints, extract
 from dwn_hw.frontend.shift import trained_shift as shifted
@@ -55,7 +56,7 @@ def freeze(
     """
     trained = _trained(model, thermometer, scaler)
     asked = _options(input_format=input_format, optimize=False, **options)
-    frozen = writer.plan(trained, asked, _samples("x", x, y)).frozen
+    frozen = planning.plan(trained, asked, _samples("x", x, y)).frozen
     assert frozen is not None
     return frozen
 
@@ -115,10 +116,10 @@ def _samples(name: str, x: npt.ArrayLike | None, y: npt.ArrayLike | None = None)
     return None if x is None else sample_files.Samples(np.asarray(x), None, None if y is None else np.asarray(y), name)
 
 
-def _options(calibrate: Any = None, **options: Any) -> writer.Options:
+def _options(calibrate: Any = None, **options: Any) -> export_options.Options:
     """Samples, or samples and classes, to calibrate by; and the rest as it is."""
     tried = calibrate if isinstance(calibrate, tuple) else (calibrate, None)
-    return writer.Options(calibrate=_samples("calibrate", *tried), **options)
+    return export_options.Options(calibrate=_samples("calibrate", *tried), **options)
 
 
 def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | shifted.ShiftModel:

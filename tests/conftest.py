@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from dwn_hw import ir
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
 from dwn_hw.hardware.design import make_design
 
 # The same examples every time, and no clock: a slow machine is not a fault.
@@ -104,7 +104,7 @@ def _small_export(
     layer = ir.LutLayer(wires, (0x96, 0xE8, 0x1B, 0x7E, 0x2D, 0xD4))
     nodes = (ir.Thermometer(((3, 9),) * features), layer, ir.GroupSum(3), ir.ArgMax())
     network = ir.Network(ir.Input((features,), (ir.Format(4),)), nodes)
-    writer.write(writer.Plan(make_design(network, target=target, shell=shell, **options), 0, {}, None), out)
+    writer.write(planning.Plan(make_design(network, target=target, shell=shell, **options), 0, {}, None), out)
     return out
 
 

@@ -11,11 +11,11 @@ from dwn_hw import toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import writer
+from dwn_hw.exports.options import Options
 from dwn_hw.fpga import synthesis
 from dwn_hw.frontend import checkpoints
 from dwn_hw.hardware.design import TARGETS
 from dwn_hw.ir import sample_files
-from dwn_hw.nn import digits
 from dwn_hw.verification import compare_rtl, simulate
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
 
     Takes about a minute on two cores. Raises Mismatch when hardware and model differ anywhere.
     """
+    from dwn_hw.nn import digits  # torch comes with it
+
     _check_out(out)
     # Missing programs are said before the training, not after it.
     simulate.environment("verilator")
@@ -46,7 +48,7 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
     exported = writer.export(
         checkpoints.load(out / "model.pt"),
         out / "export",
-        writer.Options(target=target if target in TARGETS else "generic", seed=seed),
+        Options(target=target if target in TARGETS else "generic", seed=seed),
         samples,
         progress,
     )

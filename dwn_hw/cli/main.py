@@ -125,7 +125,7 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _options(arguments: dict[str, Any]) -> Any:
-    from dwn_hw.exports.writer import Options
+    from dwn_hw.exports.options import Options
 
     use_scaler, optimize = not arguments.pop("no_scaler"), not arguments.pop("no_optimize")
     calibrate = samples_of(arguments.pop("calibrate"))
@@ -159,12 +159,12 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
 def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any) -> None:
     """Say everything that is wrong with MODEL at once, or what would be built. Writes nothing."""
     from dwn_hw import api
-    from dwn_hw.exports import writer
+    from dwn_hw.exports import planning
 
     arch = arguments.pop("arch")
     options, samples = _options(arguments), samples_of(data_file)
     screen.progress("reading the model")
-    report = writer.plan(api.load(model, arch), options, samples, screen.progress).report
+    report = planning.plan(api.load(model, arch), options, samples, screen.progress).report
     say_plan(screen, report)
     screen.result(report)
 

@@ -15,15 +15,16 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw._progress import Progress
 from dwn_hw._version import __version__
-from dwn_hw.errors import DataError, OptionError, Problem
+from dwn_hw.errors import DataError, Problem
 from dwn_hw.exports import interface
+from dwn_hw.exports.options import Options, Request, check
 from dwn_hw.frontend import freeze_dwn, input_port, normalization, torch_reference
 from dwn_hw.frontend.calibration import port_search
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
-from dwn_hw.hardware import cost, lowering, naming
-from dwn_hw.hardware.design import Design, ParallelDesign, check_options, clock_estimate, make_design
-from dwn_hw.hardware.folded import FoldedDesign, make_folded
+from dwn_hw.hardware import cost, lowering
+from dwn_hw.hardware.design import Design, ParallelDesign, clock_estimate, make_design
+from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.lowering.encoder import rough_cost
 from dwn_hw.ir import evaluate, passes, sample_files, serialize, vectors
 from dwn_hw.ir.codes import Encoded, are_codes
@@ -38,29 +39,6 @@ CHECKED_IMAGES = 128
 
 #: Of a folded engine for which no number was asked.
 DEFAULT_LANES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a user may ask of an export; the command line's options, one for one."""
-
-    input_format: str | None = None
-    normalize: str | None = None
-    input_shape: str | None = None
-    use_scaler: bool = True
-    shell: str = "stream"
-    latency: int | None = None
-    clock_mhz: float | None = None
-    scores: bool = False
-    target: str = "generic"
-    optimize: bool = True
-    encoder: str = "parallel"
-    seed: int = 0
-    calibrate: sample_files.Samples | None = None
-    max_drop: float | None = None
-    activations: str | None = None
-    lanes: int | None = None
-    name: str = naming.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +59,7 @@ def plan(
     progress: Progress = lambda text: None,
 ) -> Plan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
-    check_options(
-        latency=options.latency,
-        clock_mhz=options.clock_mhz,
-        shell=options.shell,
-        target=options.target,
-        encoder=options.encoder,
-        name=options.name,
-    )
+    check(Request(options, model, folded=options.lanes is not None and isinstance(model, ShiftModel)))
     if isinstance(model, ShiftModel):
         return _plan_shift(model, options, samples, progress)
     return _plan_dwn(model, options, samples, progress)
@@ -97,16 +68,11 @@ def plan(
 def _plan_shift(model: ShiftModel, options: Options, samples: sample_files.Samples | None, progress: Progress) -> Plan:
     from dwn_hw.frontend.shift import freeze_and_compare as shift
 
-    if not options.use_scaler:
-        remedy = "Leave it out; without --normalize nothing is scaled."
-        raise OptionError(
-            Problem("--no-scaler", "only for a model that was saved with a scaler", "shift layers", remedy)
-        )
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
     frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
     report = {"tool": f"dwn-hw {__version__}", "digest": serialize.digest(frozen.network), **frozen.report}
     progress("planning hardware")
-    design = _design(frozen.network, options)
+    design = _design(model, frozen.network, options)
     codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed).codes
     report["optimized_scores"] = freeze_dwn.check_scores(frozen.network, design.network, codes)
     return Plan(design, options.seed, report | _hardware(design, options), frozen.codes, frozen.network)
@@ -129,11 +95,6 @@ def _hardware(design: Design, options: Options) -> dict[str, Any]:
 
 
 def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress) -> Plan:
-    if options.activations is not None:
-        remedy = "Leave it out: the bits between layers are no numbers."
-        raise OptionError(
-            Problem("--activations", "only for a network that shifts and adds", options.activations, remedy)
-        )
     left_to_host = None if options.use_scaler else model.scaler
     model = normalization.apply(model, options.normalize, options.input_shape, options.use_scaler)
     progress("choosing the input format")
@@ -143,7 +104,7 @@ def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples
     progress("freezing")
     network = _noted(freeze_dwn.freeze_dwn(model, port), left_to_host)
     progress("lowering to LUTs")
-    design = _design(network, options)
+    design = _design(model, network, options)
     progress("comparing with torch")
     encoded = None if samples is None else sample_files.to_codes(samples, network)
     checks = _check(model, network, design.network, options.seed)
@@ -169,12 +130,11 @@ def _port(
     model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress
 ) -> tuple[input_port.Port, dict[str, Any] | None]:
     """The port, and how it was calibrated if it was."""
-    port_search.check(model, options.calibrate, options.max_drop, options.input_format)
     if options.calibrate is None:
         return input_port.choose(freeze_dwn.raw_thresholds(model), options.input_format, _real_samples(samples)), None
 
     def estimate(network: ir.Network) -> dict[str, int]:
-        return {part: taken.lut for part, taken in cost.estimate(_design(network, options)).items()}
+        return {part: taken.lut for part, taken in cost.estimate(_design(model, network, options)).items()}
 
     return port_search.calibrate(
         model,
@@ -187,17 +147,14 @@ def _port(
     )
 
 
-def _design(network: ir.Network, options: Options) -> Design:
+def _design(model: TrainedDwn | ShiftModel, network: ir.Network, options: Options) -> Design:
     """Parallel hardware; the folded engine where it was asked for, or where a layer has too many weights for that."""
     network = passes.optimize(network) if options.optimize else network
-    if network.is_luts():
-        if options.lanes is not None:
-            rule = "only for a network of shift layers"
-            raise OptionError(Problem("--lanes", rule, f"{options.lanes}, for look-up tables", "Leave it out."))
+    if network.is_luts() or (options.lanes is None and lowering.fits(network)):
         return _parallel(network, options)
-    if options.lanes is None and lowering.fits(network):
-        return _parallel(network, options)
-    return _folded(network, options)
+    check(Request(options, model, folded=True))
+    lanes = DEFAULT_LANES if options.lanes is None else options.lanes
+    return make_folded(network, lanes=lanes, with_scores=options.scores, name=options.name)
 
 
 def _parallel(network: ir.Network, options: Options) -> ParallelDesign:
@@ -212,24 +169,6 @@ def _parallel(network: ir.Network, options: Options) -> ParallelDesign:
         encoder=options.encoder,
         name=options.name,
     )
-
-
-def _folded(network: ir.Network, options: Options) -> FoldedDesign:
-    parallel_only = (
-        ("--latency", options.latency, None),
-        ("--clock-mhz", options.clock_mhz, None),
-        ("--target", options.target, "generic"),
-        ("--encoder", options.encoder, "parallel"),
-    )
-    problems = [
-        Problem(option, "not with the folded engine, whose schedule the lanes decide", f"{asked}", "Leave it out.")
-        for option, asked, left in parallel_only
-        if asked != left
-    ]
-    if problems:
-        raise OptionError(*problems)
-    lanes = DEFAULT_LANES if options.lanes is None else options.lanes
-    return make_folded(network, lanes=lanes, with_scores=options.scores, shell=options.shell, name=options.name)
 
 
 def _constant_thresholds(network: ir.Network) -> int:

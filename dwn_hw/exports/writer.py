@@ -21,9 +21,8 @@ from dwn_hw import ir, rtl
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import c_host, checksums, interface, interface_text
-from dwn_hw.exports.planning import Options as Options
-from dwn_hw.exports.planning import Plan as Plan
-from dwn_hw.exports.planning import plan as plan
+from dwn_hw.exports.options import Options
+from dwn_hw.exports.planning import Plan, plan
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import packing, sample_files, serialize, vectors

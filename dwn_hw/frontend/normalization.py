@@ -10,17 +10,8 @@ from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
 
 
 def apply(model: TrainedDwn, normalize: str | None, input_shape: str | None, use_scaler: bool) -> TrainedDwn:
-    """The model with the normalisation asked for, or without its scaler. Raises OptionError for what does not go together."""
-    if input_shape is not None and normalize is None:
-        remedy = "Add --normalize MEAN,STD, or leave it out."
-        raise OptionError(Problem("--input-shape", "only with --normalize", f"{input_shape!r} alone", remedy))
+    """The model with the normalisation asked for, or without its scaler. Raises OptionError for numbers that are none."""
     if normalize is not None:
-        if not use_scaler:
-            remedy = "Leave one of them out."
-            raise OptionError(Problem("--normalize", "not with --no-scaler", "both", remedy))
-        if model.scaler is not None:
-            remedy = "Leave --normalize out."
-            raise OptionError(Problem("--normalize", "only for a model without a scaler", model.scaler.kind, remedy))
         scaler = normalizer(normalize, input_shape, len(model.thresholds))
         return TrainedDwn(
             model.thresholds, scaler, model.layers, model.group, model.class_names, model.feature_names, model.source

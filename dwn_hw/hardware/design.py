@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.hardware import feature_schedule, naming, register_levels
 from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.feature_schedule import ENCODERS, Schedule
+from dwn_hw.hardware.feature_schedule import Schedule
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.pipelining import Placer, Registers
 from dwn_hw.hardware.register_levels import Logic
@@ -210,49 +210,22 @@ def make_design(
     encoder: str = "parallel",
     name: str = naming.DEFAULT,
 ) -> ParallelDesign:
-    """Lower ``network`` and place its registers. Raises OptionError with everything that cannot be had.
+    """Lower ``network`` and place its registers. Raises OptionError for what this network cannot have.
+
+    Whether the options go together at all is :mod:`dwn_hw.exports.options`'s.
 
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
     ``share`` off keeps one comparator a threshold. ``encoder``: ``streamed`` takes one feature a clock.
     """
-    check_options(latency=latency, clock_mhz=clock_mhz, shell=shell, target=target, encoder=encoder, name=name)
-    if encoder == "streamed" and (problems := _streaming_problems(network, shell)):
-        raise OptionError(*problems)
+    if encoder == "streamed" and network.encoder is None:
+        rule = "streamed only for a network that begins with a thermometer"
+        remedy = "Use the parallel encoder."
+        raise OptionError(Problem("--encoder", rule, type(network.nodes[0]).__name__, remedy))
     netlists = lower_network(network, FAMILIES[target], share, encoder)
     registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
     names = network.names()
     pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
     return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
-
-
-def check_options(
-    *, latency: int | None, clock_mhz: float | None, shell: str, target: str, encoder: str, name: str
-) -> None:
-    """Raise OptionError with everything that no network could have so."""
-    asked_for = (("--shell", shell, SHELLS), ("--target", target, TARGETS), ("--encoder", encoder, ENCODERS))
-    problems = [
-        Problem(option, f"one of {', '.join(known)}", repr(asked), "Choose one of them.")
-        for option, asked, known in asked_for
-        if asked not in known
-    ]
-    if latency is not None and clock_mhz is not None:
-        problems.append(Problem("--latency", "not with --clock-mhz", "both", "Leave one of them out."))
-    if clock_mhz is not None and not clock_mhz > 0:
-        problems.append(Problem("--clock-mhz", "a number above 0", f"{clock_mhz:g}", "State a clock in MHz."))
-    if problems:
-        raise OptionError(*problems)
-    naming.check(name)
-
-
-def _streaming_problems(network: Network, shell: str) -> list[Problem]:
-    problems = []
-    if shell == "none":
-        rule = "with --encoder streamed stream, uart or axis, whose reset says where a sample begins"
-        problems.append(Problem("--shell", rule, "none", "Leave one of them out."))
-    if network.encoder is None:
-        rule = "streamed only for a network that begins with a thermometer"
-        problems.append(Problem("--encoder", rule, type(network.nodes[0]).__name__, "Use the parallel encoder."))
-    return problems
 
 
 def _schedule(network: Network) -> Schedule | None:

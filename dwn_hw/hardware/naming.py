@@ -18,11 +18,18 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
 _LONGEST = 32
 
 
-def check(name: object) -> str:
+def problems(name: object) -> list[Problem]:
+    """Why ``name`` cannot be one; nothing where it can."""
+    if isinstance(name, str) and _NAME.fullmatch(name) and len(name) <= _LONGEST:
+        return []
+    rule = f"a letter, then letters, digits and single underscores between them, at most {_LONGEST}"
+    return [Problem("--name", rule, repr(name), "Choose another, say jets.")]
+
+
+def check(name: str) -> str:
     """The name, if it can be one. Raises OptionError."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _LONGEST:
-        rule = f"a letter, then letters, digits and single underscores between them, at most {_LONGEST}"
-        raise OptionError(Problem("--name", rule, repr(name), "Choose another, say jets."))
+    if found := problems(name):
+        raise OptionError(*found)
     return name
 
 

@@ -17,7 +17,8 @@ import pytest
 
 import dwn_hw
 from dwn_hw.errors import ExportError, OptionError
-from dwn_hw.exports import reader, writer
+from dwn_hw.exports import planning, reader, writer
+from dwn_hw.exports.options import Options
 from dwn_hw.frontend import checkpoints
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn, TrainedGroupSum, TrainedLutLayer
 from dwn_hw.ir import sample_files, serialize
@@ -163,7 +164,7 @@ def test_the_reports_agreement_is_what_an_independent_count_gives(tmp_path):
         samples(count=400, spread=3),
         model(scaler=Scaler("standard", np.full(5, 0.5, "f4"), np.full(5, 3, "f4"))),
     )
-    report = writer.export(trained, tmp_path / "out", writer.Options(input_format="s5/4", optimize=False), given)
+    report = writer.export(trained, tmp_path / "out", Options(input_format="s5/4", optimize=False), given)
     assert report == json.loads((tmp_path / "out" / "report.json").read_text())
     network = serialize.load(tmp_path / "out" / "network.safetensors")
     # Rounding by hand: s5/4 carries -16..15 quarters.
@@ -221,7 +222,7 @@ def redundant():
 
 def test_what_the_passes_took_out_is_in_the_report_and_the_sums_are_the_model_s(tmp_path):
     """Group 0: a, b, a, 1; group 1: d, e, 0, d; group 2: f, b, not f, e."""
-    plain = writer.export(redundant(), tmp_path / "plain", writer.Options(optimize=False))
+    plain = writer.export(redundant(), tmp_path / "plain", Options(optimize=False))
     report = writer.export(redundant(), tmp_path / "out")
     assert plain["optimized"] is None
     assert report["optimized"]["popcount"] == {"constant members": 4, "duplicate members": 2}
@@ -239,7 +240,7 @@ def test_what_the_passes_took_out_is_in_the_report_and_the_sums_are_the_model_s(
 @pytest.mark.parametrize("stated", ["s7/8", None])
 def test_the_bit_positions_are_those_that_the_bench_drives(tmp_path, stated):
     """Each feature and field is cut out of the packed words at the place that interface.json says."""
-    writer.export(model(), tmp_path / "out", writer.Options(scores=True, input_format=stated))
+    writer.export(model(), tmp_path / "out", Options(scores=True, input_format=stated))
     exported = reader.read_export(tmp_path / "out")
     golden = arrays_of(tmp_path / "out" / "vectors" / "golden.npz")
     fields = exported.interface["output"]["fields"]
@@ -266,7 +267,7 @@ def cut(word, low, bits, signed):
 
 
 def test_names_formats_and_steps_are_in_the_interface(tmp_path):
-    writer.export(model(), tmp_path / "out", writer.Options(input_format="u8/255"))
+    writer.export(model(), tmp_path / "out", Options(input_format="u8/255"))
     described = json.loads((tmp_path / "out" / "interface.json").read_text())
     assert described["classes"] == ["class 0", "class 1", "class 2"]
     assert [f["name"] for f in described["input"]["features"]] == [f"feature {i}" for i in range(5)]
@@ -284,8 +285,8 @@ SCALER = Scaler("standard", np.linspace(-1, 1, 5), np.linspace(0.5, 2, 5))
 
 def test_a_scaler_is_folded_in_and_no_scaler_says_loudly_that_it_is_not(tmp_path):
     writer.export(model(scaler=SCALER), tmp_path / "folded")
-    writer.export(model(scaler=SCALER), tmp_path / "left", writer.Options(use_scaler=False))
-    writer.export(model(), tmp_path / "none", writer.Options(use_scaler=False))
+    writer.export(model(scaler=SCALER), tmp_path / "left", Options(use_scaler=False))
+    writer.export(model(), tmp_path / "none", Options(use_scaler=False))
     loud = LEFT_TO_HOST
     told = {}
     for name in ("folded", "left", "none"):
@@ -303,7 +304,7 @@ def test_a_scaler_is_folded_in_and_no_scaler_says_loudly_that_it_is_not(tmp_path
 
 
 def test_no_scaler_is_the_network_of_the_model_without_its_scaler(tmp_path):
-    writer.export(model(scaler=SCALER), tmp_path / "left", writer.Options(use_scaler=False))
+    writer.export(model(scaler=SCALER), tmp_path / "left", Options(use_scaler=False))
     writer.export(model(), tmp_path / "bare")
     left, bare = (serialize.load(tmp_path / name / "network.safetensors") for name in ("left", "bare"))
     assert (left.input, left.nodes) == (bare.input, bare.nodes)
@@ -333,8 +334,8 @@ def image_model(pixels, seed=3):
 def test_normalize_is_torchvisions_formula_in_float32_for_every_pixel_value(normalize, shape, means, stds):
     """ToTensor's x/255, then Normalize's (x − mean)/std, each in float32, at all 256 values of every pixel."""
     trained = image_model(12)
-    options = writer.Options(input_format="u8/255", normalize=normalize, input_shape=shape, optimize=False)
-    network = writer.plan(trained, options).design.network
+    options = Options(input_format="u8/255", normalize=normalize, input_shape=shape, optimize=False)
+    network = planning.plan(trained, options).design.network
     pixels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 12, axis=1)
     tensor = pixels.astype(np.float32) / np.float32(255)
     normalized = (tensor - np.array(means, np.float32)) / np.array(stds, np.float32)
@@ -346,8 +347,8 @@ def test_normalize_is_torchvisions_formula_in_float32_for_every_pixel_value(norm
 def test_normalize_agrees_with_torch_itself():
     torch = pytest.importorskip("torch")
     trained = image_model(12)
-    options = writer.Options(input_format="u8/255", normalize="0.1307,0.3081", optimize=False)
-    network = writer.plan(trained, options).design.network
+    options = Options(input_format="u8/255", normalize="0.1307,0.3081", optimize=False)
+    network = planning.plan(trained, options).design.network
     pixels = torch.arange(256, dtype=torch.uint8)[:, None].expand(256, 12)
     normalized = pixels.to(torch.float32).div(255).sub_(torch.tensor(0.1307)).div_(torch.tensor(0.3081))
     wanted = normalized[:, :, None] > torch.from_numpy(trained.thresholds)
@@ -403,7 +404,7 @@ def test_the_real_jsc_network_exported_in_every_form_gives_the_recorded_bits_and
     jsc, data, tmp_path, monkeypatch
 ):
     recorded = arrays_of(jsc / "dwn_jsc_t4_distributive_300-100_lr_testvectors.npz")
-    unscaled = arrays_of(sample_files("jsc-1000") / "jsc_openml42468_test1000.npz")["x"]
+    unscaled = arrays_of(data("jsc-1000") / "jsc_openml42468_test1000.npz")["x"]
     assert recorded["pred"].shape == (1000,)
     assert recorded["x_binarized"].shape == (1000, 64)
     for name, path in real_forms(jsc, tmp_path, monkeypatch).items():

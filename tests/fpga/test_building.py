@@ -15,6 +15,7 @@ import pytest
 from dwn_hw import toolchain
 from dwn_hw.errors import ExportError, ToolError, Unfit
 from dwn_hw.exports import checksums, reader, writer
+from dwn_hw.exports.options import Options
 from dwn_hw.fpga import boards, routing
 from dwn_hw.frontend import checkpoints
 
@@ -246,7 +247,7 @@ def digits(tmp_path_factory):
     def make(target, **options):
         out = folder / f"{target}-{len(options)}"
         if not out.exists():
-            writer.export(checkpoints.load(folder / "model.pt"), out, writer.Options(target=target, **options))
+            writer.export(checkpoints.load(folder / "model.pt"), out, Options(target=target, **options))
         return out
 
     return make

@@ -12,7 +12,7 @@ from shift_networks import codes_of, small_convolution
 
 from dwn_hw.cli import main
 from dwn_hw.errors import OptionError
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
 from dwn_hw.exports.reader import read_export
 from dwn_hw.fpga import building, fitting
 from dwn_hw.hardware.folded import make_folded
@@ -23,7 +23,7 @@ from dwn_hw.verification import compare_netlist
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("folded board") / "out"
-    writer.write(writer.Plan(make_folded(small_convolution(), lanes=2), 0, {}, None), out)
+    writer.write(planning.Plan(make_folded(small_convolution(), lanes=2), 0, {}, None), out)
     return out
 
 

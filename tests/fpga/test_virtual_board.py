@@ -21,7 +21,7 @@ from lut_networks import random_network
 
 from dwn_hw.cli import main
 from dwn_hw.errors import BoardError, ExportError, Mismatch, ToolError
-from dwn_hw.exports import checksums, reader, writer
+from dwn_hw.exports import checksums, planning, reader, writer
 from dwn_hw.exports.reader import read_export
 from dwn_hw.fpga import sample_bytes, serial_host, virtual_board
 from dwn_hw.fpga.session import session
@@ -35,7 +35,7 @@ FRAMES = int(os.environ.get("DWN_HW_FRAMES", "400"))
 
 def write(out, seed=1, **options):
     design = make_design(random_network(seed), **options)
-    writer.write(writer.Plan(design, 0, {}, None), out)
+    writer.write(planning.Plan(design, 0, {}, None), out)
     return read_export(out)
 
 

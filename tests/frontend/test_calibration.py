@@ -11,7 +11,8 @@ import pytest
 
 import dwn_hw
 from dwn_hw.errors import DataError, InputError, OptionError
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
+from dwn_hw.exports.options import Options
 from dwn_hw.frontend import freeze_dwn
 from dwn_hw.frontend.calibration import port_search, statistics, widths
 from dwn_hw.frontend.calibration.port_trials import Trial
@@ -84,7 +85,7 @@ def measurements(model, count=600, seed=1, right=0.7):
 
 
 def export(model, out, x, y=None, **options):
-    report = writer.export(model, out, writer.Options(calibrate=sample_files.Samples(x, None, y, "x.npz"), **options))
+    report = writer.export(model, out, Options(calibrate=sample_files.Samples(x, None, y, "x.npz"), **options))
     return report["calibration"], report
 
 
@@ -135,7 +136,7 @@ def test_the_curve_is_that_of_exports_with_those_widths():
     model = made_up(seed=3)
     x, y = measurements(model, seed=3)
     samples = sample_files.Samples(x, None, y, "x.npz")
-    found = writer.plan(model, writer.Options(calibrate=samples)).report["calibration"]
+    found = planning.plan(model, Options(calibrate=samples)).report["calibration"]
     assert [row["most_bits"] for row in found["curve"]] == list(range(1, 17))
     assert all(row["least_bits"] == row["most_bits"] for row in found["curve"])
     first, rest = statistics.split(len(x), y, 0)
@@ -212,7 +213,7 @@ def test_a_feature_that_is_read_but_changes_no_prediction_is_narrowed_first():
     model = TrainedDwn(thresholds, None, (TrainedLutLayer(wires, tables),), TrainedGroupSum(3, 1.0, order))
     x = rng.normal(size=(800, 4))
     samples = sample_files.Samples(x, None, None, "x.npz")
-    network = writer.plan(model, writer.Options(calibrate=samples)).design.network
+    network = planning.plan(model, Options(calibrate=samples)).design.network
     bits = [fmt.bits for fmt in network.input.edge.flat_formats()]
     assert network.nodes[0].thresholds[0] != ()  # it is read
     assert bits[0] == min(bits) < min(bits[1:])
@@ -223,9 +224,7 @@ def test_thresholds_far_from_zero_need_no_bits_for_the_distance():
     far = TrainedDwn(far.thresholds + 1024, None, far.layers, far.group)
     x, y = measurements(near, seed=4)
     bits = [
-        writer.plan(model, writer.Options(calibrate=sample_files.Samples(values, None, y, "x.npz"))).report[
-            "calibration"
-        ]
+        planning.plan(model, Options(calibrate=sample_files.Samples(values, None, y, "x.npz"))).report["calibration"]
         for model, values in ((near, x), (far, x + 1024))
     ]
     assert abs(bits[0]["taken"]["port_bits"] - bits[1]["taken"]["port_bits"]) <= 4
@@ -285,9 +284,7 @@ def test_the_drop_is_within_what_was_asked_in_both_parts_and_with_confidence_in_
     assert limit == round(statistics.most_dropped(lost, gained, len(rest)), 6) <= drop
     said = f"accuracy falls by at most {math.ceil(limit * 1e4) / 1e4:.2%}, with 95% confidence"
     assert said in report["input"]["reason"]
-    exact = writer.plan(model, writer.Options(calibrate=sample_files.Samples(x, None, y, "x.npz"))).report[
-        "calibration"
-    ]
+    exact = planning.plan(model, Options(calibrate=sample_files.Samples(x, None, y, "x.npz"))).report["calibration"]
     assert found["taken"]["lut"] <= exact["taken"]["lut"]
     assert found["taken"]["port_bits"] < exact["taken"]["port_bits"]
 
@@ -386,7 +383,7 @@ def refused(kind=DataError, x=None, y=None, codes=None, model=None, **options):
     model = made_up() if model is None else model
     samples = sample_files.Samples(x, codes, y, "f.npz")
     with pytest.raises(InputError) as caught:
-        writer.plan(model, writer.Options(calibrate=samples, **options))
+        planning.plan(model, Options(calibrate=samples, **options))
     assert type(caught.value) is kind
     return str(caught.value)
 
@@ -429,7 +426,7 @@ def test_too_few_samples_for_a_drop_are_refused_with_the_number_and_with_the_dro
         "Give more samples, or ask for --max-drop 0.013 or more."
     )
     samples = sample_files.Samples(x, None, y, "f.npz")
-    writer.plan(made_up(), writer.Options(calibrate=samples, max_drop=0.013))
+    planning.plan(made_up(), Options(calibrate=samples, max_drop=0.013))
     assert "to support --max-drop 0.012" in refused(x=x, y=y, max_drop=0.012)
 
 
@@ -445,7 +442,7 @@ def test_options_that_do_not_go_together_are_refused():
     message = refused(OptionError, x=x, y=y, input_format="u8")
     assert message == "--calibrate: not with --input-format; got 'u8' as well. Leave one of them out."
     with pytest.raises(OptionError) as caught:
-        writer.plan(made_up(), writer.Options(max_drop=0.01))
+        planning.plan(made_up(), Options(max_drop=0.01))
     assert (
         str(caught.value)
         == "--max-drop: only with --calibrate; got 0.01 alone. Add --calibrate DATA.npz, or leave it out."

@@ -17,7 +17,8 @@ from torch.nn import functional
 import dwn_hw
 from dwn_hw import ir
 from dwn_hw.errors import CheckpointError, DataError, Mismatch, OptionError
-from dwn_hw.exports import prediction
+from dwn_hw.exports import planning, prediction
+from dwn_hw.exports.options import Options
 from dwn_hw.frontend import input_port
 from dwn_hw.frontend.shift import float64_reference, freeze_and_compare, freeze_shift, tracing
 from dwn_hw.frontend.shift.activation_formats import fixed
@@ -333,6 +334,9 @@ def test_a_normalised_byte_is_exact_for_every_code_and_channel(means, stds, lsb)
         Scaler("standard", np.array(means, "f4"), np.array(stds, "f4")),
     )
     entry = choose(model, fixed(24, True, lsb), input_port.parse("u8/255"))
+    if entry.origin == "activations":  # some few normalisations are no line, in float64 neither, and that is said
+        assert "no exact line: stated as u8/255" in entry.reason
+        return
     codes = np.stack([np.arange(256), np.arange(256)[::-1]], axis=1).reshape(256, 2, 1, 1)
     got = evaluate.evaluate(ir.Network(entry.port, entry.nodes), codes)
     assert (entry.origin, entry.port.formats) == ("stated", (ir.Format(8),))
@@ -391,10 +395,9 @@ def test_other_batch_norm_becomes_an_affine_as_close_as_its_multiplier():
 
 def dwn_hw_plan(model, shape, **options):
     """The report of a plan."""
-    from dwn_hw.exports import writer
     from dwn_hw.frontend.shift.trained_shift import ShiftModel
 
-    return writer.plan(ShiftModel(model, "a test"), writer.Options(input_shape=shape, **options)).report
+    return planning.plan(ShiftModel(model, "a test"), Options(input_shape=shape, **options)).report
 
 
 # --------------------------------------------------------------------------------------------- formats and their cost

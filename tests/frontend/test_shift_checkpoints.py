@@ -15,7 +15,8 @@ from torch import nn
 import dwn_hw
 from dwn_hw.cli import main
 from dwn_hw.errors import CheckpointError, DataError, OptionError
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning
+from dwn_hw.exports.options import Options
 from dwn_hw.frontend import input_port
 from dwn_hw.frontend.shift import float64_reference, tracing
 from dwn_hw.frontend.shift.input_stage import choose
@@ -240,8 +241,8 @@ def test_the_real_network_at_16_16_predicts_all_10000_images_as_torch_in_float64
 
 def test_the_real_network_at_searched_widths_is_within_a_twentieth_of_a_point(real, images):
     x, y = images("train")
-    asked = writer.Options(calibrate=Samples(x[:3000], None, y[:3000], "train"), max_drop=0.004, **OPTIONS)
-    decided = writer.plan(real, asked)
+    asked = Options(calibrate=Samples(x[:3000], None, y[:3000], "train"), max_drop=0.004, **OPTIONS)
+    decided = planning.plan(real, asked)
     report = decided.report
     assert report["calibration"]["met"]
     assert report["calibration"]["taken"]["most_dropped"] <= 0.004
@@ -276,7 +277,7 @@ def searched(digits, max_drop, samples=None):
     model, split = digits
     x, y = np.concatenate([split.x_train, split.x_test]) / 16, np.concatenate([split.y_train, split.y_test])
     given = Samples(x[:samples], None, y[:samples], "digits")
-    return writer.plan(ShiftModel(model, "digits"), writer.Options(calibrate=given, max_drop=max_drop)), given
+    return planning.plan(ShiftModel(model, "digits"), Options(calibrate=given, max_drop=max_drop)), given
 
 
 @pytest.mark.parametrize("max_drop", [None, 0.03])
@@ -313,4 +314,4 @@ def test_samples_that_cannot_support_the_search_are_refused(digits):
     model, split = digits
     given = Samples(split.x_train / 16, None, None, "unlabelled")
     with pytest.raises(DataError, match="unlabelled: y, the classes, for --max-drop"):
-        writer.plan(ShiftModel(model, "digits"), writer.Options(calibrate=given, max_drop=0.1))
+        planning.plan(ShiftModel(model, "digits"), Options(calibrate=given, max_drop=0.1))

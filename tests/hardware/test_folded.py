@@ -148,7 +148,6 @@ HUGE = ir.Network(ir.Input((1, 4096, 4096), (ir.Format(8),)), (ir.Relu(),))
             {"lanes": 33},
             "at most 32: no layer has more outputs in a group, so more lanes would idle; got 33",
         ),
-        (nets.mlp(), {"lanes": 1, "shell": "none"}, "stream: a sample takes many clocks"),
         (nets.mlp().upto(4), {"lanes": 1, "with_scores": True}, "only where the network ends in an argmax"),
         (LUTS, {"lanes": 1}, "a node that counts in integers"),
         (BLIND, {"lanes": 1}, r"windows that see the image; got window 0 along rows sees \[-1, 4\] of 0…3"),

@@ -19,7 +19,7 @@ from shift_networks import small_convolution
 
 from dwn_hw.cli import main
 from dwn_hw.errors import ExportError, Mismatch, OptionError
-from dwn_hw.exports import reader, writer
+from dwn_hw.exports import planning, reader, writer
 from dwn_hw.fpga import building, session, synthesis, virtual_board
 from dwn_hw.hardware import naming
 from dwn_hw.hardware.folded import make_folded
@@ -36,7 +36,7 @@ def jets(tmp_path_factory, small_export):
 def folded(tmp_path_factory):
     """A folded engine with a name."""
     out = tmp_path_factory.mktemp("named engine") / "out"
-    writer.write(writer.Plan(make_folded(small_convolution(), lanes=2, name="Digits_2"), 0, {}, None), out)
+    writer.write(planning.Plan(make_folded(small_convolution(), lanes=2, name="Digits_2"), 0, {}, None), out)
     return out
 
 

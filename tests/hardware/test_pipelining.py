@@ -143,9 +143,3 @@ def test_a_slower_clock_needs_fewer_registers_and_the_estimate_keeps_it():
         latencies.append(design.pipeline.latency)
     assert latencies == sorted(latencies)
     assert latencies[0] < latencies[-1]
-
-
-def test_everything_that_cannot_be_had_is_said_at_once():
-    with pytest.raises(OptionError) as caught:
-        make_design(chain(1), latency=7, clock_mhz=-1, shell="spi", target="asic")
-    assert [problem.thing for problem in caught.value.problems] == ["--shell", "--target", "--latency", "--clock-mhz"]

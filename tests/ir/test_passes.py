@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning
+from dwn_hw.exports.options import Options
 from dwn_hw.frontend import checkpoints, freeze_dwn, input_port
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.design import make_design
@@ -347,7 +348,7 @@ def test_the_real_jsc_network_takes_no_more_luts_than_is_claimed(jsc):
 
 def test_no_optimize_keeps_the_model_s_own_structure_one_lut_a_neuron(jsc):
     model = checkpoints.load(next(jsc.glob("*_checkpoint.pt")))
-    planned = writer.plan(model, writer.Options(optimize=False))
+    planned = planning.plan(model, Options(optimize=False))
     thermometer, *layers, vote, _ = planned.design.network.nodes
     assert [len(row) for row in thermometer.thresholds] == [4] * 16
     assert [list(map(len, layer.wires)) for layer in layers] == [[6] * 300, [6] * 100]

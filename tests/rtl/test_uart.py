@@ -14,7 +14,7 @@ from lut_networks import random_network as network
 
 from dwn_hw import rtl, toolchain
 from dwn_hw.errors import ExportError, Mismatch, OptionError
-from dwn_hw.exports import reader, writer
+from dwn_hw.exports import planning, reader, writer
 from dwn_hw.fpga.session import check
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.frames import Layout
@@ -34,7 +34,7 @@ KINDS = {
 
 def write(out, shell, kind="parallel", **sizes):
     design = make_design(network(**sizes), shell=shell, **KINDS[kind])
-    writer.write(writer.Plan(design, 0, {}, None), out)
+    writer.write(planning.Plan(design, 0, {}, None), out)
     return out
 
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from dwn_hw import ir, rtl, toolchain
 from dwn_hw.cli import main
 from dwn_hw.errors import ExportError, Mismatch, OptionError
-from dwn_hw.exports import reader, writer
+from dwn_hw.exports import planning, reader, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.families import FAMILIES
@@ -30,7 +30,7 @@ from dwn_hw.verification.proof import prove
 
 
 def write(network, out, lanes, **options):
-    writer.write(writer.Plan(make_folded(network, lanes=lanes, **options), 0, {}, None), out)
+    writer.write(planning.Plan(make_folded(network, lanes=lanes, **options), 0, {}, None), out)
     return out
 
 

@@ -16,7 +16,7 @@ from lut_networks import random_network
 from dwn_hw import toolchain
 from dwn_hw.cli import main
 from dwn_hw.errors import BoardError, ExportError, Mismatch, OptionError, ToolError
-from dwn_hw.exports import checksums, writer
+from dwn_hw.exports import checksums, planning, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import make_design
 from dwn_hw.verification import compare_bitstream
@@ -55,7 +55,7 @@ def test_carry_chains_and_wide_multiplexers_are_simulated_as_the_library_has_the
     """Of a family's own cells, and of a portable export on a family whose constants are cells."""
     network = random_network(5, luts=(90,), groups=2, inputs=6)
     design = make_design(network, target=target or "generic")
-    writer.write(writer.Plan(design, 0, {}, None), tmp_path / "out")
+    writer.write(planning.Plan(design, 0, {}, None), tmp_path / "out")
     assert compare_netlist.verify_netlist(tmp_path / "out", target or "gowin", simulator="icarus", random=20)["equal"]
     kind = target and {"xc7": "CARRY4", "ecp5": "L6MUX21", "gowin": "MUX2_LUT6"}.get(target)
     if kind:

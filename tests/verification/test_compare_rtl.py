@@ -14,7 +14,7 @@ import pytest
 
 from dwn_hw import toolchain
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.lowering import lower_network
@@ -53,7 +53,7 @@ def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=Tru
 
 def write(network, out, shell="stream", latency=None, scores=False, target="generic"):
     design = make_design(network, latency=latency, shell=shell, with_scores=scores, target=target)
-    writer.write(writer.Plan(design, 0, {}, None), out)
+    writer.write(planning.Plan(design, 0, {}, None), out)
     return out
 
 
@@ -336,7 +336,7 @@ def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, 
 
     model = checkpoints.load(next(jsc.glob("*_checkpoint.pt")))
     recorded = np.load(next(jsc.glob("*_testvectors.npz")))
-    samples = samples_of.load(sample_files("jsc-1000") / "jsc_openml42468_test1000.npz")
+    samples = samples_of.load(data("jsc-1000") / "jsc_openml42468_test1000.npz")
     out = tmp_path / "out"
     writer.export(model, out)
     report = compare_rtl.verify(out, samples=samples, random=200)

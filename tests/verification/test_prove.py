@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from dwn_hw import toolchain
 from dwn_hw.cli import main
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError, Undecided
-from dwn_hw.exports import writer
+from dwn_hw.exports import planning, writer
+from dwn_hw.exports.options import Options
 from dwn_hw.frontend import checkpoints
 from dwn_hw.hardware.design import make_design
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer, evaluate, passes, serialize
@@ -43,7 +44,7 @@ def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=Tru
 
 
 def write(network, out, frozen=None, **options):
-    writer.write(writer.Plan(make_design(network, **options), 0, {}, None, frozen), out)
+    writer.write(planning.Plan(make_design(network, **options), 0, {}, None, frozen), out)
     return out
 
 
@@ -202,7 +203,7 @@ def test_a_fault_that_no_vector_shows_is_found_by_sat_and_shown_in_a_simulator(t
     faulty = replace_node(network, 1, tables=(1 << 0b010101, 2))
     out = write(network, tmp_path / "out")
     other(tmp_path, out, faulty, "l0")
-    monkeypatch.setattr(proof.chain, "_vectors", lambda network: np.zeros((1, 3), np.int64))
+    monkeypatch.setattr("dwn_hw.verification.proof.claims._vectors", lambda network: np.zeros((1, 3), np.int64))
     assert refuted(out, network) == ("l0", 0, 0, 1)
     with np.load(out / "prove" / "counterexample.npz") as file:
         assert file["codes"].tolist() == [[12345, 54321, 33333]]
@@ -374,7 +375,7 @@ def test_without_its_tools_prove_says_what_brings_them(out, monkeypatch):
 @pytest.mark.parametrize("options", [{"target": "xc7", "latency": 11, "scores": True}, {"optimize": False}], ids=str)
 def test_the_real_jsc_checkpoint_is_proven(jsc, tmp_path, options):
     (path,) = jsc.glob("*.pt")
-    writer.export(checkpoints.load(path), tmp_path / "out", writer.Options(**options))
+    writer.export(checkpoints.load(path), tmp_path / "out", Options(**options))
     assert (tmp_path / "out" / "frozen.safetensors").exists() == options.get("optimize", True)
     report = proof.prove(tmp_path / "out", timeout=60)
     assert report["proven"]

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
-from dwn_hw.errors import DataError, InputError, Mismatch, OptionError, Problem
+from dwn_hw.errors import DataError, InputError, Mismatch, Problem
 from dwn_hw.frontend import freeze_dwn, input_port
 from dwn_hw.frontend.calibration import statistics, widths
 from dwn_hw.frontend.calibration.port_trials import Predictions, Trial
@@ -108,7 +108,7 @@ def calibrate(
 ) -> tuple[input_port.Port, dict[str, Any]]:
     """The port, and what was found, as plain values. ``estimate`` and ``comparisons`` say what hardware costs.
 
-    ``samples`` have passed :func:`check`. Raises DataError where the model tells none of them apart.
+    ``samples`` have no :func:`data_problems`. Raises DataError where the model tells none of them apart.
     """
     assert samples.x is not None
     progress("calibrating: the model's own predictions")
@@ -232,30 +232,8 @@ def accuracy_text(row: dict[str, Any]) -> str:
     return f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f} %"
 
 
-def check(model: TrainedDwn, samples: Samples | None, max_drop: float | None, stated: str | None) -> None:
-    """Raise OptionError or DataError with everything that forbids a calibration of ``model`` on ``samples``, as asked."""
-    options: list[Problem] = []
-    if max_drop is not None and samples is None:
-        remedy = "Add --calibrate DATA.npz, or leave it out."
-        options.append(Problem("--max-drop", "only with --calibrate", f"{max_drop:g} alone", remedy))
-    sensible = max_drop is None or 0 < max_drop < 1
-    if not sensible:
-        remedy = "Say 0.01 for one in a hundred; leave it out to keep every prediction."
-        options.append(Problem("--max-drop", "a part of all samples, above 0 and below 1", f"{max_drop:g}", remedy))
-    if samples is not None and stated is not None:
-        options.append(
-            Problem("--calibrate", "not with --input-format", f"{stated!r} as well", "Leave one of them out.")
-        )
-    data = [] if samples is None else _data_problems(model, samples, max_drop)
-    if samples is not None and sensible:
-        data += too_few(samples, max_drop)
-    if options:
-        raise OptionError(*options, *data)
-    if data:
-        raise DataError(*data)
-
-
-def _data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) -> list[Problem]:
+def data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) -> list[Problem]:
+    """Everything that forbids a calibration of ``model`` on ``samples``; how many it takes only for a drop that can be."""
     name, classes, y = samples.name, model.group.k, samples.y
     problems = []
     if samples.x is None:
@@ -281,6 +259,8 @@ def _data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) 
         if len(np.unique(y)) == 1:
             got = f"class {y[0]} alone, {len(y)} times"
             problems.append(Problem(name, "y of at least two classes", got, "Give samples of every class."))
+    if max_drop is None or 0 < max_drop < 1:
+        problems += too_few(samples, max_drop)
     return problems
 
 

@@ -64,7 +64,6 @@ def plan(
     module: Any, asked: Asked, samples: sample_files.Samples | None, source: str, progress: Callable[[str], None]
 ) -> Frozen:
     """Freeze ``module``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
-    _check_options(asked)
     progress("tracing the model")
     model = freeze_shift.fold(_traced(module, asked, samples or asked.calibrate, source))
     by = samples or asked.calibrate
@@ -104,18 +103,6 @@ def plan(
         progress(f"comparing on {len(samples)} samples")
         report["data"] = _on_data(model, entry, chosen, network, samples, encoded)
     return Frozen(network, report, None if encoded is None else encoded.codes)
-
-
-def _check_options(asked: Asked) -> None:
-    problems = []
-    if asked.calibrate is None and asked.max_drop is not None:
-        remedy = "Add --calibrate DATA.npz, or leave it out."
-        problems.append(Problem("--max-drop", "only with --calibrate", f"{asked.max_drop:g} alone", remedy))
-    if asked.calibrate is not None and asked.activations is not None:
-        remedy = "Leave one of them out."
-        problems.append(Problem("--calibrate", "not with --activations", f"{asked.activations!r} as well", remedy))
-    if problems:
-        raise OptionError(*problems)
 
 
 def _traced(module: Any, asked: Asked, samples: sample_files.Samples | None, source: str) -> TrainedShift:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
-from dwn_hw.errors import DataError, OptionError, Problem
+from dwn_hw.errors import DataError, Problem
 from dwn_hw.frontend import input_port
 from dwn_hw.frontend.calibration import port_search, statistics
 from dwn_hw.frontend.calibration.port_search import Evidence
@@ -199,10 +199,7 @@ def _text(chosen: Sequence[FixedPoint]) -> str:
 
 
 def _check(model: TrainedShift, samples: Samples, max_drop: float | None) -> None:
-    """Raise OptionError or DataError with everything that forbids it."""
-    if max_drop is not None and not 0 < max_drop < 1:
-        rule, remedy = "a part of all samples, above 0 and below 1", "Say 0.01 for one in a hundred."
-        raise OptionError(Problem("--max-drop", rule, f"{max_drop:g}", remedy))
+    """Raise DataError with everything that forbids it."""
     problems: list[Problem] = []
     if samples.x is None:
         remedy = "Give x, samples in your own units."

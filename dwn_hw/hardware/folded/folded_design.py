@@ -79,19 +79,11 @@ def make_folded(
     *,
     lanes: int,
     with_scores: bool = False,
-    shell: str = "stream",
     name: str = naming.DEFAULT,
 ) -> FoldedDesign:
-    """Fold ``network`` onto so many lanes. Raises OptionError with everything that cannot be had."""
-    problems = []
-    if shell != "stream":
-        rule = "stream: a sample takes many clocks, and its result waits"
-        problems.append(Problem("--shell", rule, repr(shell), "Use the stream shell."))
+    """Fold ``network`` onto so many lanes. Raises OptionError for what this network cannot have."""
     if with_scores and not network.classifies:
         rule = "only where the network ends in an argmax; else the scores are its result"
-        problems.append(Problem("--scores", rule, type(network.nodes[-1]).__name__, "Leave it out."))
-    if problems:
-        raise OptionError(*problems)
-    naming.check(name)
+        raise OptionError(Problem("--scores", rule, type(network.nodes[-1]).__name__, "Leave it out."))
     network = narrow_before_pooling(network)
     return FoldedDesign(network, lanes, with_scores, schedule(network, lanes), name)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dwn_hw.verification.proof.prove import prove
+from dwn_hw.verification.proof.claims import prove
 
 __all__ = ["prove"]
