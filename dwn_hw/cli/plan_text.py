@@ -45,7 +45,7 @@ def _hardware(report: Report) -> list[str]:
     from dwn_hw.exports.interface_text import rate
 
     in_turn = report["encoder"] == "streamed" or report["hardware"] == "folded"
-    latency = f"{report['latency']} clocks{' from the last feature' * in_turn}, {rate(report['interval'])}"
+    latency = f"{report['latency']} clocks{' from the last feature' if in_turn else ''}, {rate(report['interval'])}"
     return [f"latency    {latency}", f"estimate   {_estimate(report)}"]
 
 
@@ -54,11 +54,11 @@ def _estimate(report: Report) -> str:
 
     lut, carry, ff = (sum(part[kind] for part in report["estimate"].values()) for kind in ("lut", "carry", "ff"))
     family = FAMILIES[report["target"]]
-    carries = f", {carry} sites of carry chains" * (carry > 0)
+    carries = f", {carry} sites of carry chains" if carry > 0 else ""
     mhz = report["clock_mhz"]["estimate"]
     clock = "" if family.portable or mhz is None else f"; about {mhz:.0f} MHz on {family.name}"
     ram, blocks = (sum(part.get(kind, 0) for part in report["estimate"].values()) for kind in ("ram", "bram"))
-    memory = f", {ram} bits of memory in {blocks} block RAMs" * (blocks > 0)
+    memory = f", {ram} bits of memory in {blocks} block RAMs" if blocks > 0 else ""
     return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{memory}{clock}"
 
 
@@ -75,7 +75,15 @@ def _show_calibration(screen: Screen, found: Report) -> None:
     def accuracy(row: Report) -> list[str]:
         return [port_search.accuracy_text(row)] if known else []
 
-    for heading in ("bits a feature", "port", "encoder lut", "lut", f"kept of {count}", *["accuracy"] * known, "holds"):
+    for heading in (
+        "bits a feature",
+        "port",
+        "encoder lut",
+        "lut",
+        f"kept of {count}",
+        *(["accuracy"] if known else []),
+        "holds",
+    ):
         table.add_column(heading, justify="right")
     rows = [*found["curve"], *(found[kind] for kind in ("shared", "per_feature") if found[kind]), found["taken"]]
     for row in {repr(row): row for row in rows}.values():

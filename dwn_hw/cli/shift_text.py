@@ -23,7 +23,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     ]
     if report["calibration"]:
         said += _calibration(report["calibration"])
-    inexact = f", {checked['inexact']} samples left out whose sums no double holds" * (checked["inexact"] > 0)
+    inexact = f", {checked['inexact']} samples left out whose sums no double holds" if checked["inexact"] > 0 else ""
     said.append(f"checked    {checked['scores']} scores equal to {checked['reference']}{inexact}")
     if report["data"]:
         figures = (f"{key.replace('_', ' ')} {value}" for key, value in report["data"].items())
@@ -42,7 +42,7 @@ def _weights(report: dict[str, Any]) -> list[str]:
 def _activations(report: dict[str, Any]) -> list[str]:
     said = [f"formats    {report['activations']['reason']}"]
     for row in report["activations"]["layers"]:
-        bias = f", bias within {row['bias_error']:.1e}" * (row["bias_error"] > 0)
+        bias = f", bias within {row['bias_error']:.1e}" if row["bias_error"] > 0 else ""
         sign = "s" if row["signed"] else "u"
         said.append(f"           {row['layer']}: {sign}{row['bits']}·2^{row['lsb']} {row['rounding']}{bias}")
     return said

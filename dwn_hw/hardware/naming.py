@@ -33,6 +33,11 @@ def check(name: str) -> str:
     return name
 
 
+def number_label(value: int) -> str:
+    """A number as a part of a name, where no sign may stand: ``117``, and ``m117`` for -117."""
+    return f"m{-value}" if value < 0 else f"{value}"
+
+
 def renamed(files: Mapping[str, str], name: str, beside: Iterable[str] = ()) -> dict[str, str]:
     """Verilog, file name → text, in which ``name`` stands in the place of ``dwn`` wherever a file or its module is meant.
 

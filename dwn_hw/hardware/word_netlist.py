@@ -121,7 +121,7 @@ class Words(Levelled):
         if cell.kind != QUANTIZE:
             return ()
         least, most = self._rounded(index)
-        return (cell.lowest,) * (least < cell.lowest) + (cell.highest,) * (most > cell.highest)
+        return ((cell.lowest,) if least < cell.lowest else ()) + ((cell.highest,) if most > cell.highest else ())
 
     def rounded_format(self, index: int) -> Format:
         """Of what a ``QUANTIZE`` clamps."""

@@ -118,11 +118,10 @@ class ShiftConv2d:
         return Edge((outputs, *shape), (_covering(thing, sums, self.bias, lsb + self.low),))
 
     def __str__(self) -> str:
-        odd = [f"stride {pair_text(self.stride)}"] * (self.stride != (1, 1))
-        odd += [f"padding {pair_text(self.padding)} {self.padding_mode}"] * any(self.padding)
-        odd += [f"dilation {pair_text(self.dilation)}"] * (self.dilation != (1, 1)) + [f"groups {self.groups}"] * (
-            self.groups > 1
-        )
+        odd = [f"stride {pair_text(self.stride)}"] if self.stride != (1, 1) else []
+        odd += [f"padding {pair_text(self.padding)} {self.padding_mode}"] if any(self.padding) else []
+        odd += [f"dilation {pair_text(self.dilation)}"] if self.dilation != (1, 1) else []
+        odd += [f"groups {self.groups}"] if self.groups > 1 else []
         size = f"{pair_text(self.kernel[2:])} of {self.kernel[1]}"
         return ", ".join([size, *odd, describe_weights(self.signs, self.shifts)])
 
@@ -240,8 +239,8 @@ class MaxPool2d:
         return Edge((channels, *shape), edge.formats)
 
     def __str__(self) -> str:
-        odd = [f"padding {pair_text(self.padding)}"] * any(self.padding)
-        odd += [f"dilation {pair_text(self.dilation)}"] * (self.dilation != (1, 1))
+        odd = [f"padding {pair_text(self.padding)}"] if any(self.padding) else []
+        odd += [f"dilation {pair_text(self.dilation)}"] if self.dilation != (1, 1) else []
         return ", ".join([pair_text(self.kernel), f"stride {pair_text(self.stride)}", *odd])
 
 

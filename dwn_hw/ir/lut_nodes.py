@@ -93,8 +93,8 @@ class LutLayer:
     def __str__(self) -> str:
         wires = sum(map(self.is_wire, range(len(self.tables))))
         sizes = sorted({len(row) for j, row in enumerate(self.wires) if not self.is_wire(j)})
-        luts = [f"{len(self.tables) - wires} LUT{'/'.join(map(str, sizes))}"] * bool(sizes)
-        return ", ".join(luts + [f"{wires} wires"] * bool(wires))
+        luts = [f"{len(self.tables) - wires} LUT{'/'.join(map(str, sizes))}"] if sizes else []
+        return ", ".join(luts + ([f"{wires} wires"] if wires else []))
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class ShiftLayer(nn.Module):
 
     def _rounding_text(self) -> str:
         texts = [f"bias={self.bias is not None}", f"weight_bits={self.weight_bits}"]
-        texts += [f"rounding={self.rounding}"] * (self.rounding != "deterministic")
+        texts += [f"rounding={self.rounding}"] if self.rounding != "deterministic" else []
         texts += [f"activations {self.act_integer_bits}.{self.act_fraction_bits}"]
         return ", ".join(texts)
 
@@ -277,8 +277,9 @@ class _Conv2d(ShiftLayer):
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
-        odd = [f"padding={self.padding}, padding_mode={self.padding_mode}"] * any(self.padding)
-        odd += [f"dilation={self.dilation}"] * (self.dilation != (1, 1)) + [f"groups={self.groups}"] * (self.groups > 1)
+        odd = [f"padding={self.padding}, padding_mode={self.padding_mode}"] if any(self.padding) else []
+        odd += [f"dilation={self.dilation}"] if self.dilation != (1, 1) else []
+        odd += [f"groups={self.groups}"] if self.groups > 1 else []
         first = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         return ", ".join([first, *odd, self._rounding_text()])
 

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.feature_schedule import Schedule
+from dwn_hw.hardware.naming import number_label
 from dwn_hw.rtl.parts import place, register
 
 
@@ -92,6 +93,6 @@ def describe(plan: Schedule) -> str:
         "when a feature that has such a threshold is taken. After the last one they hold, from bit 0 up:",
     ]
     for c, chain in enumerate(plan.chains):
-        names = " ".join(f"f{feature:0{digits}}_ge_{'m' * (t < 0)}{abs(t)}" for feature, t in chain)
+        names = " ".join(f"f{feature:0{digits}}_ge_{number_label(t)}" for feature, t in chain)
         lines.append(f"rank{c}_q: {names}")
     return "\n".join(lines)

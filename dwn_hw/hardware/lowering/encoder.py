@@ -15,6 +15,7 @@ from dwn_hw.hardware.lowering import sharing
 from dwn_hw.hardware.lowering.sharing import Chain, Slice
 from dwn_hw.hardware.lowering.windows import Signal, Window, value
 from dwn_hw.hardware.lut_netlist import Builder, Netlist
+from dwn_hw.hardware.naming import number_label
 from dwn_hw.ir.truth_tables import FALSE, LUT_INPUTS, TRUE, table_of
 
 
@@ -75,8 +76,7 @@ class _Feature:
         return nets
 
     def _label(self, code: int) -> str:
-        value = code + self.fmt.low
-        return f"{'m' * (value < 0)}{abs(value)}"
+        return number_label(code + self.fmt.low)
 
     def _flip(self, signal: Signal) -> bool:
         """Whether the net of a signal is its inverse: codes are counted from the lowest one, which inverts the sign."""

@@ -99,7 +99,7 @@ class _Site:
             width, signals, free = 0, list[Partial](), self.k - carry
             for bit in range(low, self.plan.word.bits):
                 values = {feature: u >> bit & 1 for feature, u in constants.items()}
-                need = [values] * (len(set(values.values())) > 1)
+                need = [values] if len(set(values.values())) > 1 else []
                 if free < 1 + len(need):
                     break
                 width, free = width + 1, free - 1 - len(need)
