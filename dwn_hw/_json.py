@@ -1,10 +1,17 @@
-"""JSON from outside, which may be nested deeper than Python's parser, which recurses, has a stack for."""
+"""JSON: what reports are made of; and JSON from outside, which may be nested deeper than Python's parser has a stack for."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+#: A value that JSON has.
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+#: A report, or a part of one, in plain values.
+Document: TypeAlias = dict[str, Json]
 
 #: More than any file of ours has.
 DEEPEST = 100

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dwn_hw import toolchain
 from dwn_hw._progress import Progress
+from dwn_hw.cli.screen import Report
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import writer
 from dwn_hw.exports.options import Options
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 CONTENT = ("digits.npz", "model.pt", "export")
 
 
-def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = lambda text: None) -> dict[str, Any]:
+def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = lambda text: None) -> Report:
     """Do it all in ``out``: ``model.pt``, ``digits.npz`` (the test images), ``export/``. Returns the figures.
 
     Takes about a minute on two cores. Raises Mismatch when hardware and model differ anywhere.

@@ -6,9 +6,9 @@ import importlib.metadata
 import shutil
 import sys
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from dwn_hw import toolchain
+from dwn_hw.cli.screen import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def examine() -> list[Finding]:
     return found
 
 
-def report(found: list[Finding]) -> dict[str, Any]:
+def report(found: list[Finding]) -> Report:
     """As plain values; ``complete`` when nothing but optional things is missing."""
     missing = [f for f in found if not f.version and not f.optional]
     return {"complete": not missing, "findings": [asdict(f) for f in found]}

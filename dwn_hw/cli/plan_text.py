@@ -63,7 +63,7 @@ def _estimate(report: Report) -> str:
 
 
 def _show_calibration(screen: Screen, found: Report) -> None:
-    from dwn_hw.frontend.calibration import port_search
+    from dwn_hw.frontend.calibration.port_search import Accuracy
 
     count = found["validation_samples"]
     screen.say(
@@ -73,7 +73,7 @@ def _show_calibration(screen: Screen, found: Report) -> None:
     known = "accuracy" in found["model"]
 
     def accuracy(row: Report) -> list[str]:
-        return [port_search.accuracy_text(row)] if known else []
+        return [str(Accuracy(row["accuracy"], row["standard_error"]))] if known else []
 
     for heading in (
         "bits a feature",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dwn_hw.cli.screen import Report
 
 
-def lines(report: dict[str, Any]) -> list[str]:
+def lines(report: Report) -> list[str]:
     """The report of :func:`dwn_hw.frontend.shift.freeze_and_compare.plan` as text."""
     checked, entry = report["checked"], report["input"]
     said = [*report["network"], "", f"input      {entry['reason']}", f"scaler     {entry['scaler']}"]
@@ -31,7 +31,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     return said
 
 
-def _weights(report: dict[str, Any]) -> list[str]:
+def _weights(report: Report) -> list[str]:
     return [
         f"weights    {row['layer']}: {row['weights']}, {row['zero']} of them 0, "
         f"±2^{row['least_shift']}…±2^{row['most_shift']}"
@@ -39,7 +39,7 @@ def _weights(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _activations(report: dict[str, Any]) -> list[str]:
+def _activations(report: Report) -> list[str]:
     said = [f"formats    {report['activations']['reason']}"]
     for row in report["activations"]["layers"]:
         bias = f", bias within {row['bias_error']:.1e}" if row["bias_error"] > 0 else ""
@@ -48,7 +48,7 @@ def _activations(report: dict[str, Any]) -> list[str]:
     return said
 
 
-def _calibration(found: dict[str, Any]) -> list[str]:
+def _calibration(found: Report) -> list[str]:
     count = found["validation_samples"]
     said = [f"validated  on {count} samples, calibrated on {found['calibration_samples']}: {found['asked']} to be kept"]
     for row in found["curve"]:

@@ -7,7 +7,7 @@ in it); no attribute of a model is ever looked up through its class, so that non
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,11 @@ _MAX_DEPTH = 20
 #: What only passes on to its children, one after the other.
 _CONTAINERS = ("Sequential", "DataParallel")
 
-Layer = tuple[str, Any]
+#: A layer and its position, such as ``1.0``.
+Layer: TypeAlias = tuple[str, Any]
+
+#: The attributes of an object, by name; whatever a file holds.
+State: TypeAlias = dict[str, Any]
 
 
 class Findings:
@@ -57,7 +61,7 @@ def full_name(thing: object) -> str:
     return shown(".".join(class_of(thing)))
 
 
-def state_of(thing: object) -> dict[str, Any]:
+def state_of(thing: object) -> State:
     """The attributes of a module, parameters, buffers and submodules included."""
     own = getattr(thing, "__dict__", None)
     if not isinstance(own, dict):

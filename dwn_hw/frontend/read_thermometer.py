@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dwn_hw.frontend.module_state import Findings, array, class_of, flag, full_name, mapping, state_of, whole
+from dwn_hw.frontend.module_state import Findings, State, array, class_of, flag, full_name, mapping, state_of, whole
 from dwn_hw.frontend.pickles.standins import AnyArray, Inert, shown
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.arrays import Floats
@@ -111,13 +111,13 @@ def _from_dict(scaler: Mapping[Any, Any], found: Findings) -> Scaler | None:
     return None
 
 
-def _standard(state: dict[str, Any], found: Findings) -> Scaler | None:
+def _standard(state: State, found: Findings) -> Scaler | None:
     mean = state.get("mean_") if flag(state.get("with_mean"), True) else 0.0
     scale = state.get("scale_") if flag(state.get("with_std"), True) else 1.0
     return _checked("standard", mean, scale, None, found)
 
 
-def _minmax(state: dict[str, Any], found: Findings) -> Scaler | None:
+def _minmax(state: State, found: Findings) -> Scaler | None:
     clip = state.get("feature_range", (0, 1)) if flag(state.get("clip"), False) else None
     return _checked("minmax", state.get("min_"), state.get("scale_"), clip, found)
 

@@ -31,6 +31,9 @@ FORMAT = 1
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
+#: The JSON header of a file, or the fields of one node in it.
+Header: TypeAlias = dict[str, Any]
+
 _KINDS: dict[str, type[ir.Node]] = {kind.__name__: kind for kind in get_args(ir.Node)}
 
 
@@ -81,7 +84,7 @@ def digest(network: ir.Network) -> str:
     return _digest(*_encode(network))
 
 
-def _encode(network: ir.Network) -> tuple[dict[str, Any], Arrays]:
+def _encode(network: ir.Network) -> tuple[Header, Arrays]:
     arrays: Arrays = {}
     nodes = [{"kind": type(node).__name__, **_fields(node, f"{i}.", arrays)} for i, node in enumerate(network.nodes)]
     header = {
@@ -96,7 +99,7 @@ def _encode(network: ir.Network) -> tuple[dict[str, Any], Arrays]:
     return json.loads(_canonical(header)), arrays
 
 
-def _decode(header: dict[str, Any], arrays: Arrays) -> ir.Network:
+def _decode(header: Header, arrays: Arrays) -> ir.Network:
     source = dict(header["input"])
     formats = tuple(ir.Format(**fmt) for fmt in source.pop("formats"))
     port = ir.Input(formats=formats, **{name: tuple(value) for name, value in source.items()})
@@ -114,8 +117,8 @@ def _hints(kind: type[ir.Node]) -> dict[str, object]:
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
-def _fields(node: ir.Node, prefix: str, arrays: Arrays) -> dict[str, Any]:
-    scalars: dict[str, Any] = {}
+def _fields(node: ir.Node, prefix: str, arrays: Arrays) -> Header:
+    scalars: Header = {}
     for name, hint in _hints(type(node)).items():
         value = getattr(node, name)
         if hint == ir.Ints:
@@ -128,7 +131,7 @@ def _fields(node: ir.Node, prefix: str, arrays: Arrays) -> dict[str, Any]:
     return scalars
 
 
-def _unfields(kind: type[ir.Node], scalars: dict[str, Any], prefix: str, arrays: Arrays) -> dict[str, Any]:
+def _unfields(kind: type[ir.Node], scalars: Header, prefix: str, arrays: Arrays) -> Header:
     values = dict(scalars)
     for name, hint in _hints(kind).items():
         if hint == ir.Ints:
@@ -165,7 +168,7 @@ def _from_array(array: npt.NDArray[Any]) -> ir.Ints:
     return tuple(int.from_bytes(row.tobytes(), "little") for row in array.astype(np.uint8))
 
 
-def _digest(header: dict[str, Any], arrays: Arrays) -> str:
+def _digest(header: Header, arrays: Arrays) -> str:
     state = hashlib.sha256(_canonical(header).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

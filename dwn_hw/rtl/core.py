@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.design import ParallelDesign
+from dwn_hw.rtl.hdl import Hdl
 from dwn_hw.rtl.parts import place, register
 from dwn_hw.rtl.streamed_encoder import StreamedEncoder
 
@@ -31,7 +32,7 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         self.design, self.instances = design, instances
         self.pipeline, self.with_scores = design.pipeline, design.with_scores
         edges = design.network.edges()
-        ports: dict[str, Any] = {"x": In(edges[0].bits), "y": Out(edges[-1].bits)}
+        ports: dict[str, Hdl] = {"x": In(edges[0].bits), "y": Out(edges[-1].bits)}
         if design.stream:
             ports |= {"x": In(design.stream.word.bits), "valid": In(1), "last": Out(1)}
         if design.pipeline.latency:

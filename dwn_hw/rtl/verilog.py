@@ -21,6 +21,7 @@ from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
+from dwn_hw.rtl.hdl import Hdl
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shells.stream import SHELLS
 from dwn_hw.rtl.streamed_encoder import StreamedEncoder, describe
@@ -121,7 +122,7 @@ def _part_rtlil(part: Part | WordPart) -> str:
     return rtlil_of(f"dwn_{part.name}", part, {"x": part.x, "y": part.y})
 
 
-def rtlil_of(name: str, component: Any, ports: dict[str, Any], reset: bool = False) -> str:
+def rtlil_of(name: str, component: Any, ports: dict[str, Hdl], reset: bool = False) -> str:
     """RTLIL of one component; if it has registers it also gets ``clk``, and with ``reset`` ``rst``."""
 
     def domain(domain_name: str) -> ClockDomain:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw._json import Document
 from dwn_hw.errors import DataError, InputError, Mismatch, Problem
 from dwn_hw.frontend import freeze_dwn, input_port
 from dwn_hw.frontend.calibration import statistics, widths
@@ -63,6 +64,11 @@ class Evidence:
     validation: statistics.Indices
     max_drop: float | None
 
+    @property
+    def asked(self) -> str:
+        """What is to be kept, in words."""
+        return "every prediction" if self.max_drop is None else f"accuracy within {self.max_drop:g}"
+
     def changed(self, got: Predictions, part: statistics.Indices) -> int:
         """How many predictions of a part are not the model's."""
         return int((got[part] != self.wanted[part]).sum())
@@ -96,6 +102,63 @@ class Evidence:
         return passed[-1] if passed else None
 
 
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The part of samples that is right, and its standard error."""
+
+    part: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.part:.1f} ± {100 * self.error:.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Of the validation part: how many predictions change, and the part that agrees; where classes are known, the accuracy and
+    the most that it dropped, with confidence.
+    """
+
+    changed: int
+    agreement: float
+    accuracy: Accuracy | None = None
+    most_dropped: float | None = None
+
+    def report(self) -> Document:
+        """As plain values; nothing of what is not known."""
+        found: Document = {"changed": self.changed, "agreement": self.agreement}
+        if self.accuracy is not None:
+            found |= {"accuracy": self.accuracy.part, "standard_error": self.accuracy.error}
+            found["most_dropped"] = self.most_dropped
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A port tried: its bits, what it costs in LUTs, and what it keeps."""
+
+    least_bits: int
+    most_bits: int
+    port_bits: int
+    encoder_lut: int
+    lut: int
+    holds: bool
+    rates: Rates
+
+    @property
+    def widths(self) -> str:
+        """``8 bits a feature``, or ``3 to 9 bits a feature, 93 in all``."""
+        least, most = self.least_bits, self.most_bits
+        return (
+            f"{most} bits a feature" if least == most else f"{least} to {most} bits a feature, {self.port_bits} in all"
+        )
+
+    def report(self) -> Document:
+        """As plain values."""
+        names = ("least_bits", "most_bits", "port_bits", "encoder_lut", "lut", "holds")
+        return {name: getattr(self, name) for name in names} | self.rates.report()
+
+
 def calibrate(
     model: TrainedDwn,
     samples: Samples,
@@ -105,7 +168,7 @@ def calibrate(
     estimate: Estimate,
     comparisons: widths.ComparisonCost,
     progress: Callable[[str], None] = lambda text: None,
-) -> tuple[input_port.Port, dict[str, Any]]:
+) -> tuple[input_port.Port, Document]:
     """The port, and what was found, as plain values. ``estimate`` and ``comparisons`` say what hardware costs.
 
     ``samples`` have no :func:`data_problems`. Raises DataError where the model tells none of them apart.
@@ -127,7 +190,7 @@ def calibrate(
         kind: evidence.narrowest([trial.predict(grids) for grids in sequence]) for kind, sequence in sequences.items()
     }
 
-    def measured(grids: Grids) -> dict[str, Any]:
+    def measured(grids: Grids) -> Measured:
         return _measured(trial, evidence, grids, estimate)
 
     curve = []
@@ -136,23 +199,25 @@ def calibrate(
         curve.append(measured(widths.shared(choices, bits)))
     rows = {kind: measured(sequences[kind][at]) for kind, at in taken.items() if at is not None}
     # Where nothing is good enough the widest port is the best there is, and that is said.
-    best = min(rows, key=lambda kind: (rows[kind]["lut"], rows[kind]["port_bits"])) if rows else "shared"
+    best = min(rows, key=lambda kind: (rows[kind].lut, rows[kind].port_bits)) if rows else "shared"
     grids = sequences[best][taken[best] or 0]
-    report: dict[str, Any] = {
-        "asked": "every prediction" if max_drop is None else f"accuracy within {max_drop:g}",
+    row, model_rates = rows[best] if rows else measured(grids), rates(evidence, evidence.wanted)
+    compared = sum(map(len, sequences.values()))
+    report: Document = {
+        "asked": evidence.asked,
         "max_drop": max_drop,
         "met": bool(rows),
         "seed": seed,
         "calibration_samples": len(evidence.calibration),
         "validation_samples": len(evidence.validation),
-        "ports_compared": sum(map(len, sequences.values())),
-        "model": rates(evidence, evidence.wanted),
-        "curve": curve,
-        "shared": rows.get("shared"),
-        "per_feature": rows.get("per_feature"),
-        "taken": rows[best] if rows else measured(grids),
+        "ports_compared": compared,
+        "model": model_rates.report(),
+        "curve": [point.report() for point in curve],
+        "shared": rows["shared"].report() if "shared" in rows else None,
+        "per_feature": rows["per_feature"].report() if "per_feature" in rows else None,
+        "taken": row.report(),
     }
-    return widths.port(grids, trial.finest, _reason(report)), report
+    return widths.port(grids, trial.finest, _reason(evidence, compared, bool(rows), row, model_rates)), report
 
 
 def _curve_widths(most: int, cuts: Sequence[ir.Ints]) -> list[int]:
@@ -162,7 +227,7 @@ def _curve_widths(most: int, cuts: Sequence[ir.Ints]) -> list[int]:
     return [-(-most * place // count) for place in range(1, count + 1)]
 
 
-def _measured(trial: Trial, evidence: Evidence, grids: Grids, estimate: Estimate) -> dict[str, Any]:
+def _measured(trial: Trial, evidence: Evidence, grids: Grids, estimate: Estimate) -> Measured:
     """What a port costs and keeps: frozen, encoded and emulated as an export would be. Raises Mismatch."""
     network = freeze_dwn.freeze_dwn(trial.model, widths.port(grids, trial.finest, "tried"))
     emulator = Emulator(network)
@@ -172,64 +237,53 @@ def _measured(trial: Trial, evidence: Evidence, grids: Grids, estimate: Estimate
         raise Mismatch("calibration: the frozen network does not predict what was found for its port")
     costs = estimate(network)
     bits = [grid.bits for grid in grids]
-    return {
-        "least_bits": min(bits),
-        "most_bits": max(bits),
-        "port_bits": sum(bits),
-        "encoder_lut": costs["encoder"],
-        "lut": sum(costs.values()),
-        "holds": evidence.calibrated(got) and evidence.validated(got),
-        **rates(evidence, got),
-    }
+    return Measured(
+        least_bits=min(bits),
+        most_bits=max(bits),
+        port_bits=sum(bits),
+        encoder_lut=costs["encoder"],
+        lut=sum(costs.values()),
+        holds=evidence.calibrated(got) and evidence.validated(got),
+        rates=rates(evidence, got),
+    )
 
 
-def rates(evidence: Evidence, got: Predictions) -> dict[str, Any]:
-    """Of the validation part: how many predictions change, and where classes are known, accuracy and what it lost."""
+def rates(evidence: Evidence, got: Predictions) -> Rates:
+    """The rates of the validation part."""
     count, changed = len(evidence.validation), evidence.changed(got, evidence.validation)
-    rates: dict[str, Any] = {"changed": changed, "agreement": round(1 - changed / count, 6)}
-    if evidence.y is not None:
-        lost, gained = evidence.paired(got, evidence.validation)
-        accuracy = float((got == evidence.y)[evidence.validation].mean())
-        rates["accuracy"] = round(accuracy, 6)
-        rates["standard_error"] = round(statistics.standard_error(accuracy, count), 6)
-        rates["most_dropped"] = round(statistics.most_dropped(lost, gained, count), 6)
-    return rates
+    agreement = round(1 - changed / count, 6)
+    if evidence.y is None:
+        return Rates(changed, agreement)
+    lost, gained = evidence.paired(got, evidence.validation)
+    accuracy = float((got == evidence.y)[evidence.validation].mean())
+    error = round(statistics.standard_error(accuracy, count), 6)
+    dropped = round(statistics.most_dropped(lost, gained, count), 6)
+    return Rates(changed, agreement, Accuracy(round(accuracy, 6), error), dropped)
 
 
-def _reason(found: dict[str, Any]) -> str:
-    """Which port and why, in a sentence for the interface."""
-    row, model = found["taken"], found["model"]
-    count = found["validation_samples"]
-    if not found["met"]:
-        parts = [f"calibrated, NOT MET ({found['asked']}): {width_text(row)}, the finest tried"]
-        parts += [f"{row['changed']} of {count} validation samples are predicted otherwise"]
-    elif found["max_drop"] is None:
-        rate = statistics.most_changed(count, found["ports_compared"])
-        parts = [f"calibrated: {width_text(row)}"]
-        parts += [f"no prediction of {found['calibration_samples']} calibration and {count} validation samples changes"]
+def _reason(evidence: Evidence, compared: int, met: bool, row: Measured, model: Rates) -> str:
+    """Which port and why, in a sentence for the interface; ``compared`` ports."""
+    count = len(evidence.validation)
+    if not met:
+        parts = [f"calibrated, NOT MET ({evidence.asked}): {row.widths}, the finest tried"]
+        parts += [f"{row.rates.changed} of {count} validation samples are predicted otherwise"]
+    elif evidence.max_drop is None:
+        rate = statistics.most_changed(count, compared)
+        parts = [f"calibrated: {row.widths}"]
+        parts += [f"no prediction of {len(evidence.calibration)} calibration and {count} validation samples changes"]
         parts += [f"of other predictions at most {upward(rate)} do, with {_SURE} confidence"]
     else:
-        parts = [f"calibrated: {width_text(row)}"]
-        parts += [f"accuracy falls by at most {upward(row['most_dropped'])}, with {_SURE} confidence"]
-    if "accuracy" in row:
-        parts += [f"{accuracy_text(row)} of {count} validation samples right, {accuracy_text(model)} by the model"]
+        assert row.rates.most_dropped is not None
+        parts = [f"calibrated: {row.widths}"]
+        parts += [f"accuracy falls by at most {upward(row.rates.most_dropped)}, with {_SURE} confidence"]
+    if row.rates.accuracy is not None:
+        parts += [f"{row.rates.accuracy} of {count} validation samples right, {model.accuracy} by the model"]
     return "; ".join(parts)
 
 
 def upward(rate: float) -> str:
     """A limit, in per cent: never rounded down."""
     return f"{math.ceil(max(rate, 0) * 10_000) / 10_000:.2%}"
-
-
-def width_text(row: dict[str, Any]) -> str:
-    """The widths of a port: ``8 bits a feature``, or ``3 to 9 bits a feature, 93 in all``."""
-    least, most = row["least_bits"], row["most_bits"]
-    return f"{most} bits a feature" if least == most else f"{least} to {most} bits a feature, {row['port_bits']} in all"
-
-
-def accuracy_text(row: dict[str, Any]) -> str:
-    """Accuracy and its standard error, in per cent."""
-    return f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f} %"
 
 
 def data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) -> list[Problem]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw._json import Document
 from dwn_hw.errors import DataError, Mismatch, OptionError, Problem
 from dwn_hw.frontend import normalization
 from dwn_hw.frontend.shift import (
@@ -56,7 +57,7 @@ class Frozen:
     """The network, the report so far, and the codes of the user's samples."""
 
     network: ir.Network
-    report: dict[str, Any]
+    report: Document
     codes: npt.NDArray[np.int64] | None
 
 
@@ -85,7 +86,7 @@ def plan(
     progress("freezing")
     network = freeze_shift.freeze(model, entry, chosen.formats)
     progress("comparing with torch in float64")
-    report = {
+    report: Document = {
         "kind": "shift",
         "source": model.source,
         "network": repr(network).splitlines(),
@@ -142,7 +143,7 @@ def _encoded(model: TrainedShift, entry: Front, samples: sample_files.Samples, n
     return sample_files.to_codes(sample_files.Samples(real, None, samples.y, samples.name), network)
 
 
-def _input(entry: Front, network: ir.Network) -> dict[str, Any]:
+def _input(entry: Front, network: ir.Network) -> Document:
     return {
         "origin": entry.origin,
         "reason": entry.reason,
@@ -153,8 +154,8 @@ def _input(entry: Front, network: ir.Network) -> dict[str, Any]:
     }
 
 
-def _weights(model: TrainedShift) -> list[dict[str, Any]]:
-    rows = []
+def _weights(model: TrainedShift) -> list[Document]:
+    rows: list[Document] = []
     for layer in model.layers:
         used = layer.shifts[layer.signs != 0]
         ends = (int(used.min()), int(used.max())) if used.size else (0, 0)
@@ -163,8 +164,8 @@ def _weights(model: TrainedShift) -> list[dict[str, Any]]:
     return rows
 
 
-def _activations(model: TrainedShift, chosen: Chosen) -> dict[str, Any]:
-    rows = []
+def _activations(model: TrainedShift, chosen: Chosen) -> Document:
+    rows: list[Document] = []
     for layer, wanted in zip(model.layers, chosen.formats, strict=True):
         fmt = wanted.format
         rows.append({"layer": layer.name, "bits": fmt.bits, "signed": fmt.signed, "lsb": fmt.lsb})
@@ -172,7 +173,7 @@ def _activations(model: TrainedShift, chosen: Chosen) -> dict[str, Any]:
     return {"origin": chosen.origin, "reason": chosen.reason, "layers": rows}
 
 
-def _norms(model: TrainedShift, chosen: Chosen) -> list[dict[str, Any]]:
+def _norms(model: TrainedShift, chosen: Chosen) -> list[Document]:
     steps = [step for step in model.steps if isinstance(step, Scaled)]
     norms = freeze_shift.plan_norms(model, chosen.formats)
     return [
@@ -180,7 +181,7 @@ def _norms(model: TrainedShift, chosen: Chosen) -> list[dict[str, Any]]:
     ]
 
 
-def _check(model: TrainedShift, entry: Front, chosen: Chosen, network: ir.Network, seed: int) -> dict[str, Any]:
+def _check(model: TrainedShift, entry: Front, chosen: Chosen, network: ir.Network, seed: int) -> Document:
     """The first rung, on random codes: ``evaluate`` = torch in float64."""
     codes = _random_codes(network.input, CHECKED_CODES, seed)
     scores, exact = float64_reference.run(model, chosen.formats, entry.values(model, codes))
@@ -224,7 +225,7 @@ def _on_data(
     network: ir.Network,
     samples: sample_files.Samples,
     encoded: Encoded,
-) -> dict[str, Any]:
+) -> Document:
     """On the user's data: equal to the reference, and what number formats cost against the model as it was given."""
     codes = encoded.codes
     saturation = activation_formats.Saturation(chosen.formats)
@@ -240,7 +241,7 @@ def _on_data(
     own, y = Emulator(network).run(codes)
     original = model.original(given.astype(np.float32))
     wanted = original.argmax(axis=1)
-    found: dict[str, Any] = {
+    found: Document = {
         "samples": len(samples),
         "rounded": encoded.rounded,
         "saturated": encoded.saturated,

@@ -12,12 +12,13 @@ are compared with those of the model as it was given, in its own arithmetic.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw._json import Document
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.frontend import input_port
 from dwn_hw.frontend.calibration import port_search, statistics
@@ -53,7 +54,7 @@ def narrow(
     *,
     seed: int,
     progress: Callable[[str], None],
-) -> tuple[Chosen, dict[str, Any]]:
+) -> tuple[Chosen, Document]:
     """The formats, and what was found, as plain values. ``stated``: the port's format as the user gave it, ``port`` as it is."""
     _check(model, samples, max_drop)
     progress("calibrating: the model's own predictions")
@@ -69,16 +70,18 @@ def narrow(
         progress(f"calibrating: {_text(steps[middle])} bits on {len(evidence.calibration)} samples")
         holds = _kept(evidence, trial.predict(steps[middle], evidence.calibration))
         low, high = (middle + 1, high) if holds else (low, middle)
-    rows, taken = [], None
+    rows: list[_Row] = []
+    taken = None
     for at in sorted({max(0, low - 1 - back) for back in _STEPS_BACK}) if low else ():
         progress(f"validating: {_text(steps[at])} bits on {len(evidence.validation)} samples")
         got = trial.predict(steps[at], evidence.validation)
         rows.append(_row(steps[at], evidence, got, evidence.validated(got)))
-        if not rows[-1]["holds"]:
+        if not rows[-1].holds:
             break
         taken = at
-    report = _report(evidence, seed, rows, taken is not None)
-    return Chosen(steps[taken or 0], "calibrated", _reason(report, steps[taken or 0])), report
+    met, chosen = taken is not None, steps[taken or 0]
+    report = _report(evidence, seed, rows, met)
+    return Chosen(chosen, "calibrated", _reason(evidence, rows, met, chosen)), report
 
 
 def _kept(evidence: Evidence, got: npt.NDArray[np.int64]) -> bool:
@@ -160,36 +163,48 @@ class _Trial:
         return got
 
 
-def _row(chosen: _Formats, evidence: Evidence, got: npt.NDArray[np.int64], holds: bool) -> dict[str, Any]:
-    return {"bits": [wanted.format.bits for wanted in chosen], "holds": holds, **port_search.rates(evidence, got)}
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Formats tried: their bits, whether they keep what is to be kept, and the rates of the validation part."""
+
+    bits: tuple[int, ...]
+    holds: bool
+    rates: port_search.Rates
+
+    def report(self) -> Document:
+        """As plain values."""
+        return {"bits": list(self.bits), "holds": self.holds, **self.rates.report()}
 
 
-def _report(evidence: Evidence, seed: int, rows: list[dict[str, Any]], met: bool) -> dict[str, Any]:
-    asked = "every prediction" if evidence.max_drop is None else f"accuracy within {evidence.max_drop:g}"
-    passed = [row for row in rows if row["holds"]]
+def _row(chosen: _Formats, evidence: Evidence, got: npt.NDArray[np.int64], holds: bool) -> _Row:
+    return _Row(tuple(wanted.format.bits for wanted in chosen), holds, port_search.rates(evidence, got))
+
+
+def _report(evidence: Evidence, seed: int, rows: list[_Row], met: bool) -> Document:
+    passed = [row for row in rows if row.holds]
     return {
-        "asked": asked,
+        "asked": evidence.asked,
         "max_drop": evidence.max_drop,
         "met": met,
         "seed": seed,
         "calibration_samples": len(evidence.calibration),
         "validation_samples": len(evidence.validation),
-        "model": port_search.rates(evidence, evidence.wanted),
-        "curve": rows,
-        "taken": passed[-1] if passed else None,
+        "model": port_search.rates(evidence, evidence.wanted).report(),
+        "curve": [row.report() for row in rows],
+        "taken": passed[-1].report() if passed else None,
     }
 
 
-def _reason(report: dict[str, Any], chosen: _Formats) -> str:
-    if not report["met"]:
-        return f"calibrated, NOT MET ({report['asked']}): {_text(chosen)} bits, the widest tried"
-    row, count = report["taken"], report["validation_samples"]
-    parts = [f"calibrated: {_text(chosen)} bits", f"{row['changed']} of {count} validation predictions change"]
-    if "accuracy" in row:
-        model = port_search.accuracy_text(report["model"])
-        parts.append(f"{port_search.accuracy_text(row)} of them right, {model} by the model")
-    if report["max_drop"] is not None:
-        drop = port_search.upward(row["most_dropped"])
+def _reason(evidence: Evidence, rows: list[_Row], met: bool, chosen: _Formats) -> str:
+    if not met:
+        return f"calibrated, NOT MET ({evidence.asked}): {_text(chosen)} bits, the widest tried"
+    rates, count = [row for row in rows if row.holds][-1].rates, len(evidence.validation)
+    parts = [f"calibrated: {_text(chosen)} bits", f"{rates.changed} of {count} validation predictions change"]
+    if rates.accuracy is not None:
+        model = port_search.rates(evidence, evidence.wanted).accuracy
+        parts.append(f"{rates.accuracy} of them right, {model} by the model")
+    if evidence.max_drop is not None and rates.most_dropped is not None:
+        drop = port_search.upward(rates.most_dropped)
         parts.append(f"accuracy falls by at most {drop}, with {statistics.CONFIDENCE:.0%} confidence")
     return "; ".join(parts)
 

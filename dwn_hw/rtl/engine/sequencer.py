@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from dwn_hw.hardware.folded.engine_schedule import Schedule
 from dwn_hw.hardware.folded.steps import LOOPS, WINDOW
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed
+from dwn_hw.rtl.hdl import Hdl
 
 
 class Sequencer(Unit):
@@ -88,9 +89,9 @@ class Sequencer(Unit):
         with m.If(self.y_valid & self.y_ready):
             m.d.sync += [self.y_valid.eq(0), self.step.eq(0), loading.eq(1)]
 
-    def _loops(self, m: Module, goes: Any) -> tuple[dict[str, Any], list[Any]]:
+    def _loops(self, m: Module, goes: Any) -> tuple[dict[str, Hdl], list[Any]]:
         """The counters by name, and for each, whether it and all within it are at their last value."""
-        values: dict[str, Any] = {}
+        values: dict[str, Hdl] = {}
         ends: list[Any] = []
         inner: Any = Const(1, 1)
         for i, name in enumerate(LOOPS):
@@ -109,7 +110,7 @@ class Sequencer(Unit):
             inner = end
         return values, ends
 
-    def _at_last(self, m: Module, values: dict[str, Any], name: str) -> Any:
+    def _at_last(self, m: Module, values: dict[str, Hdl], name: str) -> Any:
         own = [step.loops[LOOPS.index(name)] for step in self.steps]
         if all(loop.count == 1 for loop in own):
             return Const(1, 1)
@@ -129,7 +130,7 @@ class Sequencer(Unit):
             m.d.sync += [current.eq(0), block.eq(0)]
         m.d.comb += self.weight.eq(delayed(m, "weight", current, 2, reset_less=True)[-1])
 
-    def _address(self, m: Module, values: dict[str, Any]) -> Any:
+    def _address(self, m: Module, values: dict[str, Hdl]) -> Any:
         """Drives ``address``; whether the tap is in the image, at register 3."""
         images = [step.image for step in self.steps]
         padded = any(image.left or image.top for image in images)

@@ -12,6 +12,7 @@ from dwn_hw.hardware.folded.engine_schedule import Schedule
 from dwn_hw.hardware.folded.pointwise import Pointwise
 from dwn_hw.ir import Format
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed, number
+from dwn_hw.rtl.hdl import Hdl
 
 #: What travels beside a window's last sum: what :class:`dwn_hw.rtl.engine.sequencer.Sequencer` says of the window.
 FLAGS = ("ends_block", "ends_group", "ends_step")
@@ -93,7 +94,7 @@ class Writer(Unit):
         m.d.sync += value.eq(Mux(here < low, low, Mux(here > high, high, here)))
         m.d.comb += self.value.eq(value)
 
-    def _address(self, m: Module, there: Any, end: Any, last: dict[str, Any]) -> None:
+    def _address(self, m: Module, there: Any, end: Any, last: dict[str, Hdl]) -> None:
         """A channel's numbers lie together: the sums of a window go that far from each other."""
         plan, steps = self.plan, self.plan.steps
         at, place, following = (Signal(len(self.at), name=name) for name in ("at11", "place", "place_next"))

@@ -15,6 +15,7 @@ from dwn_hw.rtl.engine.memories import Ram, Rom
 from dwn_hw.rtl.engine.sequencer import Sequencer
 from dwn_hw.rtl.engine.sum_writer import Result, Writer
 from dwn_hw.rtl.engine.units import Unit, place
+from dwn_hw.rtl.hdl import Hdl
 
 
 class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
@@ -38,7 +39,7 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         self.memories = self._memories()
         super().__init__({"x": In(stream.Signature(design.word.bits)), "y": Out(stream.Signature(len(self.result.y)))})
 
-    def ports(self) -> dict[str, Any]:
+    def ports(self) -> dict[str, Hdl]:
         """Top-level ports by name, clock and reset excepted."""
         return {
             f"{side}_{name}": getattr(getattr(self, side), name)
@@ -83,11 +84,11 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         self._buffers(m, wires, data, y)
         return m
 
-    def _place(self, m: Module, unit: Unit, wires: dict[str, Any], **others: Any) -> None:
+    def _place(self, m: Module, unit: Unit, wires: dict[str, Hdl], **others: Any) -> None:
         own = {port: others[port] if port in others else wires[port] for port in unit.signature.members}
         place(m, unit.module, unit, self.instances, **own)
 
-    def _lanes(self, m: Module, wires: dict[str, Any], data: dict[str, Any]) -> Any:
+    def _lanes(self, m: Module, wires: dict[str, Hdl], data: dict[str, Hdl]) -> Any:
         """All lanes, the first below; what leaves."""
         plan = self.plan
         above: Any = Const(0, plan.total.bits)
@@ -105,7 +106,7 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
             above = held
         return above
 
-    def _buffers(self, m: Module, wires: dict[str, Any], data: dict[str, Any], y: Any) -> None:
+    def _buffers(self, m: Module, wires: dict[str, Hdl], data: dict[str, Hdl], y: Any) -> None:
         """Step ``i`` reads buffer ``i % 2`` and writes the other one; the last step writes the result."""
         plan, step = self.plan, wires["step"]
         last, taken = Signal(), Signal()

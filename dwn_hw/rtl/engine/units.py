@@ -10,12 +10,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from dwn_hw.ir import Format
+from dwn_hw.rtl.hdl import Hdl
 
 
 class Unit(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     """A component that becomes a Verilog module of its own; ``reset``: whether it has a reset."""
 
-    def __init__(self, module: str, ports: dict[str, Any], reset: bool = False) -> None:
+    def __init__(self, module: str, ports: dict[str, Hdl], reset: bool = False) -> None:
         self.module, self.reset = module, reset
         super().__init__(ports)
 

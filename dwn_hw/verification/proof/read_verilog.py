@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dwn_hw import toolchain
 from dwn_hw.errors import Mismatch, ToolError
@@ -31,7 +31,10 @@ _GATES = {
 }
 
 #: A bit of the flattened design: a number, or a constant: ``0``, ``1``, or ``x``, which is nothing that hardware can be.
-Bit = int | str
+Bit: TypeAlias = int | str
+
+#: A module or a cell in the JSON that yosys writes.
+YosysObject: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def read(sources: Sequence[Path], top: str, clock: str | None, timeout: float) -
         return _design(json.loads(path.read_text())["modules"][top], clock)
 
 
-def _design(module: dict[str, Any], clock: str | None) -> Design:
+def _design(module: YosysObject, clock: str | None) -> Design:
     ports = {
         way: {name: tuple(port["bits"]) for name, port in module["ports"].items() if port["direction"] == way}
         for way in ("input", "output")
@@ -103,7 +106,7 @@ def _design(module: dict[str, Any], clock: str | None) -> Design:
     return design
 
 
-def _place(design: Design, name: str, cell: dict[str, Any], edge: Bit) -> Bit:
+def _place(design: Design, name: str, cell: YosysObject, edge: Bit) -> Bit:
     """Add a cell; the bit that it drives."""
     kind, pins = cell["type"], {pin: tuple(bits) for pin, bits in cell["connections"].items()}
     output: Bit
@@ -126,7 +129,7 @@ def _place(design: Design, name: str, cell: dict[str, Any], edge: Bit) -> Bit:
     return output
 
 
-def _is_lookup(cell: dict[str, Any], pins: dict[str, tuple[Bit, ...]]) -> bool:
+def _is_lookup(cell: YosysObject, pins: dict[str, tuple[Bit, ...]]) -> bool:
     """Whether it is one bit of A, chosen by B, which reaches all of A and no more."""
     signed = int(cell["parameters"]["B_SIGNED"], 2)
     return len(pins["A"]) == 1 << len(pins["B"]) and len(pins["Y"]) == 1 and not signed
