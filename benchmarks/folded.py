@@ -22,6 +22,7 @@ import torch
 from dwn_hw import ir
 from dwn_hw.exports import planning, writer
 from dwn_hw.fpga import synthesis
+from dwn_hw.hardware.families import SYNTHESES
 from dwn_hw.hardware.folded import make_folded
 from dwn_hw.ir import evaluate, sample_files
 from dwn_hw.verification import compare_rtl
@@ -86,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 8, 32, 128])
-    parser.add_argument("--targets", nargs="*", default=["ecp5", "xc7"], choices=list(synthesis.TARGETS))
+    parser.add_argument("--targets", nargs="*", default=["ecp5", "xc7"], choices=list(SYNTHESES))
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--bits", type=int, default=12)
     asked = parser.parse_args()

@@ -45,17 +45,20 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
     built = any(row["built"] for row in rows)
     headings = ["board", "target", "lut", "ff", "bram", "MHz", "with"]
     if of_export:
-        headings = ["board", "lut", "ff", "needs lut", "ff", "fits", *["built lut", "MHz"] * built]
+        headings = ["board", "lut", "ff", "bram", "needs lut", "ff", "bram", "fits"]
+        headings += ["built lut", "MHz"] if built else []
     table = _table(*headings, left=1 if of_export else 2)
     for row in rows:
-        cells = [row["board"], *[row["target"]] * (not of_export)]
+        cells = [row["board"]] if of_export else [row["board"], row["target"]]
         cells += [f"{row['capacity'][kind]:,}" for kind in ("lut", "ff")]
+        cells += [f"{row['capacity']['bram']}×{row['bram_kbit']}K"]
         if of_export:
             found = row["built"] or {}
-            cells += [f"{row['needs'][kind]:,}" for kind in ("lut", "ff")] + [_fits(row)]
-            cells += [f"{found['lut']:,}" if found else "", f"{found['fmax_mhz']:.0f}" if found else ""] * built
+            cells += [f"{row['needs'][kind]:,}" for kind in ("lut", "ff", "bram")] + [_fits(row)]
+            figures = [f"{found['lut']:,}", f"{found['fmax_mhz']:.0f}"] if found else ["", ""]
+            cells += figures if built else []
         else:
-            cells += [f"{row['capacity']['bram']}", f"{row['clock_mhz']:g}", row["flow"]]
+            cells += [f"{row['clock_mhz']:g}", row["flow"]]
         table.add_row(*map(escape, cells))
     screen.show(table)
     if of_export:

@@ -15,7 +15,7 @@ from dwn_hw.exports import writer
 from dwn_hw.exports.options import Options
 from dwn_hw.fpga import synthesis
 from dwn_hw.frontend import checkpoints
-from dwn_hw.hardware.design import TARGETS
+from dwn_hw.hardware.families import TARGETS
 from dwn_hw.ir import sample_files
 from dwn_hw.verification import compare_rtl, simulate
 

@@ -21,6 +21,7 @@ from dwn_hw.cli import board, build
 from dwn_hw.cli.plan_text import say_plan
 from dwn_hw.cli.screen import Commands, Report, Screen, command
 from dwn_hw.cli.verify import samples_of, say_verified, verify
+from dwn_hw.hardware.families import SYNTHESES, TARGETS
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,7 +95,7 @@ _MODEL_OPTIONS = (
     click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
     click.option(
         "--target",
-        type=click.Choice(["generic", "xc7", "ecp5", "ice40", "gowin"]),
+        type=click.Choice(TARGETS),
         default="generic",
         show_default=True,
         help="Plain Verilog, or a family's own cells.",
@@ -220,9 +221,7 @@ def predict(screen: Screen, directory: Path, samples: Path, out: Path | None) ->
 
 @main.command(short_help="Count LUTs, flip-flops and carries by part.")
 @_directory
-@click.option(
-    "--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), default="xc7", show_default=True, help="The FPGA."
-)
+@click.option("--target", type=click.Choice(list(SYNTHESES)), default="xc7", show_default=True, help="The FPGA.")
 @command
 def synth(screen: Screen, directory: Path, target: str) -> None:
     """Count the LUTs, flip-flops and carries of an export, by part, beside the estimate."""
@@ -275,9 +274,7 @@ def doctor(screen: Screen) -> int:
     show_default=True,
     help="The directory to write.",
 )
-@click.option(
-    "--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), default="xc7", show_default=True, help="The FPGA."
-)
+@click.option("--target", type=click.Choice(list(SYNTHESES)), default="xc7", show_default=True, help="The FPGA.")
 @click.option("--seed", type=_SEED, default=0, show_default=True, help="Of everything random.")
 @command
 def demo(screen: Screen, out: Path, target: str, seed: int) -> None:

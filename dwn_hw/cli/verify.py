@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dwn_hw.cli.screen import Report, Screen, command
+from dwn_hw.hardware.families import SYNTHESES
 
 
 def samples_of(path: Path | None) -> Any:
@@ -27,7 +28,7 @@ def samples_of(path: Path | None) -> Any:
     show_default=True,
     help="The Verilog, a family's cells, or what was built.",
 )
-@click.option("--target", type=click.Choice(["xc7", "ecp5", "ice40", "gowin"]), help="Of --level netlist.")
+@click.option("--target", type=click.Choice(list(SYNTHESES)), help="Of --level netlist.")
 @click.option("--board", metavar="BOARD", help="Of --level netlist (its family) and bitstream (iCE40).")
 @click.option(
     "--simulator",

@@ -6,7 +6,7 @@ from typing import Any
 
 from dwn_hw import ir
 from dwn_hw.hardware import shell_description
-from dwn_hw.hardware.families import FAMILIES
+from dwn_hw.hardware.families import FAMILIES, own_cells
 from dwn_hw.ir.network import LEFT_TO_HOST
 
 
@@ -42,7 +42,10 @@ def to_markdown(interface: dict[str, Any]) -> str:
     lines += ["", "## Output", "", *_result(interface)]
     family = FAMILIES[interface["target"]]
     if not family.portable:
-        lines += [f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{family.models}` beside it.", ""]
+        lines += [
+            f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{own_cells(family.name).models}` beside it.",
+            "",
+        ]
     if interface["classes"]:
         lines += ["| class | name |", "| --- | --- |"]
         lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
@@ -97,9 +100,9 @@ def to_header(described: dict[str, Any], network: ir.Network) -> str:
     """The same in a few lines, for the top of the Verilog."""
     source, output = described["input"], described["output"]
     family = FAMILIES[described["target"]]
-    models = "" if family.portable else f". Simulate with sim/{family.models}"
+    models = "" if family.portable else f". Simulate with sim/{own_cells(family.name).models}"
     names = described["kind"] if described["kind"] == "folded" else "luts" if network.is_luts() else "words"
-    luts = f"; {family.address}{models}" if names == "luts" else ""
+    luts = f"; {own_cells(family.name).address}{models}" if names == "luts" else ""
     fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
     lines = [
         f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",

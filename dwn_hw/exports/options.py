@@ -15,7 +15,8 @@ from dwn_hw.frontend.calibration import port_search
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.hardware import naming
-from dwn_hw.hardware.design import SHELLS, TARGETS
+from dwn_hw.hardware.design import SHELLS
+from dwn_hw.hardware.families import TARGETS
 from dwn_hw.hardware.feature_schedule import ENCODERS
 from dwn_hw.ir.sample_files import Samples
 

@@ -12,8 +12,8 @@ from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, in_words
 from dwn_hw.exports import interface
 from dwn_hw.hardware import naming
-from dwn_hw.hardware.design import SHELLS, TARGETS, Design, ParallelDesign, Pipeline, Stage
-from dwn_hw.hardware.families import FAMILIES
+from dwn_hw.hardware.design import SHELLS, Design, ParallelDesign, Pipeline, Stage
+from dwn_hw.hardware.families import FAMILIES, TARGETS
 from dwn_hw.hardware.feature_schedule import ENCODERS
 from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.lowering import lower_network

@@ -23,6 +23,7 @@ from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import boards, fitting, routing, synthesis
 from dwn_hw.fpga.boards import Board, project
 from dwn_hw.hardware import design
+from dwn_hw.hardware.families import FAMILIES, SYNTHESES
 from dwn_hw.rtl.shells import uart
 
 #: How yosys checks a vendor's project: what it reads to know the vendor's cells, and whether it looks down from the top module.
@@ -136,9 +137,10 @@ def overview(folder: Path | None = None) -> list[dict[str, Any]]:
             "board": board.key,
             "name": board.name,
             "device": board.device,
-            "target": board.family,
+            "target": board.targets[0],
             "flow": board.flow,
             "capacity": board.capacity,
+            "bram_kbit": FAMILIES[board.family].block_ram.kbit,
             "clock_mhz": board.clock_mhz,
             "baud": board.baud,
             "uart": board.uart,
@@ -187,16 +189,15 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> dict
     toolchain.run([*toolchain.wheel(synth[0]), *synth[1:]], name="yosys", cwd=work, timeout=timeout)
     parts = count_parts(json.loads((work / f"{project.TOP}.stat.json").read_text()), job)
     needs = fitting.check(job.board, parts, job.exported)
-    progress(
-        f"placing and routing with {job.seeds} seed{'s' * (job.seeds > 1)}: {needs['lut']} LUTs, {needs['ff']} flip-flops"
-    )
+    seeds = "a seed" if job.seeds == 1 else f"{job.seeds} seeds"
+    progress(f"placing and routing with {seeds}: {needs['lut']} LUTs, {needs['ff']} flip-flops")
     jobs = max(1, min(job.seeds, os.cpu_count() or 1))
     try:
         routed = routing.route(route, work, job.board.family, job.seeds, jobs=jobs, timeout=timeout, progress=progress)
     except Unfit as error:
         raise fitting.crowded(job.board, parts, job.exported, str(error)) from None
     taken = routing.best(routed)
-    timing = _timing(job, routed, needs["ff"])
+    timing = _timing(job, routed, int(needs["ff"]))
     _check_clock(job, timing)
     progress(f"packing seed {taken.seed}")
     for path in taken.folder.iterdir():
@@ -221,7 +222,7 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> dict
     }
 
 
-def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, int]]:
+def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, float]]:
     """What each part takes by itself, from yosys' statistics by module.
 
     ``registers``: what stands between the parts; ``shell``: all that is around the design of the export.
@@ -231,8 +232,10 @@ def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, int]]:
     begin = f"{job.exported.interface['name']}_"
     own = {path.stem.removeprefix(begin) for path in job.exported.sources}
     own -= {fixed.removeprefix("dwn_") for fixed in ("dwn_uart", *uart.FIXED)}
-    target = synthesis.TARGETS[job.board.family]
-    parts = {name: dict.fromkeys(target.cells, 0) for name in (*names, "registers", "shell")}
+    target = SYNTHESES[job.board.family]
+    parts: dict[str, dict[str, float]] = {
+        name: dict.fromkeys(target.cells, 0) for name in (*names, "registers", "shell")
+    }
     for module, found in stat["modules"].items():
         name = module.removeprefix("\\").removeprefix(begin)
         # A part may be several modules: popcount_s1, popcount; encoder, encoder_compare.
@@ -289,9 +292,9 @@ def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) ->
     script = f"{cells}read_verilog -lib {cell.name}; read_verilog {read}; "
     # A parameter for the vendor's simulator alone, which yosys' model of the cell has not.
     script += f"setparam -unset SIM_DEVICE t:BUFGCTRL; hierarchy -check -top {top}; {parts_apart}; proc; check -assert"
-    counted = job.board.family in synthesis.TARGETS
+    counted = job.board.family in SYNTHESES
     if counted:
-        command = synthesis.TARGETS[job.board.family].command
+        command = SYNTHESES[job.board.family].command
         script += f"; {command} -top {project.TOP}; tee -q -o {project.TOP}.stat.json stat -json"
     toolchain.run([*toolchain.yosys(), "-q", "-p", script], name="yosys", cwd=work, timeout=timeout)
     parts = count_parts(json.loads((work / f"{project.TOP}.stat.json").read_text()), job) if counted else None

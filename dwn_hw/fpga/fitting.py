@@ -10,50 +10,34 @@ from dwn_hw.exports import reader
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import boards
 from dwn_hw.fpga.boards import Board
-from dwn_hw.hardware import cost
+from dwn_hw.hardware import cost, frames
+from dwn_hw.hardware.block_ram import Memory, block_rams
 from dwn_hw.hardware.design import Design, ParallelDesign
-from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.feature_schedule import Schedule
+from dwn_hw.hardware.families import FAMILIES, TARGETS
 from dwn_hw.hardware.lut_netlist import Netlist
 
-#: Words × bits that a block of RAM can be, by family.
-_BLOCKS = {
-    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
-    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-    "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-    "xc7": ((1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1)),
-    "generic": ((256, 40), (512, 20), (1024, 10), (2048, 5), (4096, 2), (8192, 1)),
-}
+#: Flip-flops that the UART shell takes, whatever the export.
+_UART_FF = 300
 
-#: LUTs that a carry cell takes the place of.
-_CARRY_LUTS = {"ice40": 0, "ecp5": 2, "gowin": 1, "xc7": 0, "generic": 0}
-
-#: Families whose flip-flops are fed by the LUT beside them alone: one that reads anything else takes that LUT's place.
-_FED_BY_LUTS = ("ice40", "gowin")
-
-#: What the UART takes whatever the export, as built by this version.
-_SHELL_LUTS = {"ice40": 740, "ecp5": 760, "gowin": 1060, "xc7": 370, "generic": 370}
-_SHELL_FF = 300
-
-#: Of a device, what place and route can be expected to fill.
+#: The share of a device that place and route can be expected to fill.
 _FULL = 0.95
 
 
-def estimate(exported: Exported, family: str) -> dict[str, int]:
+def estimate(exported: Exported, family: str) -> dict[str, float]:
     """LUTs, flip-flops and blocks of RAM of the whole board design, by the mapped netlists and what its shell takes."""
     said = exported.interface
-    own_target = said["target"] if said["kind"] == "folded" else family  # a folded engine is plain Verilog everywhere
+    mapped = family if family in TARGETS else "generic"
+    own_target = said["target"] if said["kind"] == "folded" else mapped  # a folded engine is plain Verilog everywhere
     design = reader.read_design({**said, "target": own_target}, exported.network, lowered=True)
     total = cost.total(cost.estimate(design, FAMILIES[family]))
     around = shell(said, family)
-    streamed = design.stream if isinstance(design, ParallelDesign) else None
-    own = {"lut": total.site + _passed(design, family), "ff": total.ff, "bram": total.bram + blocks(streamed, family)}
+    own = {"lut": total.site + _passed(design, family), "ff": total.ff, "bram": total.bram}
     return {kind: own[kind] + around[kind] for kind in own}
 
 
 def _passed(design: Design, family: str) -> int:
     """LUTs that only pass something on to a flip-flop: what a streamed encoder captures, wires, and wide multiplexers."""
-    if family not in _FED_BY_LUTS or not isinstance(design, ParallelDesign):
+    if not FAMILIES[family].registers_take_luts or not isinstance(design, ParallelDesign):
         return 0
     most, found = FAMILIES[family].lut_inputs, 0
     for stage, part, edge in zip(design.pipeline.stages, design.netlists, design.network.edges()[1:], strict=True):
@@ -67,20 +51,15 @@ def _passed(design: Design, family: str) -> int:
     return found
 
 
-def shell(said: Mapping[str, Any], family: str) -> dict[str, int]:
+def shell(said: Mapping[str, Any], family: str) -> dict[str, float]:
     """What the UART takes around an export, about: so much always, and a register of all bits that come in at once."""
-    bits = said["input"]["bits"]
-    return {"lut": _SHELL_LUTS[family] + bits * (family in _FED_BY_LUTS), "ff": _SHELL_FF + bits, "bram": 1}
+    bits, known = said["input"]["bits"], FAMILIES[family]
+    registers = bits if known.registers_take_luts else 0
+    buffer = block_rams(Memory(8, frames.BUFFER), known.block_ram)
+    return {"lut": known.uart_luts + registers, "ff": _UART_FF + bits, "bram": buffer}
 
 
-def blocks(plan: Schedule | None, family: str) -> int:
-    """Blocks of RAM for the thresholds of a streamed encoder, in the shape that takes fewest."""
-    if plan is None or not plan.in_memory:
-        return 0
-    return min(-(-plan.features // words) * -(-plan.row_bits // bits) for words, bits in _BLOCKS[family])
-
-
-def fits(board: Board, needs: Mapping[str, int]) -> bool:
+def fits(board: Board, needs: Mapping[str, float]) -> bool:
     """Whether a board holds so much, with room to place and route."""
     return all(needs[kind] <= _FULL * board.capacity[kind] for kind in boards.KINDS)
 
@@ -95,7 +74,7 @@ def survey(exported: Exported) -> list[dict[str, Any]]:
     return found
 
 
-def check(board: Board, parts: Mapping[str, Mapping[str, int]], exported: Exported) -> dict[str, int]:
+def check(board: Board, parts: Mapping[str, Mapping[str, float]], exported: Exported) -> dict[str, float]:
     """What the synthesised ``parts`` need together. Raises Unfit, with the parts by size and what to try, if a board has less."""
     lut = _luts(board, parts)
     needs = {"lut": sum(lut.values())} | {kind: sum(part[kind] for part in parts.values()) for kind in ("ff", "bram")}
@@ -108,18 +87,18 @@ def check(board: Board, parts: Mapping[str, Mapping[str, int]], exported: Export
     return needs
 
 
-def crowded(board: Board, parts: Mapping[str, Mapping[str, int]], exported: Exported, said: str) -> Unfit:
+def crowded(board: Board, parts: Mapping[str, Mapping[str, float]], exported: Exported, said: str) -> Unfit:
     """The error of a design that has cells enough on a board, and finds no place there; ``said``: by place and route."""
     lut = _luts(board, parts)
     why = f"{sum(lut.values()):,} of {board.capacity['lut']:,} LUTs, and flip-flops that need more, find no place ({said})"
     return unfit(board, why, lut, exported)
 
 
-def _luts(board: Board, parts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    return {name: part["lut"] + _CARRY_LUTS[board.family] * part["carry"] for name, part in parts.items()}
+def _luts(board: Board, parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {name: part["lut"] + FAMILIES[board.family].carry_luts * part["carry"] for name, part in parts.items()}
 
 
-def unfit(board: Board, why: str, by_part: Mapping[str, int], exported: Exported) -> Unfit:
+def unfit(board: Board, why: str, by_part: Mapping[str, float], exported: Exported) -> Unfit:
     """The error of a design that is too large: why, its largest parts, and what to try."""
     largest = sorted(by_part.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {count:,}" for name, count in largest if count)

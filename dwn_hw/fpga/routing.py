@@ -16,14 +16,7 @@ from typing import Any
 from dwn_hw import toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ToolError, Unfit
-
-#: nextpnr's resources that together are what a board's capacity states. An ALU of Gowin takes the place of a LUT; how many of
-#: iCE40's logic cells use their flip-flop, nextpnr does not say.
-RESOURCES: dict[str, dict[str, tuple[str, ...]]] = {
-    "ice40": {"lut": ("ICESTORM_LC",), "bram": ("ICESTORM_RAM",)},
-    "ecp5": {"lut": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "bram": ("DP16KD",)},
-    "gowin": {"lut": ("LUT4", "ALU"), "ff": ("DFF",), "bram": ("BSRAM",)},
-}
+from dwn_hw.hardware.families import FAMILIES
 
 #: What nextpnr appends to the name of the cell that something became.
 _SUFFIX = re.compile(r"(_(SB_DFF|TRELLIS_FF|DFF|SB_LUT4|LUT4|SB_CARRY|CCU2C|ALU)\w*|_(DFF)?LC)$")
@@ -118,7 +111,7 @@ def read_report(report: dict[str, Any], seed: int, folder: Path, family: str) ->
     available = report["utilization"]
     used = {
         kind: sum(available[name]["used"] for name in names if name in available)
-        for kind, names in RESOURCES[family].items()
+        for kind, names in (FAMILIES[family].resources or {}).items()
     }
     paths = [p["path"] for p in report["critical_paths"] if p["from"] == p["to"] == f"posedge {clock}"]
     return Routed(seed, folder, found["achieved"], _path(paths[0]) if paths else None, used, len(ends))

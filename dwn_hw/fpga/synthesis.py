@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,79 +21,22 @@ from dwn_hw.exports import reader
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.design import Design
-from dwn_hw.hardware.families import FAMILIES
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A family: its yosys command, and which cells count as what (regular expressions)."""
-
-    command: str
-    cells: dict[str, str]
-
-
-#: The families that this command knows. ``lut`` counts every LUT cell of one input or more.
-TARGETS = {
-    "xc7": Target(
-        "synth_xilinx -family xc7 -flatten -noiopad",
-        {
-            "lut": r"LUT[1-6]|LUT6_2|INV",
-            "ff": r"FD[RSCP]E",
-            "carry": r"CARRY4",
-            "mux": r"MUXF[78]",
-            "bram": r"RAMB\w+",
-            "dsp": r"DSP48\w+",
-        },
-    ),
-    "ecp5": Target(
-        "synth_ecp5",
-        {
-            "lut": r"LUT4",
-            "ff": r"TRELLIS_FF",
-            "carry": r"CCU2C",
-            "mux": r"PFUMX|L6MUX21",
-            "bram": r"DP16KD|PDPW16KD",
-            "dsp": r"MULT18X18D|ALU54B",
-        },
-    ),
-    "ice40": Target(
-        "synth_ice40",
-        {
-            "lut": r"SB_LUT4",
-            "ff": r"SB_DFF\w*",
-            "carry": r"SB_CARRY",
-            "mux": r"(?!)",
-            "bram": r"SB_RAM40_4K\w*",
-            "dsp": r"SB_MAC16",
-        },
-    ),
-    "gowin": Target(
-        "synth_gowin -noiopads",
-        {
-            "lut": r"LUT[1-4]|INV",
-            "ff": r"DFF\w*",
-            "carry": r"ALU",
-            "mux": r"MUX2_LUT\d",
-            "bram": r"\w*(SP|SDPB?|DPB?|ROM)(X9)?B?",
-            "dsp": r"MULT\w+|PADD\w+",
-        },
-    ),
-}
+from dwn_hw.hardware.families import FAMILIES, SYNTHESES, Synthesis
 
 
 def synth(
     folder: Path, target: str, *, timeout: float = 1800.0, progress: Progress = lambda text: None
 ) -> dict[str, Any]:
     """Synthesise an export for ``target``; the counts by part and the estimate. Written to ``synth/<target>.json``."""
-    if target not in TARGETS:
-        raise OptionError(Problem("--target", f"one of {', '.join(TARGETS)}", repr(target), "Choose one of them."))
+    if target not in SYNTHESES:
+        raise OptionError(Problem("--target", f"one of {', '.join(SYNTHESES)}", repr(target), "Choose one of them."))
     exported = read_export(folder)
     design = reader.read_design(exported.interface, exported.network, lowered=True)
     place = folder / "synth"
     place.mkdir(exist_ok=True)
     modules = design.modules()
     jobs = {"total": "top", **{name: name for names in modules.values() for name in names}}
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, float]] = {}
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
         running = {pool.submit(_count, exported, target, module, place, timeout): name for name, module in jobs.items()}
@@ -106,7 +49,7 @@ def synth(
     return report
 
 
-def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
+def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str, float]]) -> dict[str, Any]:
     estimate = cost.estimate(design, FAMILIES[target])
     parts = {}
     for part, modules in design.modules().items():
@@ -119,7 +62,7 @@ def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str
         "target": target,
         "exported_for": design.target,
         "tool": yosys_version(),
-        "command": TARGETS[target].command,
+        "command": SYNTHESES[target].command,
         "digest": digest,
         "total": counts["total"],
         "parts": parts,
@@ -141,7 +84,7 @@ def netlist(exported: Exported, target: str, place: Path, timeout: float) -> Pat
     return path
 
 
-def _count(exported: Exported, target: str, module: str, place: Path, timeout: float) -> dict[str, int]:
+def _count(exported: Exported, target: str, module: str, place: Path, timeout: float) -> dict[str, float]:
     """Cells of one module, whose name follows the export's, and all below it."""
     result = place / f"{module}.stat.json"
     result.unlink(missing_ok=True)
@@ -153,12 +96,12 @@ def _count(exported: Exported, target: str, module: str, place: Path, timeout: f
         raise ToolError(f"yosys gave no cell counts for {module} ({in_words(error)})") from None
     finally:
         result.unlink(missing_ok=True)
-    return count_cells(cells, TARGETS[target])
+    return count_cells(cells, SYNTHESES[target])
 
 
 def _map(exported: Exported, target: str, module: str, place: Path, last: str, timeout: float) -> None:
     """Synthesise one module and all below it in the folder of the export, and run one command more."""
-    name, command = exported.interface["name"], TARGETS[target].command
+    name, command = exported.interface["name"], SYNTHESES[target].command
     top = f"{name}_{module}"
     # Cells of another family than the one asked for are read as what they do.
     foreign = exported.models if exported.interface["target"] != target else ()
@@ -184,12 +127,16 @@ def _map(exported: Exported, target: str, module: str, place: Path, last: str, t
         cell.unlink(missing_ok=True)
 
 
-def count_cells(cells: dict[str, int], target: Target) -> dict[str, int]:
-    """yosys' numbers by type of cell as numbers by what they count as."""
-    return {
-        what: sum(n for cell, n in cells.items() if re.fullmatch(pattern, cell))
-        for what, pattern in target.cells.items()
-    }
+def count_cells(cells: dict[str, int], family: Synthesis) -> dict[str, float]:
+    """yosys' numbers by type of cell as numbers by what they count as; a cell of half a block RAM is half a block."""
+    found: dict[str, float] = {what: _matching(cells, pattern) for what, pattern in family.cells.items()}
+    if halves := _matching(cells, family.half_bram):
+        found["bram"] += halves // 2 if halves % 2 == 0 else halves / 2
+    return found
+
+
+def _matching(cells: dict[str, int], pattern: str) -> int:
+    return sum(count for cell, count in cells.items() if re.fullmatch(pattern, cell))
 
 
 def yosys_version() -> str:

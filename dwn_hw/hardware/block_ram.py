@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from dwn_hw.hardware.folded.engine_schedule import Memory
+from dataclasses import dataclass
 
-#: (rows, bits) of a block with one port to write and one to read. Of the 7 series the half block of 18 Kbit.
-_BLOCKS_18K = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
-SHAPES = {
-    "generic": _BLOCKS_18K,
-    "xc7": _BLOCKS_18K,
-    "ecp5": _BLOCKS_18K,
-    "gowin": _BLOCKS_18K,
-    "ice40": ((2048, 2), (1024, 4), (512, 8), (256, 16)),
-}
+from dwn_hw.hardware.families import BlockRam, Shapes
 
 
-def block_rams(memory: Memory, family: str) -> int:
-    """The fewest blocks. Tools that find bits which are always the same take a few less for weights."""
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """``rows`` of ``bits`` each."""
+
+    bits: int
+    rows: int
+
+    @property
+    def size(self) -> int:
+        """The size in bits."""
+        return self.bits * self.rows
+
+
+def block_rams(memory: Memory, ram: BlockRam) -> float:
+    """The fewest blocks, in the family's unit (:class:`BlockRam`); of a family whose blocks are used by halves, in halves: 24.5.
+
+    Tools that find bits which are always the same take a few less for weights.
+    """
+    if not ram.halves:
+        return _fewest(memory, ram.shapes)
+    halves = _fewest(memory, ram.halves)
+    return halves // 2 if halves % 2 == 0 else halves / 2
+
+
+def banks(memory: Memory, ram: BlockRam) -> int:
+    """Blocks one behind the other, of the best single shape: so many a multiplexer chooses from, for every bit."""
+    blocks = [(-(-memory.rows // rows), -(-memory.bits // wide)) for rows, wide in ram.shapes]
+    return min(blocks, key=lambda block: block[0] * block[1])[0]
+
+
+def _fewest(memory: Memory, shapes: Shapes) -> int:
+    """By the width that is left: the best of all ways to cut the bits into columns."""
     fewest = [0]
     for bits in range(1, memory.bits + 1):
-        fewest.append(min(-(-memory.rows // rows) + fewest[max(0, bits - wide)] for rows, wide in SHAPES[family]))
+        fewest.append(min(-(-memory.rows // rows) + fewest[max(0, bits - wide)] for rows, wide in shapes))
     return fewest[-1]
-
-
-def banks(memory: Memory, family: str) -> int:
-    """Blocks one behind the other, of the best single shape: so many a multiplexer chooses from, for every bit."""
-    blocks = [(-(-memory.rows // rows), -(-memory.bits // wide)) for rows, wide in SHAPES[family]]
-    return min(blocks, key=lambda block: block[0] * block[1])[0]

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dwn_hw.hardware import register_levels
-from dwn_hw.hardware.block_ram import banks, block_rams
+from dwn_hw.hardware import lut_count, register_levels
+from dwn_hw.hardware.block_ram import Memory, banks, block_rams
 from dwn_hw.hardware.design import Design, ParallelDesign
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.feature_schedule import Schedule as StreamSchedule
 from dwn_hw.hardware.folded import FoldedDesign, Schedule
-from dwn_hw.hardware.folded.engine_schedule import Memory
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of block RAM
-    in ``bram`` blocks.
+    in ``bram`` blocks, of the size that the family's boards are counted in, where half a block may be one (24.5).
 
     A site of a chain has its LUT in front of it, which is among ``lut``. ``site``: all that is taken, with the LUTs that
     carries pass on their way out of a chain.
@@ -33,7 +32,7 @@ class Cost:
     carry: int
     site: int
     ram: int = 0
-    bram: int = 0
+    bram: float = 0
 
 
 def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
@@ -54,30 +53,32 @@ def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost
         widths = register_levels.widths(netlist)
         inside = sum(widths[level - 1] for level in stage.registers.inside)
         ff = inside + netlist.output_bits * stage.registers.after
-        lut, carry = family.counted(netlist)
-        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, family.sites(netlist))
+        lut, carry = lut_count.counted(family, netlist)
+        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, lut_count.sites(family, netlist))
     if design.with_scores:  # they wait beside the last part
         last = design.pipeline.stages[-1]
         waiting = design.network.edges()[-2].bits * last.registers.count
         costs[last.name] = replace(costs[last.name], ff=costs[last.name].ff + waiting)
     if plan := design.stream:
         first = design.pipeline.stages[0]
-        costs[first.name] = _streamed(costs[first.name], plan, len(design.netlists[0].outputs))
+        costs[first.name] = _streamed(costs[first.name], plan, len(design.netlists[0].outputs), family)
     return costs
 
 
-def _streamed(compared: Cost, plan: StreamSchedule, outputs: int) -> Cost:
+def _streamed(compared: Cost, plan: StreamSchedule, outputs: int, family: Family) -> Cost:
     """What is around the comparators, whose cost counts a flip-flop for each output: a counter and what captures.
 
     A LUT for each bit of the counter, one for when it moves, and one for its end; a second for that with a block RAM.
     """
     counter = plan.index_bits + 2 + plan.in_memory
+    rows = plan.features if plan.in_memory else 0
     return replace(
         compared,
         lut=compared.lut + counter,
         site=compared.site + counter,
         ff=compared.ff - outputs + plan.captured + plan.index_bits,
         ram=plan.memory_bits,
+        bram=block_rams(Memory(plan.row_bits, rows), family.block_ram),
     )
 
 
@@ -114,6 +115,6 @@ def _rough(lut: int, ff: int) -> Cost:
 
 
 def _memory(memory: Memory, family: Family) -> Cost:
-    chosen = memory.bits * (banks(memory, family.name) - 1)
+    chosen = memory.bits * (banks(memory, family.block_ram) - 1)
     lut = chosen if family.lut_inputs < 6 else -(-2 * chosen // 3)
-    return Cost(lut, 0, 0, 0, lut, memory.size, block_rams(memory, family.name))
+    return Cost(lut, 0, 0, 0, lut, memory.size, block_rams(memory, family.block_ram))

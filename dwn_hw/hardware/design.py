@@ -22,9 +22,6 @@ from dwn_hw.ir import Format, Network
 #: :mod:`dwn_hw.rtl.shells.wrap` what stands around ``stream`` for the others.
 SHELLS = ("stream", "none", "uart", "axis")
 
-#: ``generic``: portable Verilog for every tool. The others: LUT cells of a family, which synthesis keeps as they are.
-TARGETS = tuple(FAMILIES)
-
 
 class Design(Protocol):
     """What every kind of hardware says of itself. To add a kind: write its class, and teach what reads ``kind`` about it:
@@ -44,7 +41,7 @@ class Design(Protocol):
 
     @property
     def target(self) -> str:
-        """One of :data:`TARGETS`."""
+        """One of :data:`dwn_hw.hardware.families.TARGETS`."""
 
     @property
     def name(self) -> str:

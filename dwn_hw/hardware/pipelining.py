@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dwn_hw.hardware import register_levels
+from dwn_hw.hardware import lut_count, register_levels
 from dwn_hw.hardware.families import Family
 from dwn_hw.hardware.lut_netlist import Lut
 from dwn_hw.hardware.register_levels import Logic
@@ -185,7 +185,7 @@ def _flatten(
         for i, cell in enumerate(own):
             number.append(first + len(cells))
             inputs = tuple(number[net] for net in cell.reads if number[net] >= 0)
-            cells.append((slot[part, level[netlist.inputs + i]], inputs, family.through(cell), cell.levels))
+            cells.append((slot[part, level[netlist.inputs + i]], inputs, lut_count.through(family, cell), cell.levels))
         entering = [number[net] if net >= 0 else net for net in netlist.outputs]
         if captured and part == 0:
             entering = list(flip_flops)

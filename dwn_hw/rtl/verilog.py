@@ -18,7 +18,7 @@ from amaranth.hdl import ClockDomain
 
 from dwn_hw import _assets, toolchain
 from dwn_hw.hardware.design import ParallelDesign
-from dwn_hw.hardware.families import FAMILIES
+from dwn_hw.hardware.families import FAMILIES, own_cells
 from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.hdl import Hdl
@@ -84,7 +84,7 @@ def parallel_to_verilog(design: ParallelDesign, header: str = "") -> dict[str, s
 
 def models(target: str) -> dict[str, str]:
     """File name → text of the modules that LUT cells are instances of."""
-    path = _assets.asset("rtl_templates", FAMILIES[target].models)
+    path = _assets.asset("rtl_templates", own_cells(target).models)
     return {path.name: path.read_text(encoding="utf-8")}
 
 
@@ -96,8 +96,7 @@ def lut_cell(name: str) -> str:
 
 def model_files(target: str) -> tuple[Path, ...]:
     """What a simulator needs beside the Verilog of a design for ``target``: nothing, if it is portable."""
-    family = FAMILIES[target]
-    return () if family.portable else (_assets.asset("rtl_templates", family.models),)
+    return () if FAMILIES[target].portable else (_assets.asset("rtl_templates", own_cells(target).models),)
 
 
 def part_to_verilog(part: Part | WordPart) -> dict[str, str]:

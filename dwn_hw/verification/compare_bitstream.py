@@ -16,8 +16,9 @@ from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import boards, programming, serial_host, session, virtual_board
 from dwn_hw.fpga.boards import Board
 from dwn_hw.fpga.boards.project import TOP
+from dwn_hw.hardware.families import SYNTHESES
 from dwn_hw.ir import sample_files, vectors
-from dwn_hw.verification.compare_netlist import _MODELS, models_for
+from dwn_hw.verification.compare_netlist import models_for
 
 #: Seconds that a simulated bitstream may take for a batch of samples beside their time on the line, and how often it is asked:
 #: its line loses nothing but what comes before its reset is over.
@@ -54,7 +55,7 @@ def verify_bitstream(
     sources = {
         "chip.v": read_back(chosen, folder / "build" / chosen.key, timeout),
     }
-    sources["cells.v"] = models_for(sources["chip.v"], toolchain.yosys_models(_MODELS["ice40"]), "ice40")
+    sources["cells.v"] = models_for(sources["chip.v"], toolchain.yosys_models(SYNTHESES["ice40"].models), "ice40")
     program = virtual_board.compiled(sources, folder / "verify" / f"bitstream-{chosen.key}", clocks, progress=progress)
     progress(f"{len(stimulus.codes)} vectors through the pins of the UART")
     repeat = (

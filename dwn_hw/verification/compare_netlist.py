@@ -16,18 +16,9 @@ from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError
 from dwn_hw.exports import reader
 from dwn_hw.fpga import synthesis
+from dwn_hw.hardware.families import SYNTHESES
 from dwn_hw.ir import sample_files, vectors
 from dwn_hw.verification import compare_rtl, simulate
-
-LEVELS = ("rtl", "netlist", "bitstream")
-
-#: yosys' models of a family's cells.
-_MODELS = {
-    "ice40": "ice40/cells_sim.v",
-    "ecp5": "ecp5/cells_sim.v",
-    "gowin": "gowin/cells_sim.v",
-    "xc7": "xilinx/cells_sim.v",
-}
 
 #: Ports with default values are not what every simulator takes.
 _DEFINES = "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n"
@@ -51,8 +42,8 @@ def verify_netlist(
     exported = reader.read_export(folder)
     reader.parallel(exported)  # or it is refused before the work
     asked, target = target, target or exported.interface["target"]
-    if target not in synthesis.TARGETS:
-        rule = f"one of {', '.join(synthesis.TARGETS)}"
+    if target not in SYNTHESES:
+        rule = f"one of {', '.join(SYNTHESES)}"
         got = repr(asked) if asked else "none, and a generic export has no family of its own"
         raise OptionError(Problem("--target", rule, got, "Say for which family to synthesise."))
     simulate.environment(simulator)  # what is missing is said before the work
@@ -63,7 +54,7 @@ def verify_netlist(
     progress(f"synthesising for {target}")
     path = synthesis.netlist(exported, target, place, timeout)
     models = place / "cells.v"
-    models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(_MODELS[target]), target))
+    models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(SYNTHESES[target].models), target))
     repeat = (
         f"dwn-hw verify {shlex.quote(str(folder))} --level netlist --target {target} --vectors {random} --seed {seed}"
     )

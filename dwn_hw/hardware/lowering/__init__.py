@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw.hardware import lut_count
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.lowering.absorb import absorb
 from dwn_hw.hardware.lowering.encoder import lower_thermometer
@@ -37,7 +38,7 @@ def lower_network(
             built = [absorb(lower_streamed(network.encoder, step.before, k), k) for k in sizes]
         else:
             built = [lower(node, step.name, step.before, step.after, k, share, family.chain_inputs) for k in sizes]
-        found.append(min(built, key=lambda netlist: (family.sites(netlist), netlist.depth())))
+        found.append(min(built, key=lambda netlist: (lut_count.sites(family, netlist), netlist.depth())))
     return tuple(found)
 
 

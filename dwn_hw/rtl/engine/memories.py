@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Const, MemoryData, MemoryInstance, Module
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.folded.engine_schedule import Memory
+from dwn_hw.hardware.block_ram import Memory
 from dwn_hw.ir import Ints
 from dwn_hw.rtl.engine.units import Unit, bits_for
 
