@@ -58,9 +58,9 @@ class Image:
 class Step:
     """One step of an engine. ``name``: of the node that begins it; ``edge``: the index of the edge that it writes.
 
-    ``loops``: one for each name in :data:`LOOPS`. ``outputs``: the output channels of a group. ``weights``: (groups, outputs, taps)
-    signed weights as integers on the grid of the least shift; empty for a max pool. ``biases``: one an output channel. ``span``:
-    the least and the greatest sum with its bias. ``post``: what happens to a sum on its way into the buffer.
+    ``loops``: one for each name in :data:`LOOPS`. ``outputs``: the output channels of a group. ``weights``: (groups, outputs,
+    taps) signed weights as integers on the grid of the least shift; empty for a max pool. ``biases``: one an output channel.
+    ``span``: the least and the greatest sum with its bias. ``post``: what happens to a sum on its way into the buffer.
     """
 
     name: str
