@@ -268,7 +268,7 @@ class _Sharing:
         return found
 
     def _shallow(self, chosen: list[tuple[int, Digit, Digit]], level: int) -> list[tuple[int, Digit, Digit]]:
-        """Those of the ``chosen`` meetings after which the sum still fits into the depth."""
+        """The part of the ``chosen`` meetings after which each sum still fits into the depth."""
         kept, gone = [], defaultdict[int, int](int)
         for index, first, second in chosen:
             more = (1 << level) - sum(1 << self.build.levels[place[0]] for place in (first, second))

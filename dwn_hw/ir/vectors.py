@@ -151,7 +151,7 @@ def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64
 
 
 def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Those codes of a pool that bring some LUT to an address which none before them did: a fault in a table shows."""
+    """The codes of a pool that bring some LUT to an address which none before them did: a fault in a table shows."""
     pool = _random(network, rng, TIE_POOL)
     reached = _reached(network, pool)
     seen = [np.zeros((layer.shape[1], 1 << ir.MAX_LUT_INPUTS), bool) for layer in reached]
