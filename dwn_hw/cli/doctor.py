@@ -1,4 +1,4 @@
-"""What this machine has of what dwn-hw can use, and the one command that brings each missing thing."""
+"""Finds what this machine has of what dwn-hw can use, and the one command that brings each missing thing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dwn_hw.cli.screen import Report
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``what`` is there in ``version``, or missing (``version`` empty) with its ``remedy``; ``used_for`` says by whom."""
+    """A thing that is there in ``version``, or missing (``version`` empty) with its ``remedy``; ``used_for`` says by whom."""
 
     what: str
     version: str
@@ -58,7 +58,7 @@ def examine() -> list[Finding]:
 
 
 def report(found: list[Finding]) -> Report:
-    """As plain values; ``complete`` when nothing but optional things is missing."""
+    """The findings as plain values; ``complete`` when nothing but optional things is missing."""
     missing = [f for f in found if not f.version and not f.optional]
     return {"complete": not missing, "findings": [asdict(f) for f in found]}
 

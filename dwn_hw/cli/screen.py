@@ -1,4 +1,4 @@
-"""How a command speaks: text and progress on standard error, one JSON document on standard output, an exit status.
+"""The way a command speaks: text and progress on standard error, one JSON document on standard output, an exit status.
 
 What all commands share is here; :mod:`dwn_hw.cli.main` holds the commands.
 """
@@ -28,7 +28,7 @@ Report = dict[str, Any]
 
 
 class Screen:
-    """Where a command speaks: progress and text on standard error, one JSON document on standard output."""
+    """The outputs of a command: progress and text on standard error, one JSON document on standard output."""
 
     def __init__(self, as_json: bool, quiet: bool) -> None:
         self.as_json, self.quiet = as_json, quiet
@@ -37,7 +37,7 @@ class Screen:
         self._started = time.monotonic()
 
     def progress(self, text: str) -> None:
-        """What is being done now: a spinner on a terminal, a line elsewhere."""
+        """Show what is being done now: a spinner on a terminal, a line elsewhere."""
         if self.quiet:
             return
         if not self.console.is_terminal:
@@ -56,21 +56,21 @@ class Screen:
             self._status = None
 
     def say(self, *lines: str) -> None:
-        """The result for a person."""
+        """Print the result for a person."""
         self.stop()
         if not self.quiet:
             for line in lines:
                 self._print(line, indent=11)
 
     def fail(self, message: str) -> None:
-        """An error for a person, also under ``--quiet``: a failure is never silent."""
+        """Print an error for a person, also under ``--quiet``: a failure is never silent."""
         first, *rest = message.splitlines()
         self._print(f"error: {first}", indent=7)
         for line in rest:
             self.console.print(f"       {line}", markup=False, soft_wrap=True)
 
     def _print(self, line: str, indent: int) -> None:
-        """Between words on a terminal, with a hanging indent; elsewhere a line is a line."""
+        """Print a line. On a terminal it breaks between words, with a hanging indent; elsewhere a line stays a line."""
         if self.console.is_terminal:
             hang = " " * indent
             width = self.console.width
@@ -78,19 +78,19 @@ class Screen:
         self.console.print(line, markup=False, soft_wrap=True)
 
     def show(self, table: Table) -> None:
-        """A table for a person."""
+        """Print a table for a person."""
         self.stop()
         if not self.quiet:
             self.console.print(table)
 
     def result(self, report: Report) -> None:
-        """The result for a machine."""
+        """Print the result for a machine, as JSON, where it was asked for."""
         if self.as_json:
             click.echo(json.dumps(report, indent=2))
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., None]:
-    """What all commands share: ``--json``, ``--quiet``, ``--debug``, and errors as messages with an exit status."""
+    """Give a command what all share: ``--json``, ``--quiet``, ``--debug``, and errors as messages with an exit status."""
 
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @click.option("--quiet", is_flag=True, help="No text and no progress on standard error, errors aside.")
@@ -157,7 +157,7 @@ def _error(kind: str, message: str, *problems: Problem) -> Report:
 
 
 class Commands(click.Group):
-    """Under ``--json``, a command line that cannot be read gives a JSON document as well."""
+    """The group of commands. With ``--json``, a command line that cannot be read gives a JSON document as well."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Remember whether JSON was asked for: click knows only when it has understood everything."""

@@ -1,4 +1,4 @@
-"""Trained models on disk: :func:`read` and :func:`load` for any checkpoint, :func:`save` for our own.
+"""Reads and writes trained models on disk: :func:`read` and :func:`load` any checkpoint, :func:`save` our own.
 
 A ``.pt`` file is a program for the pickle machine, and hostile until shown otherwise. Nothing in one is executed here:
 the bytes are taken apart by :mod:`dwn_hw.frontend.pickles.archive` and interpreted by
@@ -88,7 +88,7 @@ def save(
 
 
 def _thermometer(thermometer: Any, torch: Any) -> dict[str, Any] | None:
-    """A thermometer that stands beside the model; one inside it is in the state_dict."""
+    """The content of a thermometer that stands beside the model; one inside it is in the state_dict."""
     if thermometer is None:
         return None
     state = thermometer if isinstance(thermometer, dict) else state_of(thermometer)
@@ -108,7 +108,7 @@ def _scaler(scaler: Any, torch: Any) -> dict[str, Any] | None:
 
 
 def _write(content: dict[str, Any], path: Path, torch: Any) -> None:
-    """Under another name first, so that the right name never holds half a file."""
+    """Write a file under another name first, so that the right name never holds half of it."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -127,7 +127,7 @@ def _write(content: dict[str, Any], path: Path, torch: Any) -> None:
 
 
 def _bytes(path: Path) -> bytes:
-    """The whole file, after everything that can be known without reading it."""
+    """The bytes of a file, after every check that can be made without reading it."""
 
     def refuse(rule: str, got: str, remedy: str = _GIVE) -> CheckpointError:
         return CheckpointError(Problem(shown(path.name or str(path)), rule, got, remedy))

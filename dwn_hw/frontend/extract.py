@@ -1,4 +1,4 @@
-"""From what a checkpoint holds, or from live modules, to :class:`~dwn_hw.frontend.trained_dwn.TrainedDwn`.
+"""Makes a :class:`~dwn_hw.frontend.trained_dwn.TrainedDwn` of what a checkpoint holds, or of live modules.
 
 Every problem that can be known is found before anything is refused: they come together in one
 :class:`~dwn_hw.errors.CheckpointError`. Needs no torch: live modules are read through their dictionaries.
@@ -48,7 +48,7 @@ def extract_modules(
     feature_names: Any = None,
     source: str = "",
 ) -> TrainedDwn:
-    """The same from live modules: ``model`` a ``torch.nn.Sequential`` of torch_dwn's layers or ours.
+    """The trained network in live modules: ``model`` is a ``torch.nn.Sequential`` of torch_dwn's layers or ours.
 
     The thermometer is given, or stands first in the model.
     """
@@ -61,7 +61,7 @@ def extract_modules(
 
 @dataclass(slots=True)
 class _Roles:
-    """Layers by what they do."""
+    """The layers of a model by what they do."""
 
     thermometers: list[Layer] = field(default_factory=list)
     luts: list[LutSource] = field(default_factory=list)
@@ -144,7 +144,7 @@ def _in_place(layer: Layer, right: bool, found: Findings) -> None:
 
 
 def _needs_ste(roles: _Roles, found: Findings) -> None:
-    """Outputs of a layer without STE are real numbers unless an STE follows."""
+    """Refuse a layer whose outputs are not bits: without STE they are real numbers unless an STE follows."""
     if not roles.binary:
         remedy = "Put an STE() behind it, or train with ste=True."
         found.add(roles.luts[-1].part, "outputs must be bits", "ste=False and no STE behind it", remedy)
@@ -171,7 +171,7 @@ def _thermometer(parts: Parts, roles: _Roles, found: Findings) -> Floats | None:
 
 
 def _layers(roles: _Roles, bits: int | None, found: Findings) -> tuple[list[TrainedLutLayer], int | None]:
-    """The LUT layers, each checked against the width before it; and the width that comes out, if known."""
+    """The LUT layers, each checked against the width before it; and the width in bits that comes out, if known."""
     read: list[TrainedLutLayer] = []
     width = roles.luts[0].width if roles.luts and roles.luts[0].width is not None else bits
     for source in roles.luts:
@@ -193,7 +193,7 @@ def _group(roles: _Roles, bits: int | None, found: Findings) -> TrainedGroupSum 
 
 
 def _given(names: Any) -> Any:
-    """No names at all is the same as none given."""
+    """The names, or None where there are none at all, which counts as none given."""
     return None if names is None or len(names) == 0 else names
 
 

@@ -1,4 +1,4 @@
-"""From a trained DWN to a network of integers and truth tables, exactly.
+"""Freezes a trained DWN into a network of integers and truth tables, exactly.
 
 The model's own floating-point arithmetic (scaler, cast, strict ``>``) is monotone in the code of a feature: every
 operation in it rounds monotonically and every factor is positive. So each comparison turns at exactly one code,
@@ -24,7 +24,7 @@ from dwn_hw.ir.emulate import Emulator
 
 
 def freeze_dwn(model: TrainedDwn, port: input_port.Port) -> ir.Network:
-    """The network that equals ``model`` for every code that ``port`` can carry."""
+    """Freeze ``model`` into a network that equals it for every code that ``port`` can carry."""
     features = len(model.thresholds)
     _check_port(port, features)
     _check_order(model)
@@ -41,7 +41,7 @@ def freeze_dwn(model: TrainedDwn, port: input_port.Port) -> ir.Network:
 
 
 def raw_thresholds(model: TrainedDwn) -> Floats:
-    """Where each comparison turns in the user's units, in float64: good for choosing a grid, not for meaning."""
+    """The thresholds (features, bits) in the user's units, in float64: good for choosing a grid, not for meaning."""
     thresholds = model.thresholds.astype(np.float64)
     if model.scaler is None:
         return thresholds
@@ -51,16 +51,16 @@ def raw_thresholds(model: TrainedDwn) -> Floats:
 
 
 def without_scaler(model: TrainedDwn) -> TrainedDwn:
-    """The same model with its scaler left to the host: the port then carries the model's own feature space."""
+    """Leave the model's scaler to the host. The port then carries the model's own feature space."""
     return TrainedDwn(
         model.thresholds, None, model.layers, model.group, model.class_names, model.feature_names, model.source
     )
 
 
 def bisect(model: TrainedDwn, source: ir.Input) -> npt.NDArray[np.int64]:
-    """(features, bits): the lowest code at which each comparison holds; one above the highest code if none.
+    """The lowest code at which each comparison holds, (features, bits); one above the highest code if it never does.
 
-    All features and bits at once: as many rounds as the port has bits.
+    All features and bits are bisected at once, in as many rounds as the port has bits.
     """
     edge = source.edge
     formats = edge.flat_formats()
@@ -90,7 +90,7 @@ def model_dtype(model: TrainedDwn) -> np.dtype[Any]:
 
 
 def check_encoder(model: TrainedDwn, network: ir.Network, codes: npt.NDArray[np.int64]) -> int:
-    """Compare the frozen encoder with the model's own comparisons at ``codes``; how many bits were compared.
+    """Compare the frozen encoder with the model's own comparisons at ``codes``. Returns how many bits were compared.
 
     Raises Mismatch with the first difference.
     """
@@ -103,13 +103,15 @@ def check_encoder(model: TrainedDwn, network: ir.Network, codes: npt.NDArray[np.
 def check_reference(
     reference: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], network: ir.Network, codes: npt.NDArray[np.int64]
 ) -> int:
-    """Compare ``network`` with a reference from thermometer bits (samples, bits) to group sums; values compared."""
+    """Compare ``network`` with a reference from thermometer bits (samples, bits) to group sums. Returns how many sums were
+    compared.
+    """
     values = evaluate.trace(network, codes)
     return _equal("group sum", reference(values[1]), values[-2])
 
 
 def check_scores(network: ir.Network, other: ir.Network, codes: npt.NDArray[np.int64]) -> int:
-    """Compare what the last node of both receives at ``codes``; values compared."""
+    """Compare what the last node of both networks receives at ``codes``. Returns how many values were compared."""
     wanted, _ = Emulator(network).run(codes)
     got, _ = Emulator(other).run(codes)
     return _equal("optimized group sum", wanted, got)

@@ -1,7 +1,7 @@
-"""The input contract: which integer codes the port carries, and what real number each stands for.
+"""Chooses the input contract: which integer codes the port carries, and what real number each stands for.
 
 A :class:`Port` is the exact (rational) side of :class:`ir.Input`: the grid ``value = code · step + offset`` in the
-user's own, unscaled units, and why it was chosen. :func:`encode` is the one code path from samples to codes; the
+user's own, unscaled units, and why it was chosen. :func:`dwn_hw.ir.codes.encode` is the one path from samples to codes; the
 host side, the testbench and ``predict`` all use it.
 
 The grid is, in this order (:func:`choose`): as stated (``u8/255``); the one that given data already lies on; the one
@@ -24,28 +24,28 @@ from dwn_hw.errors import OptionError, Problem
 from dwn_hw.ir.arrays import Floats
 from dwn_hw.ir.codes import decode_column
 
-#: Bits of a feature when nothing better is known.
+#: The bits of a feature when nothing better is known.
 DEFAULT_BITS = 16
 
-#: A port wider than this per feature is refused: float64 holds no finer grid exactly.
+#: The most bits of a feature; a wider port is refused, because float64 holds no finer grid exactly.
 MAX_BITS = 32
 
-#: Different thresholds needed before the grid they lie on counts as the data's.
+#: The number of different thresholds needed before the grid that they lie on counts as the data's.
 MIN_EVIDENCE = 8
 
 #: The highest code of a byte: a grid whose last threshold is there is that of bytes, and nothing lies above it.
 _BYTE = 255
 
-#: Powers of two between which the points of the default grid lie: within them float64 neither over- nor underflows.
+#: The powers of two between which the points of the default grid lie: within them float64 neither over- nor underflows.
 _EXPONENTS = (-900, 900)
 
-#: Grids tried, coarsest first, when one is to be inferred.
+#: The steps of the grids that are tried, coarsest first, when one is to be inferred.
 _CANDIDATES = (*(Fraction(1, 1 << k) for k in range(9)), Fraction(1, 255), *(Fraction(1, 1 << k) for k in range(9, 17)))
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """Format, step and offset of the port, each shared by all features or one for each.
+    """The formats, steps and offsets of a port, each shared by all features or one for each.
 
     ``origin`` is one of ``stated``, ``data``, ``thresholds``, ``default``, ``calibrated``; ``reason`` says it to a person.
     """
@@ -130,7 +130,7 @@ def _on_grid(values: npt.NDArray[Any], thresholds: Floats, origin: str, toleranc
 
 
 def _default(thresholds: Floats, measured: bool) -> Port:
-    """16 bits, signed, the binary point of each feature as far left as its thresholds allow.
+    """The default port: 16 bits, signed, the binary point of each feature as far left as its thresholds allow.
 
     Codes beyond a feature's thresholds saturate, which changes no comparison.
     """

@@ -1,4 +1,4 @@
-"""One way to look into a live module and into an inert stand-in, and the list of what was found wrong.
+"""Looks into live modules and inert stand-ins in one way, and collects what was found wrong.
 
 Only instance dictionaries are read (``__dict__`` and the dictionaries of parameters, buffers and submodules
 in it); no attribute of a model is ever looked up through its class, so that none of its code runs.
@@ -17,10 +17,10 @@ from dwn_hw.frontend.pickles.standins import AnyArray, Array, Inert, shown
 _MAX_LAYERS = 1000
 _MAX_DEPTH = 20
 
-#: What only passes on to its children, one after the other.
+#: The classes of modules that only pass on to their children, one after the other.
 _CONTAINERS = ("Sequential", "DataParallel")
 
-#: A layer and its position, such as ``1.0``.
+#: A position, such as ``1.0``, and the layer there.
 Layer: TypeAlias = tuple[str, Any]
 
 #: The attributes of an object, by name; whatever a file holds.
@@ -28,36 +28,36 @@ State: TypeAlias = dict[str, Any]
 
 
 class Findings:
-    """Every problem of one model; raised together."""
+    """Collects every problem of one model, to raise them together."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.problems: list[Problem] = []
 
     def add(self, part: str, rule: str, got: str, remedy: str) -> None:
-        """One more problem, with a ``part`` of the model, or with the whole where ``part`` is empty."""
+        """Add a problem with a ``part`` of the model, or with the whole where ``part`` is empty."""
         thing = f"{self.source}, {part}" if part else self.source
         self.problems.append(Problem(thing, rule, got, remedy))
 
     def error(self) -> CheckpointError:
-        """All of them as one exception."""
+        """All problems as one exception."""
         return CheckpointError(*self.problems)
 
     def stop(self) -> None:
-        """Raise if there is any."""
+        """Raise the problems, if there are any."""
         if self.problems:
             raise self.error()
 
 
 def class_of(thing: object) -> tuple[str, str]:
-    """Module and name of the class, real or stood in for."""
+    """The module and the name of the class of ``thing``, real or stood in for."""
     if isinstance(thing, Inert):
         return thing.module, thing.class_name
     return type(thing).__module__, type(thing).__name__
 
 
 def full_name(thing: object) -> str:
-    """``module.Class`` for a message."""
+    """The text ``module.Class`` for a message."""
     return shown(".".join(class_of(thing)))
 
 
@@ -99,7 +99,7 @@ def flatten(model: object, found: Findings) -> list[Layer]:
 
 
 def array(value: object) -> AnyArray | None:
-    """A tensor, an array, a number or a flat list of numbers as a NumPy array of numbers; None if it is none."""
+    """The NumPy array of a tensor, an array, a number or a flat list of numbers; None for anything else."""
     if isinstance(value, Array):
         value = value.value
     if isinstance(value, np.ndarray | np.generic):
@@ -124,7 +124,7 @@ def _from_torch(tensor: Any) -> AnyArray:
 
 
 def _numbers(values: AnyArray) -> AnyArray | None:
-    """Native byte order; half precision as float32, which holds each of its values."""
+    """Numbers in native byte order; half precision as float32, which holds each of its values."""
     if values.dtype.kind not in "fiub" or values.dtype.itemsize > 8:
         return None
     return values.astype(np.float32) if values.dtype == np.float16 else values.astype(values.dtype.newbyteorder("="))
@@ -141,7 +141,7 @@ def whole(value: object) -> int | None:
 
 
 def flag(value: object, default: bool) -> bool:
-    """A switch; ``default`` for what is none."""
+    """The value of a switch; ``default`` for what is no switch."""
     return bool(value) if isinstance(value, bool | np.bool_) else default
 
 

@@ -1,4 +1,4 @@
-"""What a user asks of the scaler: a normalisation before the model, or none in the hardware."""
+"""Applies what a user asks of the scaler: a normalisation before the model, or none in the hardware."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
 
 
 def apply(model: TrainedDwn, normalize: str | None, input_shape: str | None, use_scaler: bool) -> TrainedDwn:
-    """The model with the normalisation asked for, or without its scaler. Raises OptionError for numbers that are none."""
+    """The model with the normalisation asked for, or without its scaler. Raises OptionError for text that is no number."""
     if normalize is not None:
         scaler = normalizer(normalize, input_shape, len(model.thresholds))
         return TrainedDwn(
@@ -20,7 +20,7 @@ def apply(model: TrainedDwn, normalize: str | None, input_shape: str | None, use
 
 
 def normalizer(text: str, shape: str | None, features: int) -> Scaler:
-    """``MEAN,STD``, or ``M1,M2,M3,S1,S2,S3`` for the channels of ``--input-shape``, as torchvision's Normalize."""
+    """Read ``MEAN,STD``, or ``M1,M2,M3,S1,S2,S3`` for the channels of ``--input-shape``, as torchvision's Normalize."""
     try:
         numbers = np.array([float(part) for part in text.split(",")], np.float32)
         extents = [int(part) for part in shape.split(",")] if shape else [1, features]

@@ -1,4 +1,4 @@
-"""LUT layers and the group sum of a checkpoint, read and checked.
+"""Reads and checks the LUT layers and the group sum of a checkpoint.
 
 Semantics: a table bit is ``luts > 0``, strictly; slot 0 is the least significant bit of the address; a
 learnable mapping means ``weights.argmax(dim=0)`` (the first maximum), reshaped to (luts, n). A learnable
@@ -44,7 +44,7 @@ class LutSource:
 
 
 def part_name(layer: Layer) -> str:
-    """How messages call a layer."""
+    """The name of a layer in messages."""
     position, module = layer
     return f"layer {position or '0'} ({shown(class_of(module)[1])})"
 
@@ -102,7 +102,7 @@ def _table_inputs(source: LutSource, found: Findings) -> int | None:
 
 
 def _wires(source: LutSource, n: int, inputs: int | None, found: Findings) -> Integers | None:
-    """Indices (luts, n) of the layer's inputs, each checked."""
+    """The indices (luts, n) of the layer's inputs, each checked."""
     luts = len(source.luts) if source.luts is not None else 0
     if source.weights is not None:
         return _learned(source, source.weights, (luts, n), inputs, found)

@@ -1,4 +1,4 @@
-"""Thermometer and scaler of a checkpoint, read and checked.
+"""Reads and checks the thermometer and the scaler of a checkpoint.
 
 Thresholds come per feature, (features…, bits), or shared, (bits,) or (1, bits); shared ones are repeated for
 each feature. Their dtype is kept, since the comparison is made in it; half precision becomes float32, integers
@@ -22,7 +22,7 @@ _SCALERS = "StandardScaler, MinMaxScaler, or a dict of mean and scale"
 
 
 def read_thresholds(thermometer: Any, found: Findings) -> Floats | None:
-    """Thresholds (features, bits), or (1, bits) where they may be shared; None where they are unusable."""
+    """The thresholds (features, bits), or (1, bits) where they may be shared; None where they are unusable."""
     part = "thermometer"
     is_object = isinstance(thermometer, Inert) or hasattr(thermometer, "__dict__")
     state = thermometer if isinstance(thermometer, Mapping) else state_of(thermometer) if is_object else {}
@@ -61,7 +61,7 @@ def _finite(thresholds: AnyArray, original: AnyArray, found: Findings) -> Floats
 
 
 def fit_width(thresholds: Floats, inputs: int | None, features: int | None, found: Findings) -> Floats:
-    """Thresholds (features, bits) that give the first layer's ``inputs`` bits, where that is known."""
+    """The thresholds (features, bits) that give the first layer's ``inputs`` bits, where that number is known."""
     rows, bits = thresholds.shape
     if inputs is not None and not 0 < inputs <= _MAX_INPUTS:
         rule = f"input_size of the first layer must be from 1 to {_MAX_INPUTS}"
@@ -175,7 +175,7 @@ def scaler_features(scaler: Scaler | None) -> int | None:
 
 
 def check_scaler_width(scaler: Scaler | None, features: int, found: Findings) -> None:
-    """Parameters must be shared or one per feature."""
+    """Check that parameters are shared or one per feature."""
     for name, values in (("offset", scaler.offset), ("factor", scaler.factor)) if scaler else ():
         if values.size not in (1, features):
             rule = f"{name} must have one number, or one for each of the {features} features"

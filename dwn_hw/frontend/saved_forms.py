@@ -1,4 +1,4 @@
-"""The shapes in which a trained model is kept, each brought to one: :class:`Parts`.
+"""Brings the forms in which a trained model is saved to one: :class:`Parts`.
 
 Whole modules, a state_dict with its thermometer and configuration, and this project's own saves all become a list
 of layers in order (real modules, or inert ones made up from arrays) with what belongs to them.
@@ -28,7 +28,7 @@ from dwn_hw.frontend.pickles.standins import Inert, shown
 FORMAT = "dwn-hw"
 VERSION = 1
 
-#: The line that saves a model right.
+#: The remedy with the line that saves a model right.
 RESAVE = (
     'Save it with torch.save({"model": model, "thermometer": thermometer, "scaler": scaler}, "model.pt"), '
     'or with dwn_hw.save(model, "model.pt", thermometer=thermometer, scaler=scaler).'
@@ -82,7 +82,7 @@ def _is_array(value: object) -> bool:
 
 
 def _bare(content: Mapping[str, Any], found: Findings) -> Exception:
-    """A state_dict alone says neither where the thresholds are nor how many classes there are."""
+    """The refusal of a state_dict alone, which says neither where the thresholds are nor how many classes there are."""
     layers = sum(1 for key in content if _TABLES.fullmatch(key))
     got = f"a bare state_dict ({len(content)} arrays, {layers} LUT layers)"
     if not layers:
@@ -114,7 +114,7 @@ def inert(class_name: str, state: Mapping[str, Any]) -> Inert:
 
 
 def _dictionary(state: Mapping[Any, Any], content: Mapping[Any, Any], found: Findings) -> Parts:
-    """A state_dict, whose layers are known by the names of their arrays, and its configuration."""
+    """The parts of a state_dict, whose layers are known by the names of their arrays, and of its configuration."""
     config = mapping(content.get("config"))
     arrays = {key: value for key, value in state.items() if isinstance(key, str)}
     positions = _in_order([match[1] or "" for key in arrays if (match := _TABLES.fullmatch(key))])
@@ -143,7 +143,7 @@ def _dictionary(state: Mapping[Any, Any], content: Mapping[Any, Any], found: Fin
 
 
 def _in_order(positions: list[str]) -> list[str]:
-    """By number where the last parts of the names are numbers, as in ``Sequential``; else as saved."""
+    """Sort positions by number where the last parts of the names are numbers, as in ``Sequential``; else as saved."""
     last = [position.rpartition(".")[2] for position in positions]
     numbered = all(name.isascii() and name.isdigit() and len(name) < 9 for name in last)
     alike = len({position.rpartition(".")[0] for position in positions}) == 1
@@ -162,7 +162,7 @@ def _lut_layer(arrays: Mapping[str, Any], position: str, state: Mapping[str, Any
 
 
 def _say(layer: Inert, name: str, said: Any, index: int) -> None:
-    """What the configuration says of a layer, to be compared with its arrays."""
+    """Add to a layer what the configuration says of it, to be compared with its arrays."""
     if isinstance(said, list | tuple):
         said = said[index] if index < len(said) else None
     if said is not None:
@@ -170,7 +170,7 @@ def _say(layer: Inert, name: str, said: Any, index: int) -> None:
 
 
 def _group(arrays: Mapping[str, Any], config: Mapping[Any, Any], content: Mapping[Any, Any]) -> Inert:
-    """The vote: in a state_dict there is at most its permutation, so the class count comes from the configuration."""
+    """The vote. A state_dict holds at most its permutation, so the class count comes from the configuration."""
     counts = [config[key] for key in _CLASS_COUNTS if config.get(key) is not None]
     names = text_list(content.get("classes", content.get("class_names")))
     k = counts[0] if counts else len(names) if names else None
@@ -180,7 +180,7 @@ def _group(arrays: Mapping[str, Any], config: Mapping[Any, Any], content: Mappin
 
 
 def _unknown_arrays(arrays: Mapping[str, Any], positions: list[str], parts: Parts, found: Findings) -> None:
-    """Every array must belong to a layer that this project knows."""
+    """Refuse every array that belongs to no layer which this project knows."""
     known = {f"{position}.{name}".lstrip(".") for position in positions for name in _PARTS_OF_A_LAYER}
     for key, value in arrays.items():
         last = key.rpartition(".")[2]
@@ -195,7 +195,7 @@ def _unknown_arrays(arrays: Mapping[str, Any], positions: list[str], parts: Part
 
 
 def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
-    """This project's own save: the list of layers with their options, and the state_dict."""
+    """The parts of this project's own save: the list of layers with their options, and the state_dict."""
     version = whole(content.get("version"))
     if version != VERSION:
         rule = f"must be of version {VERSION} of the dwn-hw format"

@@ -1,6 +1,6 @@
-"""The model run again in torch, as the reference that the frozen network is compared with.
+"""Runs the model again in torch, as the reference that the frozen network is compared with.
 
-Built from what the checkpoint says with this project's own training layers, so that a checkpoint can be checked
+It is built from what the checkpoint says with this project's own training layers, so that a checkpoint can be checked
 without the package that trained it.
 """
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 
-#: From thermometer bits (samples, bits) to group sums (samples, classes), as integers.
+#: A function from thermometer bits (samples, bits) to group sums (samples, classes), as integers.
 Reference = Callable[[npt.NDArray[Any]], npt.NDArray[np.int64]]
 
 

@@ -1,7 +1,7 @@
 """A trained DWN as numpy arrays: what a checkpoint says, before anything is decided about hardware.
 
 This is the only place besides the layers themselves where floating-point numbers live. Readers
-(:mod:`dwn_hw.frontend.extract`) fill it, :mod:`dwn_hw.freeze` turns it into integers. It needs no torch.
+(:mod:`dwn_hw.frontend.extract`) fill it, :mod:`dwn_hw.frontend.freeze_dwn` turns it into integers. It needs no torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dwn_hw.ir.arrays import Floats, Integers
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaler:
-    """What was applied to the features before the thermometer, one of two forms.
+    """A scaler, which was applied to the features before the thermometer, in one of two forms.
 
     ``standard``: ``(x - offset) / factor`` (scikit-learn's ``StandardScaler``: mean_, scale_;
     torchvision's ``Normalize``). ``minmax``: ``x * factor + offset`` (``MinMaxScaler``: min_, scale_).
@@ -43,7 +43,7 @@ class Scaler:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedLutLayer:
-    """``mapping``: (luts, n) indices of the layer's input bits, slot 0 the address LSB.
+    """A LUT layer. ``mapping``: (luts, n) indices of the layer's input bits, slot 0 the address LSB.
     ``tables``: (luts, 2**n) of 0 and 1: entry ``a`` is the output at address ``a``."""
 
     mapping: Integers
@@ -52,7 +52,7 @@ class TrainedLutLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedGroupSum:
-    """``k`` classes; ``permutation``: (bits,) or None, applied before the zero padding to a multiple of ``k``."""
+    """A vote over ``k`` classes. ``permutation``: (bits,) or None, applied before the zero padding to a multiple of ``k``."""
 
     k: int
     tau: float
@@ -61,7 +61,7 @@ class TrainedGroupSum:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedDwn:
-    """thermometer → LUT layers → group sum → argmax.
+    """A trained DWN: thermometer → LUT layers → group sum → argmax.
 
     ``thresholds``: (features, bits) in the scaled feature space: bit = ``scaled > threshold``, compared in
     the dtype of ``thresholds``. ``source`` says where the model came from, in words, with no path.
@@ -76,7 +76,7 @@ class TrainedDwn:
     source: str = ""
 
     def binarize(self, x: Floats) -> npt.NDArray[np.bool_]:
-        """Thermometer bits (samples, features, bits) of unscaled ``x`` (samples, features)."""
+        """The thermometer bits (samples, features, bits) of unscaled ``x`` (samples, features)."""
         scaled = x if self.scaler is None else self.scaler.apply(x)
         with np.errstate(over="ignore"):
             compared = scaled.astype(self.thresholds.dtype)

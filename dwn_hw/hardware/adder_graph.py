@@ -1,4 +1,4 @@
-"""Constant matrices as graphs of adders: many sums of shifted inputs, with what they have in common built once.
+"""Turns constant matrices into graphs of adders: sums of shifted inputs, with what they have in common built once.
 
 A weight ±2**s costs no adder, only a place in a sum; a layer of n inputs and m outputs has up to n·m places, and each sum of k
 costs k − 1 adders. Two places that meet in several sums, with the same distance and the same relative sign, are one sum
@@ -26,20 +26,20 @@ from dwn_hw.ir.edges import Format
 #: A place in a sum: (term, shift, sign).
 Digit: TypeAlias = tuple[int, int, int]
 
-#: Two places of a sum, as they may meet in others: (term, later term, the later one's shift − the other's, product of the signs).
+#: Two places of a sum, as they may meet in others: (term, later term, the later's shift − the other's, product of the signs).
 Pair: TypeAlias = tuple[int, int, int, int]
 
-#: Which of the pairs that meet most often is built first: the one of the newest terms, which makes longer shared sums; the
+#: The rules for which of the pairs that meet most often is built first: that of the newest terms, which makes longer sums; the
 #: narrowest; or the one that saves most full adders, by the bits that both terms reach.
 TASTES = ("newest", "narrowest", "overlap")
 
-#: Bounds (lowest, highest) of a term's value.
+#: The bounds (lowest, highest) of a term's value.
 Range: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Adder:
-    """``(left << left_shift) ± (right << right_shift)``: terms by number, ``sign`` of the right one; one of the shifts is 0."""
+    """The term ``(left << left_shift) + sign · (right << right_shift)``, of terms by number; one of the shifts is 0."""
 
     left: int
     left_shift: int
@@ -50,7 +50,7 @@ class Adder:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """``term << shift``; without a term, 0."""
+    """A sum of the matrix: ``term << shift``, or 0 without a term."""
 
     term: int | None
     shift: int = 0
@@ -58,7 +58,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Terms are numbered: the inputs, the ``constants``, then the ``adders``, each of which reads terms before it.
+    """A graph of adders. Terms are numbered: the inputs, the ``constants``, then the ``adders``, which read terms before them.
 
     ``ranges`` and ``levels`` have one entry a term: what its value may be, and how many adders one above the other it needs.
     """
@@ -72,15 +72,15 @@ class Graph:
 
     @property
     def depth(self) -> int:
-        """Adders on the longest way."""
+        """The number of adders on the longest way."""
         return max((self.levels[out.term] for out in self.outputs if out.term is not None), default=0)
 
     def format(self, term: int) -> Format:
-        """The narrowest format of a term."""
+        """The narrowest format that holds a term."""
         return Format.covering(*self.ranges[term])
 
     def evaluate(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """(samples, inputs) to (samples, outputs)."""
+        """The outputs (samples, outputs) for inputs ``values`` (samples, inputs)."""
         terms = [*values.T, *(np.full(len(values), c) for c in self.constants)]
         for a in self.adders:
             terms.append((terms[a.left] << a.left_shift) + a.sign * (terms[a.right] << a.right_shift))
@@ -88,11 +88,11 @@ class Graph:
         return np.stack([zero if o.term is None else terms[o.term] << o.shift for o in self.outputs], axis=1)
 
     def bits(self) -> int:
-        """Full adders: of each adder, the bits of its sum that both operands reach."""
+        """The number of full adders: for each adder, the bits of its sum that both operands reach."""
         return sum(self.width(index) for index in range(len(self.adders)))
 
     def width(self, index: int) -> int:
-        """Full adders of one adder: low bits that one operand alone has are wires, unless it is taken away."""
+        """The full adders of one adder. Low bits that one operand alone has are wires, unless that operand is subtracted."""
         adder, term = self.adders[index], self.inputs + len(self.constants) + index
         return self.format(term).bits - adder.right_shift - (adder.left_shift if adder.sign > 0 else 0)
 
@@ -138,7 +138,7 @@ def _places(row: Iterable[int]) -> set[Digit]:
 
 
 class _Build:
-    """Terms as they come to be."""
+    """The terms of a graph that is being built."""
 
     def __init__(self, inputs: Sequence[Range], starts: Sequence[int | None]) -> None:
         # From 0 a sum is taken that sharing has left with negative places alone.
@@ -148,7 +148,7 @@ class _Build:
         self.levels = [0] * len(self.ranges)
 
     def adder(self, left: Digit, right: Digit) -> int:
-        """A term for left ± right, of which the left one is taken as positive and the lower shift as 0."""
+        """Add a term for left ± right, with the left one taken as positive and the lower shift as 0."""
         (a, p, s), (b, q, t) = left, right
         low = min(p, q)
         self.adders.append(Adder(a, p - low, b, q - low, s * t))
@@ -161,12 +161,12 @@ class _Build:
         return len(self.ranges) - 1
 
     def least_depth(self, places: Iterable[Digit], start: int | None) -> int:
-        """The levels that a sum of these places needs at least, by Kraft's inequality."""
+        """The fewest levels that a sum of these places needs, by Kraft's inequality."""
         need = sum(1 << self.levels[term] for term, _, _ in places) + (start is not None)
         return max(need - 1, 0).bit_length()
 
     def total(self, places: Iterable[Digit], start: int | None) -> Output:
-        """A sum as a tree of least depth: the two shallowest first, of those the narrowest."""
+        """Add up places as a tree of least depth: the two shallowest first, and of those the narrowest."""
         leaves = list(places)
         if start is None and leaves and max(sign for _, _, sign in leaves) < 0:
             start = 0
@@ -190,12 +190,12 @@ class _Build:
         return self.levels[term], Format.covering(*self.ranges[term]).bits + shift, term
 
     def graph(self, outputs: tuple[Output, ...]) -> Graph:
-        """All terms, whether or not an output needs them."""
+        """The graph of all terms, whether or not an output needs them."""
         return Graph(self.inputs, self.constants, tuple(self.adders), outputs, tuple(self.ranges), tuple(self.levels))
 
 
 class _Sharing:
-    """Places of all sums, and how often each pair of them meets."""
+    """The places of all sums, and how often each pair of them meets."""
 
     def __init__(
         self, build: _Build, sums: list[set[Digit]], starts: Sequence[int | None], depth: int, taste: str
@@ -212,7 +212,7 @@ class _Sharing:
         heapq.heapify(self.queue)
 
     def run(self) -> None:
-        """Build the pair that meets most often, while one meets twice."""
+        """Build the pair that meets most often, as long as one meets twice."""
         while self.queue:
             entry = heapq.heappop(self.queue)
             pair = entry[-1]
@@ -225,7 +225,7 @@ class _Sharing:
             self._build(pair)
 
     def _entry(self, pair: Pair) -> tuple[int, int, int, Pair]:
-        """The least comes first."""
+        """A pair's entry in the queue, whose least entry is built first."""
         a, b, distance, _ = pair
         count = self.counts[pair]
         one, other = (Format.covering(*self.build.ranges[term]).bits for term in (a, b))
@@ -257,7 +257,7 @@ class _Sharing:
             self._add(index, (term, min(first[1], second[1]), first[2]))
 
     def _meetings(self, index: int, pair: Pair) -> list[tuple[Digit, Digit]]:
-        """Where the pair stands in a sum, no place twice."""
+        """The places of a pair in a sum; no place belongs to two of them."""
         a, b, distance, sign = pair
         places, used, found = self.sums[index], set[Digit](), []
         for first in sorted(place for place in places if place[0] == a):
@@ -268,7 +268,7 @@ class _Sharing:
         return found
 
     def _shallow(self, chosen: list[tuple[int, Digit, Digit]], level: int) -> list[tuple[int, Digit, Digit]]:
-        """Those after which the sum still fits into the depth."""
+        """The part of the ``chosen`` meetings after which each sum still fits into the depth."""
         kept, gone = [], defaultdict[int, int](int)
         for index, first, second in chosen:
             more = (1 << level) - sum(1 << self.build.levels[place[0]] for place in (first, second))

@@ -9,14 +9,14 @@ from dwn_hw.hardware.families import BlockRam, Shapes
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """``rows`` of ``bits`` each."""
+    """A memory of ``rows`` rows of ``bits`` bits each."""
 
     bits: int
     rows: int
 
     @property
     def size(self) -> int:
-        """The size in bits."""
+        """The memory's size in bits."""
         return self.bits * self.rows
 
 

@@ -1,4 +1,4 @@
-"""How many LUTs, flip-flops and levels each part takes, without any tool: the mapped netlists, counted.
+"""Counts the LUTs, flip-flops and levels of each part from the mapped netlists, without any tool.
 
 For a target whose LUT primitives are instantiated this is what synthesis gives. A tool that maps the portable form again
 may find more or fewer; both figures are printed side by side. For smaller LUTs, larger cells count by Shannon expansion.
@@ -19,7 +19,7 @@ from dwn_hw.hardware.folded import FoldedDesign, Schedule
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of block RAM
+    """A cost: ``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of block RAM
     in ``bram`` blocks, of the size that the family's boards are counted in, where half a block may be one (24.5).
 
     A site of a chain has its LUT in front of it, which is among ``lut``. ``site``: all that is taken, with the LUTs that
@@ -66,9 +66,10 @@ def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost
 
 
 def _streamed(compared: Cost, plan: StreamSchedule, outputs: int, family: Family) -> Cost:
-    """What is around the comparators, whose cost counts a flip-flop for each output: a counter and what captures.
+    """The cost of a streamed encoder, from that of its comparators, which counts a flip-flop for each output.
 
-    A LUT for each bit of the counter, one for when it moves, and one for its end; a second for that with a block RAM.
+    Around them are a counter and what captures. The counter takes a LUT for each bit, one for when it moves, and one for its
+    end; a second one for its end with a block RAM.
     """
     counter = plan.index_bits + 2 + plan.in_memory
     rows = plan.features if plan.in_memory else 0
@@ -83,17 +84,20 @@ def _streamed(compared: Cost, plan: StreamSchedule, outputs: int, family: Family
 
 
 def total(costs: dict[str, Cost]) -> Cost:
-    """All parts together; ``depth`` is the deepest part."""
+    """The cost of all parts together; ``depth`` is that of the deepest part."""
     values: Sequence[Cost] = list(costs.values())
     added = {kind: sum(getattr(c, kind) for c in values) for kind in ("lut", "ff", "carry", "site", "ram", "bram")}
     return Cost(**added, depth=max(c.depth for c in values))
 
 
 def _estimate_folded(plan: Schedule, family: Family) -> dict[str, Cost]:
-    """Block RAMs and the lanes' registers are counted; LUTs, and the rest, are rough: some for each bit of what they do."""
+    """The cost of a folded engine. Block RAMs and the lanes' registers are counted; the rest is rough.
+
+    The rough figures are some LUTs and flip-flops for each bit of what a part does.
+    """
     sums, operand, columns = plan.total.bits, plan.operand.bits, len(plan.steps)
     shifted = min(sums, operand + plan.widest_shift)
-    # LUTs a bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer where it chooses one of four.
+    # The LUTs for each bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer with one of four.
     levels = -(-3 * plan.shift_bits // 4) if family.lut_inputs == 6 else plan.shift_bits
     lanes = plan.lanes * bool(plan.weights.rows)
     lane = Cost(shifted * levels + 2 * sums, plan.code_bits + 1 + shifted + 2 * sums, levels + 1, 0, 0)

@@ -1,4 +1,4 @@
-"""The plan of a streamed encoder: one feature a clock, feature 0 first, so that features share their comparators.
+"""Plans a streamed encoder: one feature a clock, feature 0 first, so that features share their comparators.
 
 Threshold ``r`` of every feature, in rising order, is the business of *chain* ``r``: one comparator of the word with a constant
 that the feature's index chooses, and a shift register of as many flip-flops as features have such a threshold. It
@@ -18,22 +18,22 @@ from typing import TypeAlias
 from dwn_hw import ir
 from dwn_hw.ir import Ints
 
-#: How an encoder takes its codes: all at once, or one feature a clock.
+#: The ways in which an encoder takes its codes: all at once, or one feature a clock.
 ENCODERS = ("parallel", "streamed")
 
-#: An index of more features than this has more bits than a LUT has inputs.
+#: The most features whose index has no more bits than a LUT has inputs.
 LOGIC_FEATURES = 64
 
-#: (feature, threshold) pairs in rising order of features, at most one a feature.
+#: The (feature, threshold) pairs of a comparator in rising order of features, at most one a feature.
 Chain: TypeAlias = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``word``: the integer format of the port, which holds every feature's codes.
+    """The plan of a streamed encoder. ``word``: the integer format of the port, which holds every feature's codes.
 
     ``places[i]``: chain and position of the flip-flop that holds output bit ``i``, or its constant value.
-    ``columns``: of the block RAM, as masks over features: the bits of thresholds (:meth:`threshold_bit`) and the
+    ``columns``: those of the block RAM, as masks over features: the bits of thresholds (:meth:`threshold_bit`) and the
     :attr:`shifts` that are not constant; one more column marks the last feature. Empty if LUTs do.
     """
 
@@ -45,7 +45,7 @@ class Schedule:
 
     @property
     def index_bits(self) -> int:
-        """Of the counter of features."""
+        """The width of the features' counter in bits."""
         return max(1, (self.features - 1).bit_length())
 
     @property
@@ -55,7 +55,7 @@ class Schedule:
 
     @property
     def key_bits(self) -> int:
-        """Of what tells the comparators which feature it is: the index, or the row of the block RAM."""
+        """The width in bits of what tells the comparators which feature it is: the index, or the row of the block RAM."""
         return len(self.columns) if self.in_memory else self.index_bits
 
     @property
@@ -66,17 +66,17 @@ class Schedule:
 
     @property
     def row_bits(self) -> int:
-        """Width of the block RAM."""
+        """The width of the block RAM in bits."""
         return len(self.columns) + 1
 
     @property
     def memory_bits(self) -> int:
-        """Size of the block RAM."""
+        """The size of the block RAM in bits; 0 without one."""
         return self.features * self.row_bits if self.in_memory else 0
 
     @property
     def captured(self) -> int:
-        """Flip-flops of all shift registers."""
+        """The number of flip-flops of all shift registers."""
         return sum(map(len, self.chains))
 
     @property
@@ -85,11 +85,11 @@ class Schedule:
         return tuple(dict.fromkeys(map(_members, self.chains)))
 
     def shift_of(self, chain: int) -> int:
-        """Which of :attr:`shifts` is that of a chain."""
+        """The place in :attr:`shifts` of the features on which a chain shifts."""
         return self.shifts.index(_members(self.chains[chain]))
 
     def threshold_bit(self, chain: int, bit: int) -> tuple[int, int]:
-        """Bit ``bit`` of (threshold - lowest word) for the features of a chain: (mask of ones, mask of these features)."""
+        """One bit of (threshold − lowest word) for the features of a chain: (mask of ones, mask of these features)."""
         ones = sum(((t - self.word.low) >> bit & 1) << f for f, t in self.chains[chain])
         return ones, _members(self.chains[chain])
 
@@ -100,7 +100,7 @@ def _members(chain: Chain) -> int:
 
 @functools.lru_cache(maxsize=16)
 def schedule(node: ir.Thermometer, before: ir.Edge) -> Schedule:
-    """How the encoder ``node`` takes the features of the edge ``before`` in turn."""
+    """Plan how the encoder ``node`` takes the features of the edge ``before`` in turn."""
     formats = before.flat_formats()
     word = ir.Format.covering(min(fmt.low for fmt in formats), max(fmt.high for fmt in formats))
     ranked = [
@@ -121,7 +121,7 @@ def schedule(node: ir.Thermometer, before: ir.Edge) -> Schedule:
 
 
 def _columns(plan: Schedule) -> Ints:
-    """What differs between features, each different column once."""
+    """The columns in which features differ, each different one once."""
     everything = (1 << plan.features) - 1
     bits = [plan.threshold_bit(c, bit) for c in range(len(plan.chains)) for bit in range(plan.word.bits)]
     bits += [(mask, everything) for mask in plan.shifts]

@@ -1,4 +1,4 @@
-"""What netlists of LUTs and of words have in common: cells one above the other, and registers that can stand between."""
+"""Levels, which netlists of LUTs and of words have in common: cells one above the other, with room for registers between."""
 
 from __future__ import annotations
 
@@ -9,46 +9,48 @@ from dwn_hw.ir.edges import Ints
 
 
 class Cell(Protocol):
-    """What stands in a netlist."""
+    """A cell of a netlist."""
 
     @property
     def reads(self) -> Ints:
-        """Nets below its own, without constants."""
+        """The nets that the cell reads, without constants; all are below its own."""
 
     @property
     def levels(self) -> int:
-        """How many levels it adds above those."""
+        """The number of levels that the cell adds above those."""
 
 
 class Net(Protocol):
-    """Net ``i`` below ``inputs`` is an input, net ``inputs + i`` is the output of cell ``i``, and those below 0 are constants."""
+    """A netlist of cells. Net ``i`` below ``inputs`` is an input, net ``inputs + i`` the output of cell ``i``; nets below 0 are
+    constants.
+    """
 
     @property
     def inputs(self) -> int:
-        """How many come in."""
+        """The number of inputs."""
 
     @property
     def cells(self) -> Sequence[Cell]:
-        """In topological order."""
+        """The cells in topological order."""
 
     @property
     def outputs(self) -> Ints:
         """The nets that leave."""
 
     def earliest(self) -> list[int]:
-        """As :meth:`Levelled.earliest`."""
+        """See :meth:`Levelled.earliest`."""
 
     def depth(self) -> int:
-        """As :meth:`Levelled.depth`."""
+        """See :meth:`Levelled.depth`."""
 
 
 class Levelled:
-    """The levels of a :class:`Net`."""
+    """Computes the levels of a :class:`Net`."""
 
     __slots__ = ()
 
     def depth(self: Net) -> int:
-        """Levels on the longest way from an input to an output."""
+        """The number of levels on the longest way from an input to an output."""
         level = self.earliest()
         return max((level[net] for net in self.outputs if net >= 0), default=0)
 

@@ -1,4 +1,4 @@
-"""One level below the network: a netlist of LUT cells, each with a name and a truth table.
+"""Netlists of LUT cells, each with a name and a truth table: one level below the network.
 
 A part of the network (an encoder, a layer, a vote) lowers into a :class:`Netlist` (:mod:`dwn_hw.hardware.lowering`).
 Emission, the cost figures and later proof all read it, so that what is counted is what is built.
@@ -21,8 +21,9 @@ from dwn_hw.hardware.levels import Levelled
 from dwn_hw.ir import MAX_LUT_INPUTS, Ints
 from dwn_hw.ir.truth_tables import FALSE, TRUE, invert_input, simplify
 
-#: What holds a cell: a LUT, or one of the two functions of a site of a carry chain. ``SUM``: of the LUT's output and the carry
-#: below, their XOR. ``CARRY``: of the LUT's output, a bit and the carry below, which of the two last is the carry above.
+#: The kinds of cells: a LUT, or one of the two functions of a site of a carry chain. ``SUM`` is the XOR of the LUT's output and
+#: the carry below. ``CARRY`` reads the LUT's output, a bit and the carry below; the first says which of the others is the carry
+#: above.
 LUT, SUM, CARRY = "lut", "sum", "carry"
 
 _SUM_TABLE, _CARRY_TABLE = 0b0110, 0b11100100
@@ -30,7 +31,7 @@ _SUM_TABLE, _CARRY_TABLE = 0b0110, 0b11100100
 
 @dataclass(frozen=True, slots=True)
 class Lut:
-    """``out = table >> Σ inputs[l]·2**l & 1``; every input matters. None is constant, but the bit of a ``CARRY`` may be 0."""
+    """A cell: ``out = table >> Σ inputs[l]·2**l & 1``. Every input matters; none is constant, but a ``CARRY``'s bit may be 0."""
 
     name: str
     inputs: Ints
@@ -39,18 +40,18 @@ class Lut:
 
     @property
     def levels(self) -> int:
-        """Levels that it adds: carry chains are fast."""
+        """The number of levels that the cell adds: 1 for a LUT, 0 in carry chains, which are fast."""
         return int(self.kind == LUT)
 
     @property
     def reads(self) -> Ints:
-        """Its inputs that are no constants."""
+        """The cell's inputs that are no constants."""
         return self.inputs if self.kind == LUT else tuple(net for net in self.inputs if net >= 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Netlist(Levelled):
-    """``cells`` over ``inputs`` input bits; ``outputs[i]`` is the net of output bit ``i``. Checks itself when built."""
+    """``cells`` over ``inputs`` input bits; ``outputs[i]`` is the net of output bit ``i``. A netlist checks itself when built."""
 
     inputs: int
     cells: tuple[Lut, ...]
@@ -70,15 +71,15 @@ class Netlist(Levelled):
 
     @property
     def output_bits(self) -> int:
-        """Flip-flops that hold all outputs."""
+        """The number of flip-flops that hold all outputs."""
         return len(self.outputs)
 
     def bits(self, net: int) -> int:
-        """Flip-flops that hold a net."""
+        """The number of flip-flops that hold a net."""
         return 1
 
     def piece(self, entering: Sequence[int], kept: Sequence[int], leaving: Sequence[int]) -> Netlist:
-        """What stands between two cuts: the cells ``kept``, between the nets that cross the one cut and the other."""
+        """The piece between two cuts: the cells ``kept``, between the nets that cross the one cut and the other."""
         number = {net: i for i, net in enumerate(entering)}
         number |= {self.inputs + cell: len(entering) + i for i, cell in enumerate(kept)}
         cells = [self.cells[cell] for cell in kept]
@@ -89,7 +90,7 @@ class Netlist(Levelled):
         )
 
     def evaluate(self, bits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """Outputs (samples, outputs) for input ``bits`` (samples, inputs): what the netlist means."""
+        """The outputs (samples, outputs) for input ``bits`` (samples, inputs): what the netlist means."""
         values = [bits[:, i].astype(np.int64) for i in range(self.inputs)]
         for cell in self.cells:
             address = sum((values[net] if net >= 0 else 0) << slot for slot, net in enumerate(cell.inputs))
@@ -131,7 +132,7 @@ class Builder:
         return self._known[nets, table]
 
     def chain(self, name: str, carry: int, sites: Sequence[tuple[int, int]]) -> list[int]:
-        """A carry chain over ``sites`` (net of the LUT's output, the bit or FALSE): the sums, then the carry above the last.
+        """Add a carry chain over ``sites`` (net of the LUT's output, the bit or FALSE). Returns the sums, then the last carry.
 
         With ``u`` in front of it, a LUT gives ``u ^ v`` for the bit ``v``: each site then adds ``u``, ``v`` and the carry below.
         """
@@ -142,7 +143,7 @@ class Builder:
         return [*sums, carry]
 
     def keep(self, cell: Lut) -> int:
-        """The net of a cell as it is, but that a LUT may be known already."""
+        """The net of a cell, which is added as it is; a LUT may be known already."""
         return self.lut(cell.name, cell.inputs, cell.table) if cell.kind == LUT else self._add(cell)
 
     def _add(self, cell: Lut) -> int:

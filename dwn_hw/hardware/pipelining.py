@@ -1,4 +1,4 @@
-"""Where the registers go: chosen by a delay model before any tool has run, so the latency is known before anything is built.
+"""Chooses where the registers go by a delay model, before any tool has run, so that the latency is known beforehand.
 
 The parts of a design stand in a row. Registers can stand after every level of LUTs of every part
 (:mod:`dwn_hw.hardware.register_levels`); of all placements with as many registers as asked, or with as few as meet a
@@ -23,20 +23,22 @@ from dwn_hw.ir import Ints
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """Of one part: after which of its levels, short of the last one, registers stand, and whether after the part."""
+    """The registers of one part. ``inside``: the levels, short of the last, behind which registers stand; ``after``: whether some
+    stand behind the part.
+    """
 
     inside: Ints = ()
     after: bool = False
 
     @property
     def count(self) -> int:
-        """Clocks from the part's inputs to what follows it."""
+        """The clocks from the part's inputs to what follows it."""
         return len(self.inside) + self.after
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Registers after level ``level`` of part ``part``: they take ``width`` flip-flops."""
+    """A place for registers after level ``level`` of part ``part``, where they take ``width`` flip-flops."""
 
     part: int
     level: int
@@ -55,15 +57,15 @@ class Placer:
         self.places = tuple(place for part, netlist in enumerate(netlists) for place in _places(part, netlist))
         #: ``reach[s][t]``: nanoseconds from registers at place ``s - 1`` (0: the input port) to those at place ``t``.
         self.reach = _reach(self.netlists, self.places, family, captured)
-        #: Registers that there are at least.
+        #: The fewest registers that there are.
         self.least = min(2, len(netlists)) if captured else 0
 
     def after_each_part(self) -> tuple[Registers, ...]:
-        """A register after every part."""
+        """The placement with a register after every part."""
         return (Registers(after=True),) * len(self.netlists)
 
     def best(self, latency: int) -> tuple[Registers, ...]:
-        """So many registers, used as well as can be; 0 to ``len(places)``."""
+        """The best placement of ``latency`` registers, of which there may be 0 to ``len(places)``."""
         if latency == 0:
             return (Registers(),) * len(self.netlists)
         limits = sorted({ns for start, row in enumerate(self.reach) for ns in row[start:]})
@@ -78,18 +80,18 @@ class Placer:
         return self._cheapest(limits[low], latency)
 
     def meeting(self, period: float) -> tuple[Registers, ...] | None:
-        """As few registers as keep every path within ``period`` nanoseconds, or None if none do."""
+        """The placement of the fewest registers that keep every path within ``period`` nanoseconds, or None if none does."""
         fewest = self._fewest(period)
         return None if fewest is None else self._cheapest(period, fewest)
 
     def period(self, registers: Sequence[Registers]) -> float:
-        """Nanoseconds of the longest path, from register or port to register or port."""
+        """The delay of the longest path, from register or port to register or port, in nanoseconds."""
         chosen = [i for i, place in enumerate(self.places) if _stands(registers, place)]
         ends = [*chosen, *([len(self.places) - 1] if not chosen or chosen[-1] != len(self.places) - 1 else [])]
         return max(self.reach[start][end] for start, end in zip([0, *(i + 1 for i in ends)], ends, strict=False))
 
     def shortest_period(self) -> float:
-        """Nanoseconds with a register at every place."""
+        """The delay of the longest path with a register at every place, in nanoseconds."""
         return max(self.reach[i][i] for i in range(len(self.places)))
 
     def _fewest(self, period: float) -> int | None:
@@ -102,11 +104,14 @@ class Placer:
         return count
 
     def _cheapest(self, period: float, count: int) -> tuple[Registers, ...]:
-        """Exactly ``count`` registers, no path longer than ``period``, and the fewest flip-flops; later ones of equal."""
+        """The placement of exactly ``count`` registers with no path longer than ``period`` nanoseconds and the fewest flip-flops.
+
+        Of equal ones it is that of the later registers.
+        """
 
         @functools.cache
         def least(start: int, left: int) -> tuple[int, Ints]:
-            """Flip-flops and places, from a register before place ``start`` on."""
+            """The flip-flops and the places from a register before place ``start`` on."""
             found: tuple[int, Ints] = (1 << 60, ())
             last = len(self.places) - 1
             for end in [last] if left == 1 else range(last - left + 1, start - 1, -1):
@@ -137,7 +142,10 @@ def _stands(registers: Sequence[Registers], place: _Place) -> bool:
 
 
 def _reach(netlists: Sequence[Logic], places: Sequence[_Place], family: Family, captured: bool) -> list[list[float]]:
-    """Longest paths between places. The parts are taken as one netlist whose cells know the place that they stand before."""
+    """The longest paths between places, in nanoseconds, as :attr:`Placer.reach` has them.
+
+    The parts are taken as one netlist whose cells know the place that they stand before.
+    """
     cells, first = _flatten(netlists, places, family, captured)
     fixed = [place.part == 0 and place.last for place in places].index(True) if captured else len(places)
     readers: dict[int, int] = {}
@@ -169,7 +177,7 @@ def _reach(netlists: Sequence[Logic], places: Sequence[_Place], family: Family, 
 def _flatten(
     netlists: Sequence[Logic], places: Sequence[_Place], family: Family, captured: bool
 ) -> tuple[list[tuple[int, Ints, float, int]], int]:
-    """Of every cell of all parts: the place that it stands before, its input nets, its delay, and whether wires lead to it.
+    """The cells of all parts: for each the place that it stands before, its input nets, its delay, and whether wires lead to it.
 
     Beside them, the net of the first one.
     """

@@ -1,4 +1,4 @@
-"""A netlist cut into consecutive ones at levels, so that registers can stand between.
+"""Cuts a netlist into consecutive ones at levels, so that registers can stand between.
 
 A cut *after level* ``l`` of a netlist of depth ``d`` (``1 <= l < d``) passes behind every cell of level ``l`` or below. What
 crosses it is the output of the piece before and the input of the piece behind, in rising order of nets.
@@ -14,19 +14,19 @@ from dwn_hw.hardware.lut_netlist import Netlist
 from dwn_hw.hardware.word_netlist import Words
 from dwn_hw.ir import Ints
 
-#: What a part is made of.
+#: What a part of a design is made of: LUT cells, or operations on words.
 Logic: TypeAlias = Netlist | Words
 
 
 def levels(netlist: Logic) -> list[int]:
-    """The level of each net: as early or as late as possible, whichever lets fewer nets cross the cuts of all levels."""
+    """The level of each net, as early or as late as possible: whichever lets fewer bits cross the cuts of all levels."""
     early, late = netlist.earliest(), netlist.latest()
     inside = range(1, netlist.depth())
     return min((early, late), key=lambda level: sum(_width(netlist, level, cut) for cut in inside))
 
 
 def widths(netlist: Logic) -> tuple[int, ...]:
-    """Nets that cross the cut after level 1, 2, … up to one below the depth: flip-flops that a register there takes."""
+    """The flip-flops that a register takes after level 1, 2, … up to one below the depth: bits that cross the cut."""
     level = levels(netlist)
     return tuple(_width(netlist, level, cut) for cut in range(1, netlist.depth()))
 

@@ -1,4 +1,4 @@
-"""A part of a network as operations on words: what :mod:`dwn_hw.hardware.lut_netlist` is for bits.
+"""Netlists of operations on words: for words what :mod:`dwn_hw.hardware.lut_netlist` is for bits.
 
 Shift layers in parallel hardware are adders, comparisons and clamps of whole numbers. Every tool has its own best form of those
 (carry chains), so they stay words down to the Verilog. A *term* is an integer: ``0 … inputs-1`` are the words that come in,
@@ -17,9 +17,9 @@ from dwn_hw.errors import IRError, Problem
 from dwn_hw.hardware.levels import Levelled
 from dwn_hw.ir.edges import Format, Ints
 
-#: What a cell does with its inputs. ``ADD``: of (a, b), ``(a << shifts[0]) + sign · (b << shifts[1])``. ``QUANTIZE``: of (a,), a
-#: without its lowest ``shifts[0]`` bits, by ``rounding``, clamped to ``lowest``…``highest``; a shift below 0 appends zeros.
-#: ``GREATER``: of (a, b), the bit ``b > a``. ``MUX``: of (s, a, b), a where the bit s is 0, b where it is 1.
+#: What a cell does with its inputs. ``ADD`` gives ``(a << shifts[0]) + sign · (b << shifts[1])`` for inputs (a, b). ``QUANTIZE``
+#: gives for (a,) a without its lowest ``shifts[0]`` bits, by ``rounding``, clamped to ``lowest``…``highest``; a shift below 0
+#: appends zeros. ``GREATER`` gives for (a, b) the bit ``b > a``. ``MUX`` gives for (s, a, b) a where the bit s is 0, else b.
 ADD, QUANTIZE, GREATER, MUX = "add", "quantize", "greater", "mux"
 
 _INPUTS = {ADD: 2, QUANTIZE: 1, GREATER: 2, MUX: 3}
@@ -27,7 +27,7 @@ _INPUTS = {ADD: 2, QUANTIZE: 1, GREATER: 2, MUX: 3}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One of the kinds above; ``format`` holds every value that it can have."""
+    """A cell of one of the kinds above; ``format`` holds every value that it can have."""
 
     name: str
     kind: str
@@ -41,18 +41,18 @@ class Operation:
 
     @property
     def levels(self) -> int:
-        """Levels that it adds."""
+        """The number of levels that the cell adds."""
         return 1
 
     @property
     def reads(self) -> Ints:
-        """Its inputs that are no constants."""
+        """The cell's inputs that are no constants."""
         return tuple(term for term in self.inputs if term >= 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """``term << shift``, packed in ``format``."""
+    """A word that leaves: ``term << shift``, packed in ``format``."""
 
     term: int
     shift: int
@@ -61,7 +61,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Words(Levelled):
-    """``cells`` over words of ``formats``; ``leaves[i]`` is word ``i`` of what comes out. Checks itself when built."""
+    """``cells`` over words of ``formats``; ``leaves[i]`` is word ``i`` of what comes out. Words check themselves when built."""
 
     formats: tuple[Format, ...]
     constants: Ints
@@ -77,7 +77,7 @@ class Words(Levelled):
 
     @property
     def inputs(self) -> int:
-        """Words that come in."""
+        """The number of words that come in."""
         return len(self.formats)
 
     @property
@@ -87,19 +87,22 @@ class Words(Levelled):
 
     @property
     def output_bits(self) -> int:
-        """Flip-flops that hold all that comes out."""
+        """The number of flip-flops that hold all that comes out."""
         return sum(leaf.format.bits for leaf in self.leaves)
 
     def format(self, term: int) -> Format:
-        """That of a term which is no constant."""
+        """The format of a term that is no constant."""
         return self.formats[term] if term < self.inputs else self.cells[term - self.inputs].format
 
     def bits(self, term: int) -> int:
-        """Flip-flops that hold a term."""
+        """The number of flip-flops that hold a term."""
         return self.format(term).bits
 
     def sites(self, index: int) -> int:
-        """LUTs that a cell takes, about: one a bit of a sum where both operands reach, and of a choice; for a clamp one more."""
+        """The number of LUTs that a cell takes, about.
+
+        There is one for each bit of a sum that both operands reach, and of a choice; for a clamp one more.
+        """
         cell = self.cells[index]
         match cell.kind:
             case "add":
@@ -124,7 +127,7 @@ class Words(Levelled):
         return ((cell.lowest,) if least < cell.lowest else ()) + ((cell.highest,) if most > cell.highest else ())
 
     def rounded_format(self, index: int) -> Format:
-        """Of what a ``QUANTIZE`` clamps."""
+        """The format of the rounded number that a ``QUANTIZE`` clamps."""
         return Format.covering(*self._rounded(index))
 
     def _rounded(self, index: int) -> tuple[int, int]:
@@ -142,7 +145,7 @@ class Words(Levelled):
         return fmt.low, fmt.high, fmt.bits
 
     def piece(self, entering: Sequence[int], kept: Sequence[int], leaving: Sequence[int]) -> Words:
-        """What stands between two cuts: the cells ``kept``, between the terms that cross the one cut and the other."""
+        """The piece between two cuts: the cells ``kept``, between the terms that cross the one cut and the other."""
         number = {term: i for i, term in enumerate(entering)}
         number |= {self.inputs + cell: len(entering) + i for i, cell in enumerate(kept)}
         last = tuple(leaving) == self.outputs
@@ -155,7 +158,7 @@ class Words(Levelled):
         )
 
     def evaluate(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Words (samples, outputs) for words (samples, inputs): what the cells mean."""
+        """The words (samples, outputs) for words ``values`` (samples, inputs): what the cells mean."""
         terms = [values[:, i].astype(np.int64) for i in range(self.inputs)]
 
         def word(term: int) -> npt.NDArray[np.int64]:
@@ -193,12 +196,12 @@ class Builder:
         return fmt.low, fmt.high
 
     def format(self, term: int) -> Format:
-        """Of a term which is no constant."""
+        """The format of a term that is no constant."""
         count = len(self.formats)
         return self.formats[term] if term < count else self._cells[term - count].format
 
     def add(self, cell: Operation) -> int:
-        """The term of a new cell."""
+        """Add a cell. Returns its term."""
         self._cells.append(cell)
         return len(self.formats) + len(self._cells) - 1
 
@@ -214,7 +217,7 @@ class Builder:
         return self.add(Operation(name, GREATER, (left, right), Format(1)))
 
     def finish(self, leaves: Sequence[Output]) -> Words:
-        """The part, of the cells that its outputs need."""
+        """The netlist of the cells that its outputs need."""
         whole = Words(self.formats, tuple(self._constants), tuple(self._cells), tuple(leaves))
         needed, stack = set[int](), [term for term in whole.outputs if term >= whole.inputs]
         while stack:
@@ -242,7 +245,7 @@ def _apply(cell: Operation, inputs: list[npt.NDArray[np.int64]]) -> npt.NDArray[
 
 
 def _rounded(a: npt.NDArray[np.int64], drop: int, rounding: str) -> npt.NDArray[np.int64]:
-    """Without the lowest ``drop`` bits; as hardware does it, by adding first."""
+    """The values without their lowest ``drop`` bits, rounded as hardware does it, by adding first."""
     if drop <= 0:
         return a << -drop
     half = 1 << drop - 1

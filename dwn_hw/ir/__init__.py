@@ -1,7 +1,8 @@
-"""The waist: frozen networks over integers and bits only; :mod:`dwn_hw.ir.network` has the language.
+"""The waist of the package: frozen networks over integers and bits only; :mod:`dwn_hw.ir.network` has the language.
 
-Re-exported here is what a network is made of. What it means (:mod:`dwn_hw.ir.evaluate`), fast (:mod:`dwn_hw.ir.emulate`), as a
-file (:mod:`dwn_hw.ir.serialize`) and what keeps its meaning (:mod:`dwn_hw.ir.passes`) stand beside it.
+This module re-exports what a network is made of. Beside it stand what a network means (:mod:`dwn_hw.ir.evaluate`), its fast
+emulation (:mod:`dwn_hw.ir.emulate`), its file (:mod:`dwn_hw.ir.serialize`), and the passes that keep its meaning
+(:mod:`dwn_hw.ir.passes`).
 """
 
 from __future__ import annotations

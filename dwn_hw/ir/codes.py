@@ -1,4 +1,4 @@
-"""Real numbers and the integer codes that stand for them at the port, both ways."""
+"""Converts real numbers to the integer codes that stand for them at the port, and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dwn_hw.ir.arrays import Floats
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """``codes`` (samples, features); how many values lay off the grid or beyond its ends, and by how much."""
+    """Encoded samples: ``codes`` (samples, features), and how many values were ``rounded`` to the grid or ``saturated``."""
 
     codes: npt.NDArray[np.int64]
     rounded: int
@@ -26,7 +26,7 @@ class Encoded:
 
 
 def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
-    """Codes of samples ``x`` (samples, features…) in the user's own units: the nearest, saturating at the ends.
+    """Encode samples ``x`` (samples, features…) in the user's own units: the nearest codes, saturating at the ends.
 
     Integers are numbers where the step is 1 or features have their own, unless they :func:`are_codes` already.
     Raises DataError for a wrong feature count, or values that are not numbers.
@@ -58,7 +58,7 @@ def nearest(real: Floats, rate: Floats | float, offset: Floats | float) -> Float
 def are_codes(port: ir.Input, x: npt.NDArray[Any]) -> bool:
     """Whether ``x`` holds codes, not numbers: integers whose dtype is exactly the port's format (``uint8`` for ``u8``).
 
-    Of a port whose features have their own grids they are numbers: no dtype says that.
+    At a port whose features have their own grids, integers are numbers: no dtype says that.
     """
     if x.dtype.kind not in "iu" or len(port.steps) > 1 or port.steps == ("1",):
         return False
@@ -66,7 +66,7 @@ def are_codes(port: ir.Input, x: npt.NDArray[Any]) -> bool:
 
 
 def _takes_integers(port: ir.Input) -> bool:
-    """Integers beside one step for all but 1 might be codes as well as numbers, and are refused."""
+    """Whether the port takes integers as numbers. With one step for all that is not 1 they might be codes, and are refused."""
     return len(port.steps) > 1 or port.steps == ("1",)
 
 
@@ -88,7 +88,7 @@ def check_features(port: ir.Input, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def decode(port: ir.Input, codes: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
-    """The real numbers (samples, features) that codes stand for: the float64 nearest to the exact rational, as ``dtype``."""
+    """Decode codes to real numbers (samples, features): the float64 nearest to the exact rational, as ``dtype``."""
     steps, offsets = by_feature(port.steps, codes.shape[1]), by_feature(port.offsets, codes.shape[1])
     columns = [decode_column(codes[:, f], steps[f], offsets[f]) for f in range(codes.shape[1])]
     with np.errstate(over="ignore"):  # a number too great for the dtype is infinite there
@@ -96,7 +96,7 @@ def decode(port: ir.Input, codes: npt.NDArray[Any], dtype: np.dtype[Any]) -> Flo
 
 
 def decode_column(codes: npt.NDArray[Any], step: Fraction, offset: Fraction) -> npt.NDArray[np.float64]:
-    """float64 nearest to ``code · step + offset``: one rounding, in the division by the common denominator."""
+    """The float64 nearest to ``code · step + offset``: one rounding, in the division by the common denominator."""
     denominator = math.lcm(step.denominator, offset.denominator)
     scale, shift = int(step * denominator), int(offset * denominator)
     values = np.asarray(codes, np.float64)
@@ -109,12 +109,12 @@ def decode_column(codes: npt.NDArray[Any], step: Fraction, offset: Fraction) -> 
     return found
 
 
-#: Integers up to this are float64's own.
+#: The greatest integer up to which float64 holds all integers exactly.
 _EXACT = 1 << 53
 
 
 def by_feature(texts: Iterable[str], features: int) -> tuple[Fraction, ...]:
-    """One value for each of ``features``: they are shared by all, or by the entries of each row of the first axis."""
+    """The value of each feature, from ``texts`` that all features share, or those of each row of the first axis."""
     values = tuple(Fraction(text) for text in texts)
     return tuple(value for value in values for _ in range(features // len(values)))
 

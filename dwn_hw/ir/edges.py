@@ -1,4 +1,4 @@
-"""What flows between two nodes: integers of a static shape, each in a stated format; a bit is the format of width 1."""
+"""Edges, which flow between two nodes: integers of a static shape, each in a stated format; a bit is a format of width 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Ints: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """``bits`` wide, two's complement if ``signed``; value = code · 2**lsb.
+    """The format of an integer: ``bits`` wide, two's complement if ``signed``; value = code · 2**lsb.
 
     >>> Format(8), Format(16, signed=True, lsb=-12)
     (u8, s16·2^-12)
@@ -58,14 +58,14 @@ BIT = Format(1)
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What flows between two nodes: ``shape``, and one format, or one for each entry of the first axis."""
+    """What flows between two nodes: integers of ``shape``, in one format, or in one for each entry of the first axis."""
 
     shape: Ints
     formats: tuple[Format, ...]
 
     @property
     def size(self) -> int:
-        """How many integers it carries."""
+        """The number of integers that the edge carries."""
         product = 1
         for extent in self.shape:
             product *= extent
@@ -73,7 +73,7 @@ class Edge:
 
     @property
     def bits(self) -> int:
-        """How many bits wide it is as a vector: its entries end to end, the first lowest."""
+        """The width of the edge as a vector, in bits: its entries end to end, the first lowest."""
         return sum(fmt.bits for fmt in self.flat_formats())
 
     @property
@@ -82,7 +82,7 @@ class Edge:
         return bool(self.formats) and all(fmt == BIT for fmt in self.formats)
 
     def flat_formats(self) -> tuple[Format, ...]:
-        """One format for each integer, in C order."""
+        """The format of each integer, in C order."""
         inner = self.size // (self.shape[0] if len(self.formats) > 1 else 1)
         return tuple(fmt for fmt in self.formats for _ in range(inner if len(self.formats) > 1 else self.size))
 

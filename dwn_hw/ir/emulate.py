@@ -29,19 +29,19 @@ from dwn_hw.ir.network import Network, Node, PlacedNode
 
 Planes: TypeAlias = npt.NDArray[np.uint64]
 
-#: Samples a chunk: 32 words a plane.
+#: The samples of a chunk: 32 words a plane.
 CHUNK = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Planar:
-    """Bits of ``samples`` samples as planes."""
+    """The bits of ``samples`` samples as planes."""
 
     planes: Planes
     samples: int
 
     def unpack(self) -> npt.NDArray[np.uint8]:
-        """(samples, bits) of zeros and ones."""
+        """The bits as an array (samples, bits) of zeros and ones."""
         raw = np.unpackbits(self.planes.view(np.uint8), axis=1, bitorder="little")
         return raw[:, : self.samples].T
 
@@ -50,7 +50,7 @@ Step: TypeAlias = Callable[[Any], Any]
 
 
 class Emulator:
-    """Prepared once for a network, then called with codes (samples, *input shape).
+    """An emulator is prepared once for a network, then called with codes (samples, *input shape).
 
     ``run`` gives what flows into the last node and out of it: for a classifier the scores (samples, classes) and
     the class index (samples,).
@@ -66,7 +66,7 @@ class Emulator:
     def run(
         self, codes: npt.NDArray[Any], progress: Callable[[int], None] = lambda done: None
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
-        """(input of the last node, output), for ``codes``; ``progress`` is told how many samples are done."""
+        """Emulate ``codes``. Returns (input of the last node, output); ``progress`` is told how many samples are done."""
         evaluate.check_codes(self.network, codes[:0] if codes.ndim else codes)
         size, last = self._at_once, self.network.steps()[-1]
         before = np.empty((len(codes), *last.before.shape), np.int64)
@@ -146,7 +146,7 @@ class _Lookup:
 
 
 class _Count:
-    """Sums of groups: bit-sliced full adders would do, but bytes added up, one weight after the other, are as fast and plain."""
+    """The sums of groups. Bit-sliced full adders would do, but bytes added up, weight after weight, are as fast and plain."""
 
     def __init__(self, node: GroupSum) -> None:
         self.node = node
@@ -166,14 +166,14 @@ class _Count:
 
 
 def _planar(value: Any) -> Planar:
-    """Bits as planes; a network that begins with LUTs gets them as codes."""
+    """Return bits as planes; a network that begins with LUTs gets them as codes."""
     if isinstance(value, Planar):
         return value
     return Planar(_pack(np.ascontiguousarray(value.reshape(len(value), -1).T).astype(bool)), len(value))
 
 
 def _pack(bits: npt.NDArray[np.bool_]) -> Planes:
-    """(rows, samples) of bits as (rows, words), sample 0 in the lowest bit."""
+    """Pack bits (rows, samples) into planes (rows, words), sample 0 in the lowest bit."""
     raw = np.packbits(bits, axis=1, bitorder="little")
     padded = np.zeros((len(raw), -(-raw.shape[1] // 8) * 8), np.uint8)
     padded[:, : raw.shape[1]] = raw

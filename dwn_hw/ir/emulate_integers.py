@@ -22,10 +22,10 @@ from dwn_hw.ir.network import Network
 
 Codes = npt.NDArray[np.int64]
 
-#: Bytes held at a time, about.
+#: The bytes held at a time, about.
 MEMORY = 50_000_000
 
-#: Bits of an integer that a float of the type holds exactly.
+#: The bits of an integer that a float of each type holds exactly.
 _MANTISSAS = ((np.float32, 24), (np.float64, 53))
 
 
@@ -35,7 +35,7 @@ def adds_up(network: Network) -> bool:
 
 
 def samples_at_once(network: Network, most: int) -> int:
-    """How many samples go through such a network together, so that little memory is needed."""
+    """The number of samples, at most ``most``, that go through such a network together, so that little memory is needed."""
     sizes = [1]
     for step in network.steps():
         node, windows = step.node, 0
@@ -46,12 +46,12 @@ def samples_at_once(network: Network, most: int) -> int:
 
 
 def type_for(bits: int) -> np.dtype[Any]:
-    """The quickest type in which integers of so many bits, sign included, add up exactly."""
+    """The quickest type in which integers of ``bits`` bits, sign included, add up exactly."""
     return np.dtype(next((kind for kind, mantissa in _MANTISSAS if bits <= mantissa), np.int64))
 
 
 def _weights(node: ShiftDense | ShiftConv2d, kind: np.dtype[Any]) -> npt.NDArray[Any]:
-    """``signs · 2**(shifts - low)``, one row an output."""
+    """The weights ``signs · 2**(shifts - low)``, one row an output."""
     signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
     values = np.zeros(len(signs), kind)
     used = signs != 0
@@ -68,7 +68,7 @@ class Dense:
         self.bias = np.array(node.bias, np.int64)
 
     def __call__(self, values: Codes) -> Codes:
-        """(samples, outputs)."""
+        """The sums (samples, outputs) of ``values`` (samples, inputs)."""
         sums = values.astype(self.kind) @ self.weights
         return np.asarray(sums.astype(np.int64, copy=False) + self.bias)
 
@@ -83,7 +83,7 @@ class Convolution:
         self.bias = np.array(node.bias, np.int64)[:, None, None]
 
     def __call__(self, values: Codes) -> Codes:
-        """(samples, outputs, rows, columns)."""
+        """The sums (samples, outputs, rows, columns) of ``values`` (samples, channels, rows, columns)."""
         node = self.node
         mode = "wrap" if node.padding_mode == "circular" else "constant"
         padded = np.pad(values.astype(self.kind), ((0, 0), (0, 0), *((p, p) for p in node.padding)), mode=mode)  # type: ignore[call-overload]
@@ -104,7 +104,7 @@ class Pool:
         self.node, self.places = node, after.shape[1:]
 
     def __call__(self, values: Codes) -> Codes:
-        """(samples, channels, rows, columns)."""
+        """The maxima (samples, channels, rows, columns) of ``values``, which has the same axes."""
         node = self.node
         padding = ((0, 0), (0, 0), *((p, p) for p in node.padding))
         padded = np.pad(values, padding, constant_values=np.iinfo(np.int64).min)
@@ -112,7 +112,7 @@ class Pool:
 
 
 def _taps(padded: npt.NDArray[Any], kernel: Ints, stride: Ints, dilation: Ints, places: Ints) -> Iterator[Any]:
-    """For each place of the window, what it sees from everywhere: (samples, channels, *places)."""
+    """What each place of the window sees, from every position of the window: (samples, channels, *places)."""
     for i in range(kernel[0]):
         for j in range(kernel[1]):
             starts = (i * dilation[0], j * dilation[1])

@@ -1,4 +1,4 @@
-"""What each node of a network means, exactly, in numpy, for a batch.
+"""Defines what each node of a network means, exactly, in numpy, for a batch.
 
 This is the oracle: the fast emulator, the Verilog, and everything that comes after are compared with it, and it
 is written to be read, not to be fast (:mod:`dwn_hw.ir.emulate` is fast).
@@ -123,7 +123,7 @@ def _group_sum(node: GroupSum, bits: Codes) -> Codes:
 
 
 def weights(node: ShiftDense | ShiftConv2d) -> Codes:
-    """Its weights as integers on the grid of ``low``, all rows end to end."""
+    """The node's weights as integers on the grid of ``low``, all rows end to end."""
     signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
     return np.where(signs != 0, signs << np.where(signs != 0, shifts - node.low, 0), 0)
 
@@ -142,7 +142,7 @@ def _convolution(node: ShiftConv2d, values: Codes) -> Codes:
 
 
 def _windows(values: Codes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, **pad: Any) -> Codes:
-    """(samples, channels, rows, columns, kernel rows, kernel columns): what each place of the window sees."""
+    """What each place of the window sees: (samples, channels, rows, columns, kernel rows, kernel columns)."""
     padded = np.pad(values, ((0, 0), (0, 0), *((p, p) for p in padding)), **pad)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
@@ -151,7 +151,7 @@ def _windows(values: Codes, kernel: Ints, stride: Ints, padding: Ints, dilation:
 
 
 def _rounded(values: Codes, dropped: int, rounding: str) -> Codes:
-    """``values / 2**dropped``, rounded."""
+    """The values divided by ``2**dropped``, rounded."""
     if dropped <= 0:
         return values << -dropped
     floor = values >> dropped
@@ -166,10 +166,10 @@ def _rounded(values: Codes, dropped: int, rounding: str) -> Codes:
 
 
 def _by_entry(row: Ints, values: Codes) -> Codes:
-    """One of ``row`` for each entry of the first axis."""
+    """The entries of ``row``, one for each entry of the first axis behind the samples, shaped to meet ``values``."""
     return np.array(row, np.int64).reshape(-1, *[1] * (values.ndim - 2))
 
 
 def _flat(values: Codes) -> Codes:
-    """(samples, everything else in C order); numpy cannot work out the -1 of no samples."""
+    """The values as (samples, everything else in C order); numpy cannot work out the -1 of no samples."""
     return values.reshape(len(values), math.prod(values.shape[1:]))

@@ -1,7 +1,7 @@
 """The nodes of networks that count in integers: shift layers and what stands between them.
 
-They belong to :mod:`dwn_hw.ir`, which has the conventions, and are named there. An edge's format has an ``lsb``: a code stands
-for ``code · 2**lsb``, and each node says how its output's follows. Images are (channels, height, width).
+These nodes belong to :mod:`dwn_hw.ir`, which has the conventions, and are named there. An edge's format has an ``lsb``: a code
+stands for ``code · 2**lsb``, and each node says how its output's follows. Images are (channels, height, width).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import ClassVar, TypeAlias
 from dwn_hw.ir.edges import Edge, Format, Ints
 from dwn_hw.ir.rules import MAX_CODE_BITS, check, check_pairs, check_whole, pair_text, shared_lsb, window_positions
 
-#: How :class:`Quantize` drops fraction bits: towards −∞; to the nearest, halves up; to the nearest, halves to the even one.
+#: The ways in which :class:`Quantize` drops fraction bits: towards −∞; to the nearest, halves up; to the nearest, halves to even.
 ROUNDINGS = ("floor", "half_up", "half_even")
 
-#: What a convolution finds beyond the image's rim: zeros, or the opposite rim.
+#: The kinds of padding, which is what a convolution finds beyond the image's rim: zeros, or the opposite rim.
 PADDINGS = ("zeros", "circular")
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftDense:
-    """``out[o] = bias[o] + Σ_i signs[o][i] · in[i] · 2**(shifts[o][i] − low)``, exactly; (outputs,) out.
+    """A dense layer: ``out[o] = bias[o] + Σ_i signs[o][i] · in[i] · 2**(shifts[o][i] − low)``, exactly; (outputs,) out.
 
     A weight is ``signs · 2**shifts``, its sign −1, 0 or 1; rows end to end, one an output. ``low`` is at most the least shift
     of a weight that is not 0, so that no bit is lost: the output's lsb is the input's + ``low``. ``bias`` (one an output) is on
@@ -128,7 +128,7 @@ class ShiftConv2d:
 
 @dataclass(frozen=True, slots=True)
 class Quantize:
-    """To the grid ``2**lsb`` with ``rounding`` (:data:`ROUNDINGS`), then clamped to ``lowest``…``highest``, codes of that grid.
+    """Rounds to the grid ``2**lsb`` by ``rounding`` (:data:`ROUNDINGS`), then clamps to ``lowest``…``highest``, in its codes.
 
     The format of the output is the narrowest that holds both. A grid finer than the input's drops nothing.
     """
@@ -160,10 +160,10 @@ class Quantize:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """``out = (in · multipliers[c] + biases[c]) >> shift``, the shift towards −∞; ``c``: the entry of the first axis.
+    """A linear map: ``out = (in · multipliers[c] + biases[c]) >> shift``, towards −∞; ``c``: the entry of the first axis.
 
     ``multipliers`` and ``biases`` hold one entry, or one for each entry of the first axis. ``lsb`` is stated, not derived: it is
-    what the multipliers were chosen for. Folded batch norm, a scaler before a shift layer.
+    what the multipliers were chosen for. Folded batch norms are such nodes, and scalers before a shift layer.
     """
 
     short_name: ClassVar[str] = "affine"
@@ -199,7 +199,7 @@ class Affine:
 
 @dataclass(frozen=True, slots=True)
 class Relu:
-    """``max(in, 0)``; unsigned out, on the same grid."""
+    """A rectifier: ``max(in, 0)``; unsigned out, on the same grid."""
 
     short_name: ClassVar[str] = "relu"
 
@@ -246,7 +246,7 @@ class MaxPool2d:
 
 @dataclass(frozen=True, slots=True)
 class Reshape:
-    """The same numbers in another shape, in C order; ``(n,)`` flattens."""
+    """Gives the numbers another shape, in C order; ``(n,)`` flattens."""
 
     short_name: ClassVar[str] = "reshape"
 
@@ -272,7 +272,7 @@ IntegerNode: TypeAlias = ShiftDense | ShiftConv2d | Quantize | Affine | Relu | M
 
 
 def check_weights(thing: str, signs: Ints, shifts: Ints, bias: Ints, low: int) -> None:
-    """What :class:`ShiftDense` says of its weights."""
+    """Check weights by the rules that :class:`ShiftDense` states. Raises IRError."""
     check_whole(thing, "low", (low,), 1, None)
     check(len(bias) > 0, thing, "at least one output", "none")
     check(len(signs) == len(shifts) > 0, thing, "as many signs as shifts, at least one", f"{len(signs)}, {len(shifts)}")
@@ -300,7 +300,7 @@ def sum_limits(signs: Ints, shifts: Ints, low: int, limits: Sequence[tuple[int, 
 
 
 def describe_weights(signs: Ints, shifts: Ints) -> str:
-    """For people: how many weights are not 0, and their range."""
+    """A text for people: how many weights are not 0, and their range."""
     used = [shift for sign, shift in zip(signs, shifts, strict=True) if sign]
     span = f" of ±2^{min(used)}…±2^{max(used)}" if used else ""
     return f"{len(used)} of {len(signs)} weights{span}"

@@ -20,7 +20,7 @@ MAX_LUT_INPUTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Thermometer:
-    """Bit ``b`` of feature ``f`` is ``code[f] >= thresholds[f][b]``; feature-major, (Σ bits,) out.
+    """A thermometer: bit ``b`` of feature ``f`` is ``code[f] >= thresholds[f][b]``; feature-major, (Σ bits,) out.
 
     A threshold of the lowest code is constant 1, one above the highest code is constant 0.
     """
@@ -34,7 +34,7 @@ class Thermometer:
 
     @property
     def bits(self) -> int:
-        """How many bits come out."""
+        """The number of bits that come out."""
         return sum(len(row) for row in self.thresholds)
 
     def output(self, edge: Edge) -> Edge:
@@ -58,7 +58,7 @@ class Thermometer:
 
 @dataclass(frozen=True, slots=True)
 class LutLayer:
-    """``out[j] = tables[j] >> Σ_l in[wires[j][l]]·2**l & 1``; 1 to 8 inputs a LUT, mixed within a layer."""
+    """A layer of LUTs: ``out[j] = tables[j] >> Σ_l in[wires[j][l]]·2**l & 1``; 1 to 8 inputs each, mixed within a layer."""
 
     short_name: ClassVar[str] = "l"
 
@@ -99,7 +99,7 @@ class LutLayer:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """``bias`` + Σ ``weights[i]`` · bit ``members[i]``."""
+    """A group of a sum: ``bias`` + Σ ``weights[i]`` · bit ``members[i]``."""
 
     members: Ints
     weights: Ints
@@ -107,18 +107,18 @@ class Group:
 
     @property
     def low(self) -> int:
-        """The least sum that its bits could give."""
+        """The least sum that the group's bits could give."""
         return self.bias + sum(weight for weight in self.weights if weight < 0)
 
     @property
     def high(self) -> int:
-        """The greatest."""
+        """The greatest sum that the group's bits could give."""
         return self.bias + sum(weight for weight in self.weights if weight > 0)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSum:
-    """Sums of bits, one a group: popcounts in a model, and in general a bias and a weight for each member.
+    """Sums of bits, one for each group: popcounts in a model, and in general a bias and a weight for each member.
 
     A model's vote is ``groups`` contiguous equal slices, in order, of all bits, padded with zeros at the end; ``members`` is
     empty, or the model's permutation (``members[i]`` is the bit that comes to place ``i``). Passes make more of it: with
@@ -152,7 +152,7 @@ class GroupSum:
 
     @classmethod
     def of(cls, groups: Sequence[Group], tau: str) -> GroupSum:
-        """The sum of each of ``groups``."""
+        """The node that sums each of ``groups``."""
         members, weights = (
             tuple(itertools.chain(*rows)) for rows in ([g.members for g in groups], [g.weights for g in groups])
         )
@@ -161,7 +161,7 @@ class GroupSum:
         return cls(len(groups), members, tau, sizes, weights, biases if any(biases) else ())
 
     def split(self, bits: int) -> tuple[Group, ...]:
-        """What each group counts of an edge of ``bits`` bits; padding is no member."""
+        """The groups of an edge of ``bits`` bits, each with what it counts; padding is no member."""
         members = self.members if self.sizes or self.members else tuple(range(bits))
         weights, biases = self.weights or (1,) * len(members), self.biases or (0,) * self.groups
         ends = itertools.accumulate(self.sizes or (-(-bits // self.groups),) * self.groups)
@@ -197,7 +197,7 @@ class GroupSum:
 
 @dataclass(frozen=True, slots=True)
 class ArgMax:
-    """Index of the first maximum: the lowest index wins a tie."""
+    """The index of the first maximum: the lowest index wins a tie."""
 
     short_name: ClassVar[str] = "argmax"
 

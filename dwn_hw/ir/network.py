@@ -1,4 +1,4 @@
-"""The waist: a frozen network, over integers and bits only.
+"""The language of the package's waist: a frozen network, over integers and bits only.
 
 A :class:`Network` is an :class:`Input` and a chain of nodes. Every edge carries a tensor of integers with a
 static shape and a stated :class:`Format`; a bit is the format of width 1. Nodes are frozen dataclasses that
@@ -32,13 +32,13 @@ from dwn_hw.ir.integer_nodes import IntegerNode
 from dwn_hw.ir.lut_nodes import ArgMax, LutNode, Thermometer
 from dwn_hw.ir.rules import MAX_CODE_BITS, check, is_whole
 
-#: How the text about the scaler begins when the hardware does without it.
+#: The beginning of the text about the scaler when the hardware does without it.
 LEFT_TO_HOST = "LEFT TO THE HOST:"
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The port: ``shape`` integer codes.
+    """The port: integer codes of ``shape``.
 
     A code stands for the real number ``code · step + offset``, in the user's own, unscaled units. ``formats``,
     ``steps`` and ``offsets`` hold one entry, or one for each entry of the first axis. Steps and offsets are
@@ -64,7 +64,7 @@ class Input:
 
     @property
     def edge(self) -> Edge:
-        """What it gives."""
+        """The edge that the port gives."""
         return Edge(self.shape, self.formats)
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ class PlacedNode:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """``input``, then ``nodes`` in order. Checked when built: each node must accept the edge before it.
+    """A network: ``input``, then ``nodes`` in order. It checks itself when built: each node must accept the edge before it.
 
     ``class_names`` and ``feature_names`` are empty or complete; ``notes`` are (name, text) pairs of provenance.
     ``repr`` prints it one line a node, with a digest of each node's content, so that texts can be compared.
@@ -127,7 +127,7 @@ class Network:
         return tuple(edges)
 
     def edges(self) -> tuple[Edge, ...]:
-        """The edge before each node, and last the output: ``len(nodes) + 1`` of them."""
+        """The edges: that before each node, and last the output, ``len(nodes) + 1`` in all."""
         return self._edges
 
     def steps(self) -> tuple[PlacedNode, ...]:
@@ -142,7 +142,7 @@ class Network:
 
     @property
     def classifies(self) -> bool:
-        """Whether its result is the index of a class: it ends in a first maximum."""
+        """Whether the network's result is the index of a class: it ends in a first maximum."""
         return isinstance(self.nodes[-1], ArgMax)
 
     @property
@@ -157,7 +157,7 @@ class Network:
         return first if isinstance(first, Thermometer) else None
 
     def is_luts(self) -> bool:
-        """Whether it is a network of look-up tables; else it counts in integers."""
+        """Whether the network is one of look-up tables; else it counts in integers."""
         return all(isinstance(node, LutNode) for node in self.nodes)
 
     def lut_nodes(self) -> tuple[LutNode, ...]:
@@ -184,7 +184,7 @@ class Network:
 
 
 def _names(nodes: Iterable[Node]) -> Iterator[str]:
-    """Layers are numbered from 0; of other kinds the second is ``encoder2``."""
+    """The names of nodes. Layers are numbered from 0; of other kinds the second is ``encoder2``."""
     met = Counter[str]()
     for name in (node.short_name for node in nodes):
         met[name] += 1

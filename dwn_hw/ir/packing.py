@@ -1,4 +1,4 @@
-"""Values of an edge as the bits of a port, both ways, and as text for ``$readmemh``."""
+"""Packs values of an edge into the bits of a port, unpacks them, and writes bits as text for ``$readmemh``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dwn_hw import ir
 
 
 def pack(values: npt.NDArray[np.int64], edge: ir.Edge) -> npt.NDArray[np.uint8]:
-    """Values (samples, *edge.shape) as (samples, bits of the edge): each in two's complement, the first entry lowest."""
+    """Pack values (samples, *edge.shape) into (samples, bits of the edge): each in two's complement, the first entry lowest."""
     flat = values.reshape(len(values), -1)
     formats = edge.flat_formats()
     widths = np.array([fmt.bits for fmt in formats])
@@ -29,7 +29,7 @@ def unpack(bits: npt.NDArray[np.uint8], edge: ir.Edge) -> npt.NDArray[np.int64]:
 
 
 def to_hex(bits: npt.NDArray[np.uint8]) -> str:
-    """Packed rows as text for ``$readmemh``: one row a line, its highest bit first."""
+    """The text of packed rows for ``$readmemh``: one row a line, its highest bit first."""
     rows = np.packbits(bits, axis=1, bitorder="little")[:, ::-1]
     digits = -(-bits.shape[1] // 4)
     return "".join(row.tobytes().hex()[-digits:] + "\n" for row in rows)

@@ -1,4 +1,4 @@
-"""Reading and writing files of samples: ``.npz`` with ``x`` or ``codes``, and optionally ``y``.
+"""Reads and writes files of samples: ``.npz`` with ``x`` or ``codes``, and optionally ``y``.
 
 ``x``: (samples, features…) in the user's own, unscaled units. ``codes``: what the port carries, (samples, features…).
 ``y``: (samples,) class indices. Nothing in a file is executed: object arrays are refused.
@@ -33,7 +33,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """One of ``x`` and ``codes``; ``y`` where the file has it; ``name`` for messages."""
+    """The samples of a file: one of ``x`` and ``codes``; ``y`` where the file has it; ``name`` for messages."""
 
     x: npt.NDArray[Any] | None
     codes: npt.NDArray[Any] | None

@@ -1,4 +1,4 @@
-"""A network as one ``.safetensors`` file: arrays plus a JSON header, versioned, with a digest.
+"""Writes and reads a network as one ``.safetensors`` file: arrays plus a JSON header, versioned, with a digest.
 
 The header is derived from the dataclasses of :mod:`dwn_hw.ir`, so a new node needs nothing here. Integers that
 come in bulk (:data:`ir.Ints`, :data:`ir.Rows`) become arrays; everything else is JSON. The same network gives the
@@ -26,7 +26,7 @@ import safetensors.numpy
 from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, InputError, Problem, in_words
 
-#: Raised by one whenever an older reader would misunderstand a newer file.
+#: The version of the format, one higher whenever an older reader would misunderstand a newer file.
 FORMAT = 1
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -38,7 +38,7 @@ _KINDS: dict[str, type[ir.Node]] = {kind.__name__: kind for kind in get_args(ir.
 
 
 def dumps(network: ir.Network) -> bytes:
-    """The network as the bytes of a safetensors file."""
+    """Write the network to the bytes of a safetensors file."""
     header, arrays = _encode(network)
     header["digest"] = _digest(header, arrays)
     # One metadata key only: safetensors does not keep several in a fixed order.
@@ -46,7 +46,7 @@ def dumps(network: ir.Network) -> bytes:
 
 
 def loads(raw: bytes, name: str = "network") -> ir.Network:
-    """The inverse of :func:`dumps`. Raises ExportError when ``raw`` is not such a file, or was changed."""
+    """Read a network from such bytes. Raises ExportError when ``raw`` is not such a file, or was changed."""
     try:
         arrays = safetensors.numpy.load(raw)
         header = _json.parse(_metadata(raw)["dwn_hw"])
@@ -80,7 +80,7 @@ def load(path: Path) -> ir.Network:
 
 
 def digest(network: ir.Network) -> str:
-    """16 hex digits that identify the network: its nodes, formats, names and notes."""
+    """The 16 hex digits that identify the network: its nodes, formats, names and notes."""
     return _digest(*_encode(network))
 
 
@@ -112,7 +112,7 @@ def _decode(header: Header, arrays: Arrays) -> ir.Network:
 
 
 def _hints(kind: type[ir.Node]) -> dict[str, object]:
-    """The types of a node's fields; what its class says of all such nodes is none."""
+    """The types of a node's fields; class variables are no fields."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 

@@ -10,12 +10,15 @@ from dwn_hw.ir.edges import Ints
 FALSE, TRUE = -1, -2
 
 
-#: Inputs of a LUT of most of today's larger FPGAs.
+#: The inputs of a LUT of most of today's larger FPGAs.
 LUT_INPUTS = 6
 
 
 def simplify(nets: Ints, table: int) -> tuple[Ints, int]:
-    """Without constants, repeated and idle inputs, the rest in rising order, so that equal functions look equal."""
+    """Take constants, repeated and idle inputs out of a table. Returns the other nets, in rising order, and their table.
+
+    So equal functions look equal.
+    """
     live = sorted({net for net in nets if net >= 0})
     if live != list(nets):
         value = {FALSE: 0, TRUE: 1}
@@ -32,7 +35,10 @@ def simplify(nets: Ints, table: int) -> tuple[Ints, int]:
 
 
 def idle_input(table: int, inputs: int, occur: int = -1) -> int | None:
-    """The first input that nowhere changes the output between two addresses that ``occur`` (a table; -1: all do)."""
+    """The first input that nowhere changes the output between two addresses that ``occur``, or None.
+
+    ``occur`` is a table over addresses; -1: all occur.
+    """
     for index in range(inputs):
         step = 1 << index
         if not (table ^ table >> step) & occur & occur >> step & ~variable(index, inputs) & (1 << (1 << inputs)) - 1:
@@ -58,7 +64,7 @@ def cofactors(table: int, inputs: int, index: int) -> tuple[int, int]:
 
 
 def compose(nets: Ints, table: int, source: int, inner: Ints, inner_table: int) -> tuple[Ints, int]:
-    """``table`` of ``nets``, with ``inner_table`` of ``inner`` in place of the net ``source``."""
+    """Put ``inner_table`` of ``inner`` in the place of the net ``source`` in ``table`` of ``nets``. Returns (nets, table)."""
     union = tuple(dict.fromkeys((*(net for net in nets if net != source), *inner)))
     composed = 0
     for address in range(1 << len(union)):

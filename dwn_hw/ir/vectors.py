@@ -1,4 +1,4 @@
-"""What to feed a design so that a fault shows: directed vectors, and seeded random ones.
+"""Makes what a design is fed so that a fault shows: directed vectors, and seeded random ones.
 
 Kinds, in order
     ``zero``, ``one``: every code at its lowest, at its highest (all thermometer bits 0, 1), and all codes 0;
@@ -22,19 +22,19 @@ from dwn_hw import ir
 from dwn_hw.ir import evaluate
 from dwn_hw.ir.emulate import Emulator
 
-#: Random codes among which ties are looked for, and how many ties are kept.
+#: The number of random codes among which ties are looked for, and the most ties that are kept.
 TIE_POOL, TIES = 16384, 256
 
-#: The same for networks that count in integers: each of their samples takes thousands of operations.
+#: The number of random codes for networks that count in integers, where each sample takes thousands of operations.
 SMALL_POOL = 64
 
-#: Vectors kept for the addresses of LUTs.
+#: The most vectors that are kept for the addresses of LUTs.
 ADDRESSES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """``codes`` (vectors, features) and how many there are of each kind, in order; ``seed`` made the random ones."""
+    """Vectors: ``codes`` (vectors, features), and how many there are of each kind, in order; ``seed`` made the random ones."""
 
     codes: npt.NDArray[np.int64]
     kinds: tuple[tuple[str, int], ...]
@@ -53,7 +53,7 @@ class Vectors:
 
 
 def directed(network: ir.Network, seed: int) -> Vectors:
-    """Every directed kind: enough to catch a wrong threshold, tie or stuck bit."""
+    """Make every directed kind: enough to catch a wrong threshold, tie or stuck bit."""
     rng = np.random.default_rng(seed)
     blocks = {"zero": _extremes(network), "boundary": _boundary(network, rng), "tie": _ties(network, rng)}
     return _join(blocks, seed)
@@ -68,7 +68,7 @@ def make(
     corners: bool = True,
     addresses: bool = False,
 ) -> Vectors:
-    """Directed vectors (unless ``corners`` is off), the codes of ``data``, and ``random`` random ones.
+    """Make directed vectors (unless ``corners`` is off), the codes of ``data``, and ``random`` random ones.
 
     ``addresses`` adds the kind ``address``, which takes seconds to find for a large network.
     """
@@ -106,7 +106,7 @@ def _extremes(network: ir.Network) -> npt.NDArray[np.int64]:
 
 
 def _random(network: ir.Network, rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
-    """Half of them uniform over the port, half near the thresholds, where the network's decisions are."""
+    """Random codes, half of them uniform over the port, half near the thresholds, where the network's decisions are."""
     low, high = _limits(network)
     flat = rng.integers(low, high + 1, (count, len(low)))
     if network.encoder:
@@ -117,7 +117,7 @@ def _random(network: ir.Network, rng: np.random.Generator, count: int) -> npt.ND
 
 
 def _near_thresholds(node: ir.Thermometer, rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
-    """One of a feature's thresholds, or one less: each thermometer level of each feature equally likely."""
+    """Random codes at a feature's thresholds or one less: each thermometer level of each feature is equally likely."""
     columns = []
     for row in node.thresholds:
         levels = np.array(sorted({t - 1 for t in row} | set(row))) if row else np.zeros(1, np.int64)
@@ -151,7 +151,7 @@ def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64
 
 
 def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Codes of a pool, each of which brings some LUT to an address that none before it did: a fault in a table shows."""
+    """The codes of a pool that bring some LUT to an address which none before them did: a fault in a table shows."""
     pool = _random(network, rng, TIE_POOL)
     reached = _reached(network, pool)
     seen = [np.zeros((layer.shape[1], 1 << ir.MAX_LUT_INPUTS), bool) for layer in reached]
@@ -170,7 +170,7 @@ def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.
 
 
 def _reached(network: ir.Network, codes: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
-    """For each layer of LUTs that only layers and a thermometer precede: the address (samples, luts) of each LUT."""
+    """The addresses (samples, luts) of the LUTs of each layer that only layers and a thermometer precede."""
     values, found = codes, list[npt.NDArray[np.uint8]]()
     for node in network.nodes:
         if isinstance(node, ir.Thermometer):

@@ -1,4 +1,4 @@
-"""Thermometers: real features to bits, bit ``b`` of a feature being ``x > thresholds[b]``, strictly.
+"""Thermometers, which turn real features into bits: bit ``b`` of a feature is ``x > thresholds[b]``, strictly.
 
 ``fit`` places the thresholds by a rule and ``binarize`` applies them. The three classes differ only in the
 rule. A thermometer is also a layer: ``thresholds`` is a buffer, ``forward`` is ``binarize``; put ``nn.Flatten()``
@@ -33,7 +33,7 @@ class Thermometer(nn.Module):
         self.register_buffer("thresholds", None)
 
     def get_thresholds(self, x: torch.Tensor) -> torch.Tensor:
-        """The rule of this class: thresholds for the samples ``x``."""
+        """The thresholds for the samples ``x``, by the rule of this class."""
         low = x.amin(dim=0) if self.feature_wise else x.min()
         high = x.amax(dim=0) if self.feature_wise else x.max()
         step = (high - low) / (self.num_bits + 1)
@@ -47,7 +47,7 @@ class Thermometer(nn.Module):
         return self
 
     def binarize(self, x: torch.Tensor | npt.ArrayLike) -> torch.Tensor:
-        """Bits (*x.shape, num_bits) as float32: 1.0 where ``x`` is strictly above the threshold."""
+        """The bits (*x.shape, num_bits) as float32: 1.0 where ``x`` is strictly above the threshold."""
         if self.thresholds is None:
             name = type(self).__name__
             raise refuse(name, "fitted before it is used", "no thresholds yet", f"Call {name}(…).fit(x_train) first.")
@@ -56,7 +56,7 @@ class Thermometer(nn.Module):
         return (x.unsqueeze(-1) > self.thresholds).to(torch.float32)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The same as :meth:`binarize`."""
+        """Return what :meth:`binarize` gives for ``x``."""
         return self.binarize(x)
 
     def extra_repr(self) -> str:
@@ -86,7 +86,7 @@ class GaussianThermometer(Thermometer):
     smallest_sample = 2
 
     def get_thresholds(self, x: torch.Tensor) -> torch.Tensor:
-        """Mean + z·deviation, z the normal quantiles of 1/(num_bits + 1), 2/(num_bits + 1), …"""
+        """The thresholds mean + z·deviation, with z the normal quantiles of 1/(num_bits + 1), 2/(num_bits + 1), …"""
         x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
         mean = x.mean(dim=0) if self.feature_wise else x.mean()
         deviation = x.std(dim=0) if self.feature_wise else x.std()

@@ -1,4 +1,4 @@
-"""An existing model's ``Linear`` and ``Conv2d`` turned into shift layers, as DeepShift's ``convert_to_shift`` does."""
+"""Turns an existing model's ``Linear`` and ``Conv2d`` into shift layers, as DeepShift's ``convert_to_shift`` does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dwn_hw.nn import shift_ste
 from dwn_hw.nn._checks import refuse
 from dwn_hw.nn.shift_layers import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ, ShiftLayer
 
-#: How the weights of a converted layer are kept.
+#: The ways in which the weights of a converted layer are kept.
 SHIFT_TYPES = ("PS", "Q")
 
 
@@ -30,7 +30,7 @@ def convert_to_shift(
     act_integer_bits: int | None = 16,
     act_fraction_bits: int | None = 16,
 ) -> tuple[nn.Module, int]:
-    """``model``, changed in place, and how many of its layers count as converted.
+    """Convert ``model`` in place. Returns it, and how many of its layers count as converted.
 
     Layers are taken from the last to the first: ``shift_depth`` of them, every ``Linear`` besides (and uncounted) with
     ``convert_all_linear``. ``Q`` layers take over the weights. ``PS`` layers begin at random, or with ``convert_weights`` at
@@ -59,7 +59,7 @@ def convert_to_shift(
 
 
 def round_shift_weights(model: nn.Module, clone: bool = False) -> nn.Module:
-    """Every parameter of the shift layers set to what the forward pass rounds it to; ``clone``: of a copy."""
+    """Set every parameter of the shift layers to what the forward pass rounds it to; ``clone``: in a copy."""
     model = copy.deepcopy(model) if clone else model
     with torch.no_grad():
         for layer in model.modules():
@@ -78,12 +78,12 @@ def round_shift_weights(model: nn.Module, clone: bool = False) -> nn.Module:
 
 
 def count_layer_type(model: nn.Module, layer_type: type[nn.Module]) -> int:
-    """How many layers of exactly this type a model has."""
+    """The number of a model's layers of exactly this type."""
     return sum(type(layer) is layer_type for layer in model.modules())
 
 
 def _children(model: nn.Module) -> list[tuple[nn.Module, str, nn.Linear | nn.Conv2d]]:
-    """(parent, name, layer) of everything that can be converted, in order."""
+    """The (parent, name, layer) of everything that can be converted, in order."""
     found: list[tuple[nn.Module, str, nn.Linear | nn.Conv2d]] = []
     for name, child in model.named_children():
         if type(child) in (nn.Linear, nn.Conv2d):
@@ -114,7 +114,7 @@ def _converted(
 
 
 def _padding(layer: nn.Conv2d) -> tuple[int, int]:
-    """Rows and columns on each side; ``same`` needs as many on both."""
+    """The rows and columns of padding on each side; ``same`` needs as many on both sides."""
     if not isinstance(layer.padding, str):
         rows, columns = layer.padding
         return rows, columns
@@ -128,7 +128,7 @@ def _padding(layer: nn.Conv2d) -> tuple[int, int]:
 
 
 def _take(new: ShiftLayer, layer: nn.Linear | nn.Conv2d) -> None:
-    """Weights and bias of ``layer``, within the exponents that the new layer can have."""
+    """Copy the weights and the bias of ``layer``, within the exponents that the new layer can have."""
     weight = layer.weight
     if new.shift_range is not None:
         weight = shift_ste.clampabs(weight, 2.0 ** new.shift_range[0], 2.0 ** new.shift_range[1])

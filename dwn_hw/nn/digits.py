@@ -28,7 +28,7 @@ CLASSES = 10
 
 
 class Split(NamedTuple):
-    """``x`` (samples, 64) float32 in 0..16, ``y`` (samples,) int64 in 0..9; 1,437 to train with, 360 to test."""
+    """The split data: ``x`` (samples, 64) float32 in 0..16, ``y`` (samples,) int64 in 0..9; 1,437 to train with, 360 to test."""
 
     x_train: npt.NDArray[np.float32]
     y_train: npt.NDArray[np.int64]
@@ -55,7 +55,7 @@ def train_digits(
     epochs: int = 30,
     progress: Callable[[Epoch], None] | None = None,
 ) -> tuple[nn.Sequential, Thermometer, float]:
-    """One learnable layer of ``luts`` LUTs and a vote, on ``bits`` thresholds a pixel: (model, thermometer, accuracy).
+    """Train one learnable layer of ``luts`` LUTs and a vote, on ``bits`` thresholds a pixel: (model, thermometer, accuracy).
 
     The model takes thermometer bits, flattened (samples, 64·bits), and is in eval mode on the CPU; the accuracy is
     that on the 360 test samples, from 0 to 1, about 0.97. ``seed`` decides the network's start and the order of
@@ -81,7 +81,9 @@ def train_digits(
 
 @contextlib.contextmanager
 def _one_thread(torch: Any) -> Iterator[None]:
-    """No slower for a network this small, ten times faster where other programs run, and the same sums everywhere."""
+    """Let torch use one thread: no slower for a network this small, ten times faster where other programs run, and the same
+    sums everywhere.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

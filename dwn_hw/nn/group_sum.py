@@ -1,4 +1,4 @@
-"""The vote: bits in equal contiguous groups, one group a class, counted."""
+"""The vote: counts the bits in equal contiguous groups, one group a class."""
 
 from __future__ import annotations
 

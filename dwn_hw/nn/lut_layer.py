@@ -168,7 +168,7 @@ def _given_mapping(mapping: torch.Tensor, shape: tuple[int, int], inputs: int) -
 
 
 def _addresses(x: torch.Tensor, mapping: torch.Tensor | None, count: int, entries: int) -> torch.Tensor:
-    """Index of each sample's entry in the flattened tables: int32, (samples·count,)."""
+    """The index of each sample's entry in the flattened tables: int32, (samples·count,)."""
     n = entries.bit_length() - 1
     bits = x > 0
     if mapping is None:
@@ -185,7 +185,7 @@ def _addresses(x: torch.Tensor, mapping: torch.Tensor | None, count: int, entrie
 
 
 def _differences(luts: torch.Tensor, alpha: float, beta: float) -> torch.Tensor:
-    """``D`` of the module's docstring for all LUTs: (luts·2^n, n), row ``lut·2^n + address``."""
+    """The differences ``D`` of the module's docstring for all LUTs: (luts·2^n, n), row ``lut·2^n + address``."""
     n = luts.shape[1].bit_length() - 1
     return (luts @ _kernel(n, alpha, beta, luts.dtype, luts.device)).view(-1, n)
 

@@ -1,4 +1,4 @@
-"""Which input bit goes to which slot of which LUT: drawn once, or learned.
+"""Mappings, which say which input bit goes to which slot of which LUT: drawn once, or learned.
 
 A mapping is int32 of shape (luts, n): ``mapping[j][l]`` is the index of the input bit that slot ``l`` of LUT
 ``j`` reads, and slot 0 is the address LSB.
@@ -40,7 +40,7 @@ class LearnableMappingFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weights: torch.Tensor, tau: float) -> torch.Tensor:
-        """Select."""
+        """Select from ``x`` the input of largest weight for each output."""
         ctx.save_for_backward(x, weights)
         ctx.tau = tau
         # max documents the first maximum as argmax does, and is a third faster down a column on a CPU.
@@ -50,7 +50,7 @@ class LearnableMappingFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
-        """The two gradients, each only where it is asked for."""
+        """The gradients of ``x`` and ``weights``, each only where it is asked for."""
         x, weights = ctx.saved_tensors
         grad = grad_outputs[0]
         x_grad = weights_grad = None

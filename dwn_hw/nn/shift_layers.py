@@ -1,4 +1,4 @@
-"""Shift layers: linear and convolutional, their weights 0 or ``±2**s``. Names, arguments and state_dict keys of DeepShift.
+"""Shift layers, linear and convolutional, with weights 0 or ``±2**s``; names, arguments and state_dict keys of DeepShift.
 
 Two ways to train them (Elhoushi et al., arXiv:1905.13298, and the authors' code):
 
@@ -28,14 +28,14 @@ from torch.nn.modules.utils import _pair
 from dwn_hw.nn import shift_ste
 from dwn_hw.nn._checks import boolean, refuse, whole_number
 
-#: Where ``shift`` begins without ``weight_bits``.
+#: The range in which ``shift`` begins without ``weight_bits``.
 _UNBOUNDED_START = (-10.0, -1.0)
 
 
 class ShiftLayer(nn.Module):
     """What the four layers share: how exponents, activations and the bias are rounded."""
 
-    #: Exponents that a weight of so many bits cannot have: PS keeps one code for 0.
+    #: The number of exponents that a weight of so many bits cannot have: PS keeps one code for 0.
     spare_codes: ClassVar[int] = 1
 
     bias: nn.Parameter | None
@@ -126,7 +126,7 @@ class _PsWeights(ShiftLayer):
         self.sign.data.uniform_(-1, 1)
 
     def rounded_weight(self) -> torch.Tensor:
-        """``2**round(shift) · sign(round(sign))``."""
+        """The weights ``2**round(shift) · sign(round(sign))``."""
         if self.shift_range is not None:
             self.shift.data.clamp_(*self.shift_range)
         shift = shift_ste.round(self.shift, self.rounding)
@@ -146,7 +146,7 @@ class _QWeights(ShiftLayer):
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def rounded_weight(self) -> torch.Tensor:
-        """``±2**round(log2|weight|)``."""
+        """The weights ``±2**round(log2|weight|)``."""
         if self.shift_range is not None:
             least, most = self.shift_range
             self.weight.data = shift_ste.clampabs(self.weight.data, 2.0**least, 2.0**most)
@@ -154,7 +154,7 @@ class _QWeights(ShiftLayer):
 
 
 class _Linear(ShiftLayer):
-    """(…, in_features) → (…, out_features)."""
+    """A linear layer: (…, in_features) → (…, out_features)."""
 
     in_features: int
     out_features: int
@@ -164,7 +164,7 @@ class _Linear(ShiftLayer):
         return whole_number(f"{name} out_features", out_features), whole_number(f"{name} in_features", in_features)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The sums."""
+        """The sums (…, out_features)."""
         return functional.linear(self._fixed_point(x), self.rounded_weight(), self._rounded_bias())
 
     def extra_repr(self) -> str:
@@ -231,7 +231,7 @@ class LinearShiftQ(_Linear, _QWeights):
 
 
 class _Conv2d(ShiftLayer):
-    """(…, in_channels, height, width) → (…, out_channels, height, width).
+    """A convolution: (…, in_channels, height, width) → (…, out_channels, height, width).
 
     Every argument means what it means for :class:`torch.nn.Conv2d`. So circular padding goes round by all of ``padding`` on each
     side, where upstream's layers, after an old version of torch, go by half of it.
@@ -258,7 +258,7 @@ class _Conv2d(ShiftLayer):
     def _place(
         self, inputs: int, outputs: int, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int, mode: str
     ) -> None:
-        """Keep what says where the window goes."""
+        """Store the sizes that say where the window goes."""
         name = type(self).__name__
         if mode not in ("zeros", "circular"):
             raise refuse(f"{name} padding_mode", "zeros or circular", repr(mode), "Give one of the two.")
@@ -267,7 +267,7 @@ class _Conv2d(ShiftLayer):
         self.padding, self.dilation = _two(name, "padding", padding, 0), _two(name, "dilation", dilation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The sums."""
+        """The sums (…, out_channels, height, width)."""
         x, padding = self._fixed_point(x), self.padding
         if self.padding_mode == "circular":
             rows, columns = self.padding
@@ -355,7 +355,7 @@ class Conv2dShiftQ(_Conv2d, _QWeights):
 
 
 def _two(name: str, what: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """(rows, columns), from one number for both or from two."""
+    """The pair (rows, columns), from one number for both or from two."""
     pair = tuple(_pair(value))
     if len(pair) != 2:
         raise refuse(f"{name} {what}", "one whole number, or two", repr(value), "Give (rows, columns).")

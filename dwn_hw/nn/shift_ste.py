@@ -1,4 +1,4 @@
-"""Steps with a straight-through gradient, as DeepShift trains with: rounded forward, the identity backward.
+"""Functions with a straight-through gradient, as DeepShift trains with: rounded forward, the identity backward.
 
 M. Elhoushi et al., "DeepShift: Towards Multiplication-Less Neural Networks", CVPR Workshops 2021 (arXiv:1905.13298); the
 functions have the names and the arithmetic of the authors' code. Tensors of any shape.
@@ -13,7 +13,7 @@ import torch
 
 from dwn_hw.nn._checks import refuse
 
-#: How a real exponent becomes an integer: to the nearest, halves to the even one; or up with the probability of its fraction.
+#: The ways to round an exponent: to the nearest integer, halves to the even one; or up with the probability of its fraction.
 ROUNDINGS = ("deterministic", "stochastic")
 
 
@@ -22,7 +22,7 @@ class StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """``value``, of the shape of ``x``."""
+        """Return ``value``, of the shape of ``x``."""
         return value.clone() if value is x else value
 
     @staticmethod
@@ -42,7 +42,7 @@ class UnsymmetricGradMulFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A sign's gradient does not shrink with the power of two beside it."""
+        """The gradients of both. A sign's does not shrink with the power of two beside it."""
         (b,) = ctx.saved_tensors
         return grad_outputs[0] * b, grad_outputs[0]
 
@@ -53,7 +53,7 @@ def _through(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
 
 
 def rounded(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
-    """Integers, by one of :data:`ROUNDINGS`; no gradient of its own."""
+    """Round ``x`` to integers by one of :data:`ROUNDINGS`; no gradient of its own."""
     if rounding not in ROUNDINGS:
         rule = f"one of {', '.join(ROUNDINGS)}"
         raise refuse("rounding", rule, repr(rounding), f"Give {rule}.")
@@ -64,41 +64,42 @@ def rounded(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
 
 
 def round(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
-    """:func:`rounded`, with the gradient of the identity."""
+    """Round as :func:`rounded` does, with the gradient of the identity."""
     return _through(x, rounded(x, rounding))
 
 
 def sign(x: torch.Tensor) -> torch.Tensor:
-    """−1, 0 or 1, with the gradient of the identity."""
+    """The sign −1, 0 or 1, with the gradient of the identity."""
     return _through(x, x.sign())
 
 
 def clamp(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
-    """``least``…``most``, with the gradient of the identity."""
+    """Clamp to ``least``…``most``, with the gradient of the identity."""
     return _through(x, x.clamp(least, most))
 
 
 def clampabs(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
-    """The magnitude within ``least``…``most``; 0 stays 0. The gradient of the identity."""
+    """Clamp the magnitude to ``least``…``most``; 0 stays 0. The gradient is that of the identity."""
     return _through(x, x.sign() * x.abs().clamp(least, most))
 
 
 def power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> tuple[torch.Tensor, torch.Tensor]:
-    """(exponents, signs) of the powers of two that ``x`` is rounded to: ``log2|x|`` rounded. Of 0 the sign is 0, the exponent −∞.
+    """The (exponents, signs) of the powers of two that ``x`` is rounded to: ``log2|x|`` rounded; −∞ and sign 0 for 0.
 
-    In the dtype of ``x``, by the natural logarithm: near the middle between two powers that decides, and upstream does so.
+    They are worked out in the dtype of ``x``, by the natural logarithm: near the middle between two powers that decides, and
+    upstream does so.
     """
     return rounded(x.abs().log() / math.log(2), rounding), x.sign()
 
 
 def round_power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
-    """``±2**round(log2|x|)``, or 0 for 0, with the gradient of the identity."""
+    """Round to ``±2**round(log2|x|)``, or 0 for 0, with the gradient of the identity."""
     exponents, signs = power_of_2(x.detach(), rounding)
     return _through(x, 2.0**exponents * signs)
 
 
 def to_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int = 16) -> torch.Tensor:
-    """``x`` floored to the grid ``2**-fraction_bits``, clamped to ``-2**(integer_bits-1)``…``2**(integer_bits-1)-1``.
+    """Floor ``x`` to the grid ``2**-fraction_bits``, then clamp it to ``-2**(integer_bits-1)``…``2**(integer_bits-1)-1``.
 
     The sign is one of ``integer_bits``. No gradient of its own.
     """
@@ -107,11 +108,11 @@ def to_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int =
 
 
 def round_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int = 16) -> torch.Tensor:
-    """:func:`to_fixed_point`, with the gradient of the identity."""
+    """Round as :func:`to_fixed_point` does, with the gradient of the identity."""
     return _through(x, to_fixed_point(x.detach(), integer_bits, fraction_bits))
 
 
 def unsym_grad_mul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """``a·b``, whose gradient to ``b`` leaves ``a`` out (:class:`UnsymmetricGradMulFunction`)."""
+    """The product ``a·b``, whose gradient to ``b`` leaves ``a`` out (:class:`UnsymmetricGradMulFunction`)."""
     product: torch.Tensor = UnsymmetricGradMulFunction.apply(a, b)  # type: ignore[no-untyped-call]
     return product

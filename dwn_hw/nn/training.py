@@ -1,4 +1,4 @@
-"""Training and testing of any classifier whose layers are in :mod:`dwn_hw.nn`; knows nothing of the data.
+"""Trains and tests any classifier whose layers are in :mod:`dwn_hw.nn`; knows nothing of the data.
 
 Samples are tensors ``x`` (samples, …), as the model's first layer takes them, and ``y`` (samples,) class
 numbers from 0; the model gives (samples, classes) scores. Both may lie on another device than the model:
@@ -21,7 +21,7 @@ from dwn_hw.nn._checks import real_number, whole_number
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What ``fit`` tells of one pass over the data: ``number`` counts from 1, ``loss`` is the mean over samples."""
+    """One pass over the data, as ``fit`` tells of it: ``number`` counts from 1, ``loss`` is the mean over samples."""
 
     number: int
     epochs: int
@@ -83,7 +83,7 @@ def fit(
 
 
 def predict(model: nn.Module, x: torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
-    """Class numbers (samples,) on the CPU: the index of the largest score, the first of equals."""
+    """The class numbers (samples,) on the CPU: the index of the largest score, the first of equals."""
     was_training = model.training
     device = next(model.parameters()).device
     model.eval()
@@ -100,7 +100,7 @@ def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int
 
 
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """One step on one batch; the sum of its samples' losses."""
+    """Take one step on one batch. Returns the sum of its samples' losses."""
     optimizer.zero_grad()
     loss = cross_entropy(model(x), y)
     loss.backward()  # type: ignore[no-untyped-call]

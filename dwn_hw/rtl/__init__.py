@@ -1,4 +1,4 @@
-"""The hardware, written in Amaranth: one component a node, the pipelined core, the shells, and its Verilog."""
+"""The hardware in Amaranth, and its Verilog: one component a node, the pipelined core, the shells."""
 
 from __future__ import annotations
 

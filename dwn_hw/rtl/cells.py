@@ -1,4 +1,4 @@
-"""How each family's cells are instantiated: LUTs, wide multiplexers, carry chains.
+"""Instantiates each family's cells: LUTs, wide multiplexers, carry chains.
 
 Every ``lut`` gives (instance name, instance) pairs; the last LUT or multiplexer drives the wire. Address LSB first.
 """
@@ -19,7 +19,7 @@ Placed: TypeAlias = Iterator[tuple[str, Instance]]
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """``lut(name, inputs, table, output)``; ``primitives``: names of the modules, as a regular expression."""
+    """A family's cells: ``lut(name, inputs, table, output)``; ``primitives``: names of the modules, as a regular expression."""
 
     lut: Callable[[str, Sequence[Any], int, Any], Placed]
     primitives: str
@@ -31,7 +31,7 @@ def _portable(name: str, inputs: Sequence[Any], table: int, output: Any) -> Plac
 
 
 def _numbered(out: str) -> Callable[[str, Sequence[Any], int, Any], Placed]:
-    """LUT1 … LUT6 with pins I0 … I5."""
+    """Cells LUT1 … LUT6 with pins I0 … I5."""
 
     def lut(name: str, inputs: Sequence[Any], table: int, output: Any) -> Placed:
         n = len(inputs)
@@ -42,7 +42,7 @@ def _numbered(out: str) -> Callable[[str, Sequence[Any], int, Any], Placed]:
 
 
 def _of_four(cell: str, parameter: str, pins: str, out: str) -> Callable[[str, Sequence[Any], int, Any], Placed]:
-    """One cell of four inputs for any number up to that: the pins left over are 0."""
+    """One cell of four inputs for any number of inputs up to that: the pins left over are 0."""
 
     def lut(name: str, inputs: Sequence[Any], table: int, output: Any) -> Placed:
         tied = {f"i_{pin}": bit for pin, bit in zip(pins.split(), [*inputs, *[Const(0, 1)] * 4], strict=False)}
@@ -57,7 +57,7 @@ def _of_four(cell: str, parameter: str, pins: str, out: str) -> Callable[[str, S
 def _behind_muxes(
     lut: Callable[[str, Sequence[Any], int, Any], Placed], muxes: dict[int, Callable[[Any, Any, Any, Any], Instance]]
 ) -> Callable[[str, Sequence[Any], int, Any], Placed]:
-    """More inputs than a LUT has: both cofactors of the last input, and the multiplexer of that size that joins them."""
+    """Cells of more inputs than a LUT has: both cofactors of the last input, and the multiplexer of that size that joins them."""
 
     def cell(name: str, inputs: Sequence[Any], table: int, output: Any) -> Placed:
         n = len(inputs)
@@ -86,7 +86,7 @@ def _mux2_lut(size: int) -> Callable[[Any, Any, Any, Any], Instance]:
     return lambda low, high, select, output: Instance(f"MUX2_LUT{size}", i_I0=low, i_I1=high, i_S0=select, o_O=output)
 
 
-#: By target; :data:`dwn_hw.hardware.families.FAMILIES` says what fits in one cell.
+#: The cells of each target; :data:`dwn_hw.hardware.families.FAMILIES` says what fits in one cell.
 CELLS = {
     "generic": Cells(_portable, "dwn_lut"),
     "xc7": Cells(_numbered("O"), r"LUT\d(?:_2)?|CARRY4"),
@@ -98,8 +98,8 @@ CELLS = {
 }
 
 
-#: (net of the LUT's output, net of the sum, net of the carry above); None for one that nothing reads. Without a LUT, a site
-#: passes the carry below to its sum.
+#: A site of a carry chain: (net of the LUT's output, net of the sum, net of the carry above); None for one that nothing reads.
+#: Without a LUT, a site passes the carry below to its sum.
 Site: TypeAlias = tuple[int | None, int | None, int | None]
 
 
@@ -111,7 +111,7 @@ class Shared:
     table: int
 
     def instance(self, nets: Sequence[Any], output: Any, half: Any) -> Instance:
-        """``nets``: the bit of every net; ``output`` is O6, ``half`` O5."""
+        """The instance of the cell. ``nets``: the bit of every net; ``output`` is O6, ``half`` O5."""
         pins = {f"i_I{i}": nets[net] if net >= 0 else Const(0, 1) for i, net in enumerate(self.inputs)}
         return Instance("LUT6_2", p_INIT=Const(self.table, 64), o_O6=output, o_O5=half, **pins)
 
@@ -136,21 +136,21 @@ class CarryBlock:
     half: Any
 
     def nets(self) -> dict[int, Any]:
-        """The bit that each net which it drives is; of a carry that leaves, the sum."""
+        """The bit of each net that the block drives; for a carry that leaves, the sum."""
         bits = (
             (site[which], pin[i]) for i, site in enumerate(self.sites) for which, pin in ((1, self.o), (2, self.co))
         )
         return {net: bit for net, bit in bits if net is not None}
 
     def unread(self, read: set[int]) -> list[Any]:
-        """Bits of its outputs that are not among the nets ``read`` outside of it."""
+        """The bits of the block's outputs that are not among the nets ``read`` outside of it."""
         leaving = {total for lut, total, _ in self.sites if lut is None}
         used = {(1, i) for i, (_, total, _) in enumerate(self.sites) if total in read}
         used |= {(2, i) for i, (*_, carry) in enumerate(self.sites) if carry in read - leaving}
         return [pin[i] for which, pin in ((1, self.o), (2, self.co)) for i in range(4) if (which, i) not in used]
 
     def instance(self, netlist: Netlist, nets: Sequence[Any]) -> Instance:
-        """``nets``: the bit of every net."""
+        """The instance of the block. ``nets``: the bit of every net."""
         zero = Const(0, 1)
         own = [own_bit(netlist, site) for site in self.sites]
         bits = [nets[net] if net >= 0 else zero for net in own]
@@ -173,7 +173,7 @@ def own_bit(netlist: Netlist, site: Site) -> int:
 
 
 def shared(netlist: Netlist, cell: Lut, own: int) -> Shared | None:
-    """``cell``, which gives ``S``, with a second output that is the bit ``own`` wherever ``S`` is 0; None if it cannot.
+    """Give ``cell``, whose output is ``S``, a second output that is the bit ``own`` wherever ``S`` is 0; None if it cannot.
 
     That is all a site asks: where S is 1 it passes the carry below. The second output is S for own = 0, and does not depend on
     own. With own = 0 and S = 0 it is 0. With own = 1 it must be 1 where S is 0, which holds for ``S = own ^ u``.
@@ -189,7 +189,7 @@ def shared(netlist: Netlist, cell: Lut, own: int) -> Shared | None:
 
 
 def _reading(netlist: Netlist, cell: Lut, own: int) -> tuple[list[int], int]:
-    """Inputs and table of ``cell``; where it reads what an inverter turns into ``own``, as if it read that."""
+    """The inputs and the table of ``cell``; where it reads what an inverter turns into ``own``, those as if it read ``own``."""
     inputs, table = list(cell.inputs), cell.table
     source = netlist.cells[own - netlist.inputs] if own >= netlist.inputs else None
     if own not in inputs and source and source.kind == LUT and len(source.inputs) == 1 and source.inputs[0] in inputs:
@@ -244,6 +244,6 @@ def _front(netlist: Netlist, site: Site) -> Shared | None:
 
 
 def read_outside(netlist: Netlist) -> set[int]:
-    """Nets that something reads other than as the carry below a site."""
+    """The nets that something reads other than as the carry below a site."""
     read = {net for cell in netlist.cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
     return read | {net for cell in netlist.cells if cell.kind != LUT for net in cell.inputs[:-1]}

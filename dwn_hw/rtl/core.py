@@ -1,6 +1,6 @@
-"""The pipelined core: the parts in a row, with registers between them.
+"""Builds the pipelined core: the parts in a row, with registers between them.
 
-One inference a clock. The latency in clocks is the number of registers on the way, known before anything is built.
+The core makes one inference a clock. Its latency in clocks is the number of registers on the way, known beforehand.
 Registers hold while ``enable`` is low, so a shell can stall the whole core. None of them is reset: a shell that
 needs to know which results are real carries valid bits beside the core.
 """
@@ -20,7 +20,7 @@ from dwn_hw.rtl.streamed_encoder import StreamedEncoder
 
 
 class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
-    """``x``: packed codes in; ``y``: the output edge; ``scores``: the edge before the last node, aligned with ``y``.
+    """The core. ``x``: packed codes in; ``y``: the output edge; ``scores``: the edge before the last node, aligned with ``y``.
 
     Latency: ``pipeline.latency`` clocks with ``enable`` high; interval: one clock. With a streamed encoder ``x`` is one feature's
     code, taken while ``valid`` is high; ``last`` marks the last one of a sample, from which the latency counts; the interval is
@@ -42,11 +42,11 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         super().__init__(ports)
 
     def outputs(self) -> tuple[str, ...]:
-        """Names of its outputs, from the lowest bits of a packed result up."""
+        """The names of the core's outputs, from the lowest bits of a packed result up."""
         return ("y", "scores") if self.with_scores else ("y",)
 
     def elaborate(self, platform: object) -> Module:
-        """Parts and registers."""
+        """Build the parts and the registers."""
         m = Module()
         first, last = self.pipeline.stages[0], self.pipeline.stages[-1]
         value: Any = self._encoded(m, first.name) if self.design.stream else self.x
@@ -66,7 +66,7 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         return m
 
     def _encoded(self, m: Module, name: str) -> Any:
-        """The flip-flops of the streamed encoder."""
+        """Add the streamed encoder. Returns its thermometer bits."""
         y = Signal(self.design.network.edges()[1].bits, name=f"{name}_y")
         if self.instances:
             m.submodules[name] = Instance(

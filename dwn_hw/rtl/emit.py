@@ -1,4 +1,4 @@
-"""The Verilog of a design of any kind."""
+"""Writes the Verilog of a design of any kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dwn_hw.rtl.verilog import parallel_to_verilog
 
 
 def to_verilog(design: Design, header: str = "") -> dict[str, str]:
-    """The whole design in Verilog-2005, file name → text, one module a file; the top module is ``dwn_top``, where
+    """Write a whole design in Verilog-2005, file name → text, one module a file; the top module is ``dwn_top``, where
     the design has no other name.
 
     ``header`` is put before the top module, each line as a comment. A portable design includes the modules that it
@@ -33,8 +33,8 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
 
 @contextlib.contextmanager
 def _collecting_later() -> Iterator[None]:
-    """Amaranth makes millions of objects, all of which live until the text is there: looking for dead cycles among them
-    takes as long as all the rest.
+    """Collect no garbage for a while. Amaranth makes millions of objects, all of which live until the text is there: looking
+    for dead cycles among them takes as long as all the rest.
     """
     was_on = gc.isenabled()
     gc.disable()

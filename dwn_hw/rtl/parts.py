@@ -1,4 +1,4 @@
-"""One combinational component a section of the design: its netlist of LUT cells, as instances.
+"""Builds one combinational component for each section of the design: its netlist of LUT cells, as instances.
 
 Every part has one input port ``x`` and one output port ``y``, both plain bit vectors: entry ``i`` of an edge lies at
 bits ``[Σ widths below i +: width]``, the first entry lowest. Latency 0; the core puts the registers.
@@ -28,7 +28,7 @@ class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         super().__init__({"x": In(netlist.inputs), "y": Out(len(netlist.outputs))})
 
     def elaborate(self, platform: object) -> Module:
-        """One instance a LUT, and the blocks of the carry chains."""
+        """Build one instance for each LUT, and the blocks of the carry chains."""
         m = Module()
         netlist = self.netlist
         alone = self._alone()
@@ -81,7 +81,7 @@ def place(m: Module, section: Section, target: str, instances: bool, x: Any, y: 
 
 
 def register(m: Module, name: str, value: Any, enable: Any) -> Any:
-    """``value`` a clock later, or as it was while ``enable`` is low; never reset."""
+    """Add a register. It gives ``value`` a clock later, or as it was while ``enable`` is low; it is never reset."""
     held = Signal(len(value), name=name, reset_less=True)
     with m.If(enable):
         m.d.sync += held.eq(value)

@@ -1,4 +1,4 @@
-"""The streamed encoder as hardware: a counter of features, the comparators, and shift registers that hold the result.
+"""Builds the streamed encoder: a counter of features, the comparators, and shift registers that hold the result.
 
 :mod:`dwn_hw.hardware.feature_schedule` says what each of them does.
 """
@@ -33,7 +33,7 @@ class StreamedEncoder(wiring.Component):  # type: ignore[misc]  # amaranth ships
         super().__init__({**ports, "last": Out(1), "y": Out(len(self.plan.places))})
 
     def elaborate(self, platform: object) -> Module:
-        """Each comparator's result moves its shift register when its feature was there."""
+        """Build the encoder: each comparator's result moves into its shift register when its feature was there."""
         m = Module()
         plan, name = self.plan, self.design.pipeline.stages[0].name
         sections = [section for section in self.design.sections() if section.part == name]
@@ -62,7 +62,7 @@ class StreamedEncoder(wiring.Component):  # type: ignore[misc]  # amaranth ships
 
 
 def _key(m: Module, plan: Schedule, ports: Any, taken: Any) -> Any:
-    """What tells the comparators which feature is there; drives ``last``."""
+    """The value that tells the comparators which feature is there; drives ``last``."""
     index = Signal(plan.index_bits, reset_less=plan.in_memory)
     above = Signal(plan.index_bits)  # without a name of ours it would get one of yosys'
     following = Signal(plan.index_bits)
@@ -86,7 +86,7 @@ def _key(m: Module, plan: Schedule, ports: Any, taken: Any) -> Any:
 
 
 def describe(plan: Schedule) -> str:
-    """For people: what each shift register holds after the last word."""
+    """The text for people of what each shift register holds after the last word."""
     digits = max(2, len(str(plan.features - 1)))
     lines = [
         "One feature a clock, feature 0 first. rank0_q, rank1_q: shift registers, one for each rank of threshold; they move",

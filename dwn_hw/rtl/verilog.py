@@ -1,4 +1,4 @@
-"""Verilog that a person can read: one module a part, names from the model, one LUT a line, the same bytes every time.
+"""Prints Verilog that a person can read: one module a part, names from the model, one LUT a line, always the same bytes.
 
 Every component is converted by itself and the modules are wired by name, because Amaranth, left to a whole hierarchy,
 cuts vectors that cross it into single bits with invented names. yosys (Amaranth's own wheel) then turns enables and
@@ -27,10 +27,11 @@ from dwn_hw.rtl.shells.stream import SHELLS
 from dwn_hw.rtl.streamed_encoder import StreamedEncoder, describe
 from dwn_hw.rtl.word_part import WordPart
 
-#: Modules whose instances are written on one line.
+#: The modules whose instances are written on one line, as a regular expression.
 _INSTANCES = "|".join([r"dwn_\w+", *(cells.primitives for cells in CELLS.values())])
 
-#: Around modules of words: operands differ in width, and Verilog extends them by their signs; bits are rounded away.
+#: Verilator's warnings that modules of words give as meant: operands differ in width, and Verilog extends them by their signs;
+#: bits are rounded away.
 _MEANT = ("WIDTHEXPAND", "UNUSEDSIGNAL")
 # opt_dff folds `if (enable)` and `if (rst)` into the flip-flops, but sees them only after opt_expr and opt_clean. wreduce
 # takes the unread carry of a counter away.
@@ -38,15 +39,15 @@ _MEANT = ("WIDTHEXPAND", "UNUSEDSIGNAL")
 # merge a cell's wire with the port it drives, and a port that is read inside looks like a loop to Verilator.
 _SCRIPT = "attrmap -remove init\nproc\nopt_clean\nopt_expr\nopt_clean\nopt_dff\nwreduce\nopt_clean -purge\n"
 
-#: What signs become in comments.
+#: The ASCII that signs become in comments.
 _ASCII = str.maketrans({"×": "x", "·": "*", "±": "+-", "…": "..", "−": "-"})
 
-#: A design of 20,000 LUTs takes about a minute.
+#: The most seconds for yosys; a design of 20,000 LUTs takes about a minute.
 _TIMEOUT = 900.0
 
 
 def parallel_to_verilog(design: ParallelDesign, header: str = "") -> dict[str, str]:
-    """The whole of a design in LUTs, as :func:`dwn_hw.rtl.to_verilog` gives it. A portable design includes ``dwn_lut``."""
+    """Write a parallel design, as :func:`dwn_hw.rtl.to_verilog` gives it. A portable design includes ``dwn_lut``."""
     network, core = design.network, Core(design, instances=True)
     top = SHELLS[design.shell](core)
     clocked = [
@@ -83,36 +84,36 @@ def parallel_to_verilog(design: ParallelDesign, header: str = "") -> dict[str, s
 
 
 def models(target: str) -> dict[str, str]:
-    """File name → text of the modules that LUT cells are instances of."""
+    """The modules that LUT cells are instances of, file name → text."""
     path = _assets.asset("rtl_templates", own_cells(target).models)
     return {path.name: path.read_text(encoding="utf-8")}
 
 
 def lut_cell(name: str) -> str:
-    """For yosys: the module that portable LUTs are instances of as an empty box, to be turned into a cell of its own."""
+    """The module that portable LUTs are instances of, for yosys: an empty box, to be turned into a cell of its own."""
     text = _assets.asset("rtl_templates", "dwn_lut_cell.v").read_text(encoding="utf-8")
     return text.replace("dwn_lut", f"{name}_lut")
 
 
 def model_files(target: str) -> tuple[Path, ...]:
-    """What a simulator needs beside the Verilog of a design for ``target``: nothing, if it is portable."""
+    """The files that a simulator needs beside the Verilog of a design for ``target``: none, if it is portable."""
     return () if FAMILIES[target].portable else (_assets.asset("rtl_templates", own_cells(target).models),)
 
 
 def part_to_verilog(part: Part | WordPart) -> dict[str, str]:
-    """One portable part as a design of its own, module ``dwn_<name>``, with ``dwn_lut`` beside it: file name → text."""
+    """Write one portable part as a design of its own, module ``dwn_<name>``, with ``dwn_lut`` beside it: file name → text."""
     return {f"{name}.v": text for name, text in print_modules([], [_part_rtlil(part)]).items()} | models("generic")
 
 
 def comment(text: str) -> str:
-    """As a comment of Verilog."""
+    """The text as a comment of Verilog, in ASCII."""
     # Verilog is ASCII, and so are some tools.
     plain = text.translate(_ASCII).encode("ascii", "replace").decode()
     return "".join(f"// {line}".rstrip() + "\n" for line in plain.splitlines()) + "\n"
 
 
 def component_rtlil(name: str, component: Any, reset: bool) -> str:
-    """RTLIL of one component, with the members of its signature as ports."""
+    """The RTLIL of one component, with the members of its signature as ports."""
     ports = {port: getattr(component, port) for port in component.signature.members}
     return rtlil_of(name, component, ports, reset)
 
@@ -122,7 +123,7 @@ def _part_rtlil(part: Part | WordPart) -> str:
 
 
 def rtlil_of(name: str, component: Any, ports: dict[str, Hdl], reset: bool = False) -> str:
-    """RTLIL of one component; if it has registers it also gets ``clk``, and with ``reset`` ``rst``."""
+    """The RTLIL of one component; if it has registers it also gets ``clk``, and with ``reset`` ``rst``."""
 
     def domain(domain_name: str) -> ClockDomain:
         return ClockDomain(domain_name, reset_less=not reset)
@@ -132,7 +133,7 @@ def rtlil_of(name: str, component: Any, ports: dict[str, Hdl], reset: bool = Fal
 
 
 def print_modules(clocked: list[str], parts: list[str], script: str = _SCRIPT) -> dict[str, str]:
-    """RTLIL texts as Verilog, module name → text; ``clocked`` ones go through ``script`` first."""
+    """Print RTLIL texts as Verilog, module name → text; ``clocked`` ones go through ``script`` first."""
 
     def read(texts: list[str]) -> str:
         return "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in texts)
@@ -145,7 +146,7 @@ def print_modules(clocked: list[str], parts: list[str], script: str = _SCRIPT) -
 
 
 def _tidy(module: str) -> str:
-    """Ports in the header, one instance a line, tables in hexadecimal."""
+    """Put ports into the header, one instance on a line, and tables into hexadecimal."""
     module = re.sub(
         rf"^  ({_INSTANCES}) (#\(.*?)?\w+ \(.*?\n  \);", lambda match: _one_line(match[0]), module, flags=re.S | re.M
     )
@@ -163,7 +164,7 @@ def _tidy(module: str) -> str:
 
 
 def _in_order(core: str, names: tuple[str, ...]) -> str:
-    """The statements of the core as the data goes: each part, and behind it the register that holds its result."""
+    """Sort the statements of the core as the data goes: each part, and behind it the register that holds its result."""
     statement = re.compile(r"^  (?:always|assign|dwn_\w+) .*?;\n", re.S | re.M)
 
     def place(text: str) -> tuple[int, bool]:
@@ -189,7 +190,7 @@ def _wrap(statement: str) -> str:
 
 
 def _port_order(port: tuple[str, ...]) -> tuple[int, str, str]:
-    """Clock, reset and enable first, then what belongs together."""
+    """The key that sorts ports: clock, reset and enable first, then what belongs together."""
     name = port[2]
     first = ("clk", "rst", "enable", "x")
     side, _, member = name.partition("_")

@@ -1,4 +1,4 @@
-"""One combinational component a section that counts in integers: a line of Verilog a cell, in whole words."""
+"""Builds one combinational component for each section that counts in integers: a line of Verilog a cell, in whole words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WordPart(wiring.Component):  # type: ignore[misc]  # amaranth ships no typ
         super().__init__({"x": In(sum(fmt.bits for fmt in words.formats)), "y": Out(words.output_bits)})
 
     def elaborate(self, platform: object) -> Module:
-        """A signal a cell."""
+        """Build a signal for each cell."""
         m = Module()
         words, terms = self.words, list[Any]()
         low = 0
@@ -57,7 +57,7 @@ def _shape(fmt: Format) -> Shape:
 
 
 def _result(cell: Operation, inputs: list[Any], limits: tuple[int, ...]) -> Any:
-    """What a cell does, in Amaranth. ``limits``: those that a clamp has to look at."""
+    """The result of a cell, in Amaranth. ``limits``: those that a clamp has to look at."""
     match cell.kind, inputs:
         case "add", [a, b]:
             a, b = a.shift_left(cell.shifts[0]), b.shift_left(cell.shifts[1])
@@ -77,7 +77,7 @@ def _result(cell: Operation, inputs: list[Any], limits: tuple[int, ...]) -> Any:
 
 
 def _rounded(m: Module, cell: Operation, a: Any, fmt: Format) -> Any:
-    """What a ``QUANTIZE`` clamps."""
+    """The rounded number that a ``QUANTIZE`` clamps."""
     drop = cell.shifts[0]
     if drop <= 0:
         return a.shift_left(-drop)

@@ -1,3 +1,3 @@
-"""The narrowest input port that keeps a DWN's predictions, found on samples of its user."""
+"""Finds the narrowest input port that keeps a DWN's predictions, on samples of its user."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The narrowest port that keeps a model's predictions, found on samples of its user.
+"""Finds the narrowest port that keeps a model's predictions, on samples of its user.
 
 The samples are split. From the *calibration* part come two sequences of ports, from wide to narrow: one width for all
 features, and a width for each (:mod:`dwn_hw.frontend.calibration.widths`). How far to go along them is decided on both
@@ -38,10 +38,10 @@ from dwn_hw.ir.sample_files import Samples
 
 Grids = tuple[widths.Grid, ...]
 
-#: LUTs that a network takes, by part; handed in by whoever knows the hardware.
+#: A function that gives the LUTs which a network takes, by part; handed in by whoever knows the hardware.
 Estimate: TypeAlias = Callable[[ir.Network], dict[str, int]]
 
-#: To keep every prediction: as many validation samples as would show that this part of all predictions changes.
+#: The share of changed predictions that the validation samples must be enough to show, where every prediction is to be kept.
 SHOWN = 0.03
 
 #: The widest port of the curve. It has each width up to that; fewer, but at least so many, where lowering takes long: the
@@ -50,13 +50,15 @@ CURVE, LEAST_CURVE, CURVE_WORK = input_port.DEFAULT_BITS, 4, 60_000
 
 _SURE = f"{statistics.CONFIDENCE:.0%}"
 
-#: Samples encoded at once.
+#: The number of samples that are encoded at once.
 _CHUNK = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Classes (samples,) that the model gives, and the true ones where known; indices of the two parts; what is asked."""
+    """The classes (samples,) that the model gives, the true ones ``y`` where known, the indices of the two parts, and what is
+    asked: the greatest drop in accuracy, or None to keep every prediction.
+    """
 
     wanted: Predictions
     y: npt.NDArray[Any] | None
@@ -70,11 +72,11 @@ class Evidence:
         return "every prediction" if self.max_drop is None else f"accuracy within {self.max_drop:g}"
 
     def changed(self, got: Predictions, part: statistics.Indices) -> int:
-        """How many predictions of a part are not the model's."""
+        """The number of predictions of a part that are not the model's."""
         return int((got[part] != self.wanted[part]).sum())
 
     def paired(self, got: Predictions, part: statistics.Indices) -> tuple[int, int]:
-        """How many predictions of a part are right no more, and how many now are and were not."""
+        """The numbers of predictions of a part that are right no more, and that are right now and were not."""
         assert self.y is not None
         before, after = self.wanted[part] == self.y[part], got[part] == self.y[part]
         return int((before & ~after).sum()), int((after & ~before).sum())
@@ -87,13 +89,13 @@ class Evidence:
         return lost - gained <= self.max_drop * len(self.calibration)
 
     def validated(self, got: Predictions) -> bool:
-        """Whether the validation part does; with ``max_drop``, whether it shows so with confidence."""
+        """Whether the validation part keeps it; with ``max_drop``, whether it shows so with confidence."""
         if self.max_drop is None:
             return self.changed(got, self.validation) == 0
         return statistics.most_dropped(*self.paired(got, self.validation), len(self.validation)) <= self.max_drop
 
     def narrowest(self, sequence: Sequence[Predictions]) -> int | None:
-        """How far to go, from wide to narrow: the index of the port taken, or None where none is good."""
+        """The index of the port taken from a sequence from wide to narrow, or None where none is good."""
         held = [index for index, got in enumerate(sequence) if self.calibrated(got)]
         if self.max_drop is None:
             passed = [index for index in held if self.validated(sequence[index])]
@@ -104,7 +106,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """The part of samples that is right, and its standard error."""
+    """The share of samples that is right, from 0 to 1, and its standard error."""
 
     part: float
     error: float
@@ -115,8 +117,8 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of the validation part: how many predictions change, and the part that agrees; where classes are known, the accuracy and
-    the most that it dropped, with confidence.
+    """The rates of the validation part: how many predictions change, and the share that agrees; where classes are known, the
+    accuracy and the most that it dropped, with confidence.
     """
 
     changed: int
@@ -125,7 +127,7 @@ class Rates:
     most_dropped: float | None = None
 
     def report(self) -> Document:
-        """As plain values; nothing of what is not known."""
+        """The rates as plain values, without those that are not known."""
         found: Document = {"changed": self.changed, "agreement": self.agreement}
         if self.accuracy is not None:
             found |= {"accuracy": self.accuracy.part, "standard_error": self.accuracy.error}
@@ -135,7 +137,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A port tried: its bits, what it costs in LUTs, and what it keeps."""
+    """A port that was tried: its bits, what it costs in LUTs, and what it keeps."""
 
     least_bits: int
     most_bits: int
@@ -147,14 +149,14 @@ class Measured:
 
     @property
     def widths(self) -> str:
-        """``8 bits a feature``, or ``3 to 9 bits a feature, 93 in all``."""
+        """The widths in words: ``8 bits a feature``, or ``3 to 9 bits a feature, 93 in all``."""
         least, most = self.least_bits, self.most_bits
         return (
             f"{most} bits a feature" if least == most else f"{least} to {most} bits a feature, {self.port_bits} in all"
         )
 
     def report(self) -> Document:
-        """As plain values."""
+        """The figures of the port as plain values."""
         names = ("least_bits", "most_bits", "port_bits", "encoder_lut", "lut", "holds")
         return {name: getattr(self, name) for name in names} | self.rates.report()
 
@@ -169,9 +171,10 @@ def calibrate(
     comparisons: widths.ComparisonCost,
     progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[input_port.Port, Document]:
-    """The port, and what was found, as plain values. ``estimate`` and ``comparisons`` say what hardware costs.
+    """Search for the port. Returns it, and what was found, as plain values.
 
-    ``samples`` have no :func:`data_problems`. Raises DataError where the model tells none of them apart.
+    ``estimate`` and ``comparisons`` say what hardware costs. ``samples`` have no :func:`data_problems`. Raises DataError where
+    the model tells none of them apart.
     """
     assert samples.x is not None
     progress("calibrating: the model's own predictions")
@@ -221,14 +224,14 @@ def calibrate(
 
 
 def _curve_widths(most: int, cuts: Sequence[ir.Ints]) -> list[int]:
-    """Widths from ``most`` down, evenly, as many as there is time for; rising."""
+    """The widths in bits of the curve, rising to ``most``: evenly spread, as many as there is time for."""
     work = sum(len(own) ** 2 for own in cuts)
     count = min(most, max(LEAST_CURVE, CURVE_WORK // max(work, 1)))
     return [-(-most * place // count) for place in range(1, count + 1)]
 
 
 def _measured(trial: Trial, evidence: Evidence, grids: Grids, estimate: Estimate) -> Measured:
-    """What a port costs and keeps: frozen, encoded and emulated as an export would be. Raises Mismatch."""
+    """Measure what a port costs and keeps: frozen, encoded and emulated as an export would be. Raises Mismatch."""
     network = freeze_dwn.freeze_dwn(trial.model, widths.port(grids, trial.finest, "tried"))
     emulator = Emulator(network)
     parts = [trial.x[start : start + _CHUNK].astype(np.float64) for start in range(0, len(trial.x), _CHUNK)]
@@ -262,7 +265,7 @@ def rates(evidence: Evidence, got: Predictions) -> Rates:
 
 
 def _reason(evidence: Evidence, compared: int, met: bool, row: Measured, model: Rates) -> str:
-    """Which port and why, in a sentence for the interface; ``compared`` ports."""
+    """The reason for the port, in a sentence for the interface. ``compared``: how many ports were compared."""
     count = len(evidence.validation)
     if not met:
         parts = [f"calibrated, NOT MET ({evidence.asked}): {row.widths}, the finest tried"]
@@ -282,7 +285,7 @@ def _reason(evidence: Evidence, compared: int, met: bool, row: Measured, model: 
 
 
 def upward(rate: float) -> str:
-    """A limit, in per cent: never rounded down."""
+    """The text of a limit in per cent, never rounded down."""
     return f"{math.ceil(max(rate, 0) * 10_000) / 10_000:.2%}"
 
 

@@ -1,4 +1,4 @@
-"""A model tried behind many ports: its predictions on samples, without freezing it for each.
+"""Tries a model behind many ports: its predictions on samples, without freezing it for each.
 
 The model is frozen once, on a grid so fine that nothing is lost, and optimised. Of a feature it then sees no more than its
 *level* (:mod:`dwn_hw.frontend.calibration.widths`). So the network is rewritten to take levels as its codes; behind another
@@ -25,18 +25,18 @@ from dwn_hw.ir.emulate import Emulator
 
 Predictions = npt.NDArray[np.int64]
 
-#: Holds every code of the finest grid of any feature.
+#: A format that holds every code of the finest grid of any feature.
 _FINE = ir.Format(48, signed=True)
 
-#: Samples on which is tried how often another level of a feature is another prediction.
+#: The number of samples on which it is tried how often another level of a feature is another prediction.
 PROBES = 256
 
-#: Samples whose thermometer bits are held at once.
+#: The number of samples whose thermometer bits are held at once.
 _CHUNK = 8192
 
 
 class Trial:
-    """``model`` on samples ``x`` (samples, features), numbers in the user's own units.
+    """Tries ``model`` on samples ``x`` (samples, features), numbers in the user's own units.
 
     ``comparisons`` says what the comparisons of a feature cost.
     """
@@ -68,7 +68,7 @@ class Trial:
         return np.concatenate(answers)
 
     def predict(self, grids: Sequence[widths.Grid]) -> Predictions:
-        """The classes (samples,) that it gives behind a port of these grids."""
+        """The classes (samples,) that the model gives behind a port of these grids."""
         for feature, grid in enumerate(grids):
             if grid != self._grids[feature]:
                 column = self.x[:, feature].astype(np.float64)
@@ -98,7 +98,7 @@ class Trial:
         return (*found[:-1], widths.Choice(found[-1].grid, 0.0, found[-1].cost))
 
     def _sensitivity(self, feature: int, samples: npt.NDArray[np.intp], levels: npt.NDArray[Any]) -> float:
-        """How often ``levels`` of a feature, instead of those of ``samples``, change the prediction; never quite 0."""
+        """The rate at which ``levels`` of a feature, instead of those of ``samples``, change the prediction; never quite 0."""
         probes = np.unique(np.linspace(0, len(samples) - 1, PROBES).astype(int)) if len(samples) else samples
         changed = self._exact[samples[probes]]
         changed[:, feature] = levels[probes]

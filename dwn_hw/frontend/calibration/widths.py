@@ -1,4 +1,4 @@
-"""Narrower input grids: the best of each width for each feature, and the order in which features are narrowed.
+"""Finds narrower input grids: the best of each width for each feature, and the order in which features are narrowed.
 
 A feature's *cuts* are its thresholds on a grid so fine that nothing is lost; its *level* is how many of them a value has
 reached, which is all that the network sees of it. On a grid with a step ``2**shift`` times as wide, cut ``c`` lies at
@@ -28,13 +28,13 @@ from dwn_hw.ir.codes import nearest
 #: is a power of two and to codes that lie outside the thresholds.
 WIDEST = 26
 
-#: A grid is at most this many powers of two finer than the feature's greatest threshold.
+#: The most powers of two by which a grid is finer than the feature's greatest threshold.
 _DEPTH = 40
 
-#: A bit of the port, in LUTs: of equal LUTs the narrower port is better.
+#: The cost of a bit of the port, in LUTs: of equal LUTs the narrower port is better.
 _BIT_COST = 1 / 64
 
-#: A point of the path is left out if the next has no more than so many times the risk of the last: it would differ by chance.
+#: A point of the path is left out if the next has at most this many times the risk of the last: it would differ by chance.
 _RISK_STEP = 2**0.5
 
 Levels = npt.NDArray[np.int64]
@@ -43,18 +43,18 @@ Reals = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Of one feature: code ``c`` of ``bits`` bits stands for ``(c + low) * 2**shift`` steps of the finest grid."""
+    """The grid of one feature: code ``c`` of ``bits`` bits stands for ``(c + low) * 2**shift`` steps of the finest grid."""
 
     bits: int
     shift: int
     low: int
 
     def turns(self, cuts: ir.Ints) -> ir.Ints:
-        """The code at which each cut turns; below 1 or beyond the highest code, none does."""
+        """The code at which each cut turns; for one below 1 or beyond the highest code, it turns at none."""
         return tuple(-(-cut >> self.shift) - self.low for cut in cuts)
 
     def levels(self, column: Reals, cuts: ir.Ints, finest: Fraction) -> Levels:
-        """How many cuts each value (samples,) reaches on this grid, as a host encodes it."""
+        """The number of cuts that each value (samples,) reaches on this grid, as a host encodes it."""
         step = finest * (1 << self.shift)
         with np.errstate(over="ignore"):  # to infinity, which saturates
             codes = nearest(column, float(1 / step), float(self.low * step))
@@ -71,7 +71,7 @@ class Choice:
 
 
 def finest_steps(thresholds: npt.NDArray[Any], x: npt.NDArray[Any]) -> tuple[Fraction, ...]:
-    """Of each feature the step below which nothing is gained: that of the grid which the data ``x`` lies on; else a power of two,
+    """The step of each feature below which nothing is gained: that of the grid which the data ``x`` lies on; else a power of two,
     so fine that WIDEST bits just span the feature's ``thresholds`` (features, bits)."""
     port = input_port.choose(thresholds, None, x)
     if port.origin == "data":
@@ -91,12 +91,12 @@ def port(grids: Sequence[Grid], finest: Sequence[Fraction], reason: str) -> inpu
     return input_port.Port(tuple(ir.Format(grid.bits) for grid in grids), steps, offsets, "calibrated", reason)
 
 
-#: LUTs that the comparisons of one feature with ``thresholds`` take, about; handed in by whoever knows the hardware.
+#: A function that gives, about, the LUTs of one feature's comparisons with thresholds; handed in by whoever knows the hardware.
 ComparisonCost: TypeAlias = Callable[[ir.Ints, ir.Format], int]
 
 
 def cost(grid: Grid, cuts: ir.Ints, comparisons: ComparisonCost) -> float:
-    """Of one feature's comparisons, in LUTs."""
+    """The cost of one feature's comparisons and of its bits at the port, in LUTs."""
     return comparisons(grid.turns(cuts), ir.Format(grid.bits)) + grid.bits * _BIT_COST
 
 
@@ -119,7 +119,7 @@ def grids(column: Reals, cuts: ir.Ints, exact: Levels, finest: Fraction) -> list
 
 
 def _windows(cuts: ir.Ints, exact: Levels) -> Iterator[tuple[int, int]]:
-    """The lowest and highest cut to be told apart: of all of them, and without 1, 2, 4, … those fewest samples miss."""
+    """The lowest and the highest cut to be told apart: of all cuts, and without the 1, 2, 4, … that fewest samples miss."""
     reached = np.cumsum(np.bincount(exact, minlength=len(cuts) + 1))
     first, last = 0, len(cuts) - 1
     while first <= last:
@@ -142,13 +142,13 @@ def _fit(lowest: int, highest: int, bits: int) -> Grid | None:
 
 
 def shared(choices: Sequence[Sequence[Choice]], bits: int) -> tuple[Grid, ...]:
-    """For each feature its grid of so many bits; where more are of no use, codes saturate later."""
+    """The grid of ``bits`` bits of each feature; where more bits are of no use, codes saturate later."""
     best = [options[min(bits, len(options)) - 1].grid for options in choices]
     return tuple(Grid(bits, grid.shift, grid.low) for grid in best)
 
 
 def path(choices: Sequence[Sequence[Choice]]) -> list[tuple[Grid, ...]]:
-    """Grids for all features, from no risk to the least cost: few points, each the best for its risk."""
+    """The path of grids for all features, from no risk to the least cost: few points, each the best for its risk."""
     current = [min(options, key=lambda choice: (choice.risk, choice.cost)) for options in choices]
     points = [tuple(choice.grid for choice in current)]
     steps = sorted(
@@ -168,7 +168,10 @@ def path(choices: Sequence[Sequence[Choice]]) -> list[tuple[Grid, ...]]:
 
 
 def _hull(start: Choice, options: Sequence[Choice]) -> Iterator[tuple[float, Choice]]:
-    """From ``start`` to the cheapest choice, by the least risk for each LUT saved; before each that price, which never falls."""
+    """The way from ``start`` to the cheapest choice, by the least risk for each LUT saved, as (price, choice).
+
+    The price is that risk, and never falls.
+    """
     current, paid = start, 0.0
     while cheaper := [option for option in options if option.cost < current.cost]:
         best = min(cheaper, key=lambda option: (_price(current, option), option.cost))

@@ -22,13 +22,13 @@ from dwn_hw.frontend.pickles.standins import AnyArray, InertClass, Storage, Torc
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
-#: Uncompressed bytes over the size of the file. torch stores without compression; repacked archives reach about 3.
+#: The greatest ratio of uncompressed bytes to the size of the file. torch does not compress; repacked archives reach about 3.
 _MAX_RATIO = 20
 _SLACK = 1 << 20
 
 _RESAVE = 'Save the model again with torch.save({"model": model, "thermometer": thermometer}, "model.pt").'
 
-#: How other files begin, and what they are.
+#: The first bytes of other files, and what these are.
 _HEADS = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -40,7 +40,7 @@ _HEADS = (
     (b"\x7fELF", "a program"),
 )
 
-#: What ``zipfile`` raises on damaged bytes.
+#: The exceptions that ``zipfile`` raises on damaged bytes.
 _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, ValueError, LookupError,
     OSError, EOFError, OverflowError, MemoryError,

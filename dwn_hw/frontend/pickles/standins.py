@@ -46,7 +46,7 @@ class InertClass:
     allowed: bool = True
 
     def __call__(self, *_args: object) -> Inert:
-        """An instance, whatever the arguments."""
+        """Make an instance, whatever the arguments."""
         return Inert(self.module, self.name)
 
 
@@ -77,7 +77,7 @@ class Storage:
     views: dict[str, AnyArray] = field(default_factory=dict)
 
     def as_type(self, kind: TorchType) -> AnyArray:
-        """The same bytes as elements of another type."""
+        """The bytes of the storage as elements of another type."""
         if kind.name not in self.views:
             self.views[kind.name] = storage_values(self.values.tobytes(), kind)
         return self.views[kind.name]
@@ -140,7 +140,7 @@ class Array:
 
 
 def shown(text: object, limit: int = 80) -> str:
-    """Something from a file as it may stand in a message: short, on one line, without control characters."""
+    """The text of something from a file as it may stand in a message: short, on one line, without control characters."""
     if not isinstance(text, str | int | float | bool | None):
         return f"a {type(text).__name__}"
     if isinstance(text, int) and abs(text) > 1 << 128:
@@ -150,7 +150,7 @@ def shown(text: object, limit: int = 80) -> str:
 
 
 def build(target: object, state: object) -> None:
-    """What BUILD means: an inert object keeps its state; containers and text drop their attributes."""
+    """Do what BUILD means: an inert object keeps its state; containers and text drop their attributes."""
     match target:
         case Inert():
             for part in state if isinstance(state, tuple) else (state,):
@@ -212,7 +212,7 @@ def _parameter(data: object = None, *_rest: object) -> object:
 
 
 def _from_type(func: object, _new_type: object, args: object, _state: object) -> object:
-    """A tensor subclass, or a tensor with attributes, is its tensor."""
+    """The tensor of a tensor subclass, or of a tensor with attributes."""
     if not isinstance(func, Maker) or not isinstance(args, tuple):
         raise ValueError("a tensor built by something other than torch")
     return func(*args)
@@ -251,7 +251,7 @@ def plain_key(key: object) -> Any:
 
 
 def _encode(text: object, encoding: object = "latin1") -> bytes:
-    """How protocol 2 spells bytes."""
+    """The bytes of text, which is how protocol 2 spells bytes."""
     if not isinstance(text, str) or encoding != "latin1":
         raise ValueError("bytes in an unknown encoding")
     return text.encode("latin1")
@@ -332,7 +332,7 @@ _INERT = (
     "torch.nn.modules", "torch.nn.parallel", "torch_dwn", "dwn_hw.nn", "sklearn.preprocessing", "argparse", "pathlib", "datetime",
 )  # fmt: skip
 
-#: Old spellings: Python 2's module names, which protocol 2 still writes, and NumPy 2's.
+#: Other spellings of module names: Python 2's, which protocol 2 still writes, and NumPy 2's.
 _SPELLINGS = {
     "__builtin__": "builtins", "copy_reg": "copyreg", "numpy._core.multiarray": "numpy.core.multiarray",
     "torch.tensor": "torch._tensor",

@@ -41,7 +41,7 @@ _LITERALS = {
     "BINBYTES8", "BYTEARRAY8",
 }  # fmt: skip
 
-#: What damaged or hostile bytes can make the machine or ``pickletools`` stumble over.
+#: The exceptions over which damaged or hostile bytes can make the machine or ``pickletools`` stumble.
 _STUMBLES = (
     ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError, RecursionError,
 )  # fmt: skip

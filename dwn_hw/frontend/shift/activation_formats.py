@@ -1,6 +1,6 @@
-"""Which fixed-point format each shift layer's activations get, where nothing was searched for.
+"""Chooses the fixed-point format of each shift layer's activations, where nothing was searched for.
 
-As stated by the user; else the model's own; else 16 bits that hold what was seen on data; else DeepShift's 16.16.
+It is the one that the user stated; else the model's own; else 16 bits that hold what was seen on data; else DeepShift's 16.16.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.frontend.shift import float64_reference
 from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
 
-#: Bits of an activation whose range is known from data, and bits of room left above the greatest seen.
+#: The bits of an activation whose range is known from data, and the bits of room left above the greatest seen.
 RANGED_BITS, ROOM = 16, 1
 
-#: Codes of the widest format that may be stated: its sums must fit in an int64.
+#: The bits of the widest format that may be stated: its sums must fit in an int64.
 _MOST_BITS = 32
 
 _EXAMPLE = "Say 16.16, or 4.8: bits before the point, the sign among them, and bits behind it."
@@ -27,7 +27,7 @@ _EXAMPLE = "Say 16.16, or 4.8: bits before the point, the sign among them, and b
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A format for each shift layer, and where they come from: ``stated``, ``model``, ``data``, ``default`` or ``calibrated``."""
+    """The format of each shift layer, and its ``origin``: ``stated``, ``model``, ``data``, ``default`` or ``calibrated``."""
 
     formats: tuple[FixedPoint, ...]
     origin: str
@@ -35,7 +35,7 @@ class Chosen:
 
 
 def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen:
-    """Formats for ``model``; ``x``: samples as the model takes them, (samples, *shape), if there are any."""
+    """Choose formats for ``model``. ``x``: samples as the model takes them, (samples, *shape), if there are any."""
     count = len(model.layers)
     if stated is not None:
         return Chosen((parse(stated),) * count, "stated", f"stated as {stated}, floored as DeepShift does")
@@ -54,7 +54,7 @@ def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen
 
 
 def parse(text: str) -> FixedPoint:
-    """``16.16``: integer bits, the sign among them, and fraction bits, floored and clamped as DeepShift does."""
+    """Read ``16.16``: integer bits, the sign among them, and fraction bits, floored and clamped as DeepShift does."""
     match = re.fullmatch(r"(\d{1,2})\.(\d{1,2})", text.strip())
     if match is None or int(match[1]) < 1 or int(match[1]) + int(match[2]) > _MOST_BITS:
         rule = f"integer bits (at least 1) and fraction bits, at most {_MOST_BITS} together"
@@ -63,7 +63,7 @@ def parse(text: str) -> FixedPoint:
 
 
 def by_range(model: TrainedShift, x: Doubles, bits: int = RANGED_BITS) -> tuple[FixedPoint, ...]:
-    """Formats of ``bits`` bits, unsigned where nothing negative was seen, that hold twice of the greatest seen."""
+    """The formats of ``bits`` bits, unsigned where nothing negative was seen, that hold twice the greatest value seen."""
     ends = np.zeros((len(model.layers), 2))
 
     def watch(layer: int, values: Doubles) -> None:
@@ -80,7 +80,7 @@ def _holding(low: float, high: float, bits: int) -> FixedPoint:
 
 
 def fixed(bits: int, signed: bool, lsb: int) -> FixedPoint:
-    """All codes of a plain format, the nearest."""
+    """The rounding to the nearest code of a plain format, of which all codes are used."""
     return FixedPoint(lsb, -(1 << (bits - 1)) if signed else 0, (1 << (bits - signed)) - 1, "half_up")
 
 
@@ -94,7 +94,7 @@ class Saturation:
         self._seen = [0] * len(formats)
 
     def watch(self, layer: int, values: Doubles) -> None:
-        """One layer's values (samples, …), in the order of the samples."""
+        """Take one layer's values (samples, …), in the order of the samples."""
         wanted = self.formats[layer]
         flat = values.reshape(len(values), -1)
         codes = wanted.round(flat)

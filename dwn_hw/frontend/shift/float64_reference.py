@@ -1,4 +1,4 @@
-"""The quantised model in torch, in float64, where every sum here is exact: what the frozen network is compared with.
+"""Runs the quantised model in torch, in float64, where every sum here is exact: the frozen network is compared with it.
 
 It shares no code with :mod:`dwn_hw.ir.evaluate`: real numbers, torch's own operators, and the model's normalisation as it is. A
 sum of float64 is exact while all that is added up stays below 2**53 of its grid, which is checked of every sample.
@@ -18,11 +18,11 @@ from dwn_hw import ir
 from dwn_hw.frontend.shift.freeze_shift import Norm, bias_codes, plan_norms
 from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Scaled, TrainedShift, Weighted
 
-#: Samples at once.
+#: The number of samples that are run at once.
 _CHUNK = 256
 
 
-#: Told, for each shift layer, its number and the values (samples, …) that come to it, before they are rounded.
+#: A function that is told, for each shift layer, its number and the values (samples, …) that come to it, before rounding.
 Watch: TypeAlias = Callable[[int, Doubles], None]
 
 #: A format that rounds nothing worth mentioning: for what a model does before formats are chosen.
@@ -32,7 +32,7 @@ WIDE = FixedPoint(-24, -(1 << 52), 1 << 52)
 def run(
     model: TrainedShift, formats: Sequence[FixedPoint], x: Doubles, watch: Watch = lambda layer, values: None
 ) -> tuple[Doubles, npt.NDArray[np.bool_]]:
-    """Scores (samples, classes) of ``x`` (samples, *shape), what the model takes; and of which samples every sum is exact."""
+    """The scores (samples, classes) of ``x`` (samples, *shape), what the model takes; and of which samples all sums are exact."""
     norms = plan_norms(model, formats)
     parts = [_run(model, formats, norms, x[start : start + _CHUNK], watch) for start in range(0, len(x), _CHUNK)]
     return np.concatenate([scores for scores, _ in parts]), np.concatenate([exact for _, exact in parts])
@@ -72,7 +72,7 @@ def _weighted(layer: Weighted, wanted: FixedPoint, value: torch.Tensor) -> tuple
     grid = 2.0 ** (wanted.lsb + layer.low)
     bias = torch.from_numpy(bias_codes(layer, wanted) * grid)
     weight = torch.from_numpy(layer.signs * 2.0**layer.shifts)
-    # All that is added up for an output, were every sign the same.
+    # The sum of all that is added up for an output, were every sign the same.
     largest = _samples_max(codes) * 2.0**wanted.lsb * weight.abs().sum(dim=1).max() + bias.abs().max()
     return _sums(layer, codes * 2.0**wanted.lsb, weight, bias), largest < 2.0**53 * grid
 

@@ -1,4 +1,4 @@
-"""A live shift network made a frozen one, compared with its reference, and what was found, in the order in which it happens.
+"""Freezes a live shift network, compares it with its reference, and reports what was found, in this order.
 
 :func:`plan` is what ``export`` and ``check`` call; what is behind the network, hardware, is not its business.
 """
@@ -32,10 +32,10 @@ from dwn_hw.ir import evaluate, sample_files
 from dwn_hw.ir.codes import Encoded, are_codes, decode
 from dwn_hw.ir.emulate import Emulator
 
-#: Random codes on which the frozen network is compared with torch; of these the oracle, which is slow, sees a few.
+#: The number of random codes on which the frozen network is compared with torch; of these the oracle, which is slow, sees a few.
 CHECKED_CODES, CHECKED_BY_EVALUATE = 128, 16
 
-#: Samples of the user's data that are compared, at most.
+#: The most samples of the user's data that are compared.
 CHECKED_SAMPLES = 10_000
 
 
@@ -54,7 +54,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """The network, the report so far, and the codes of the user's samples."""
+    """The frozen network, the report so far, and the codes of the user's samples."""
 
     network: ir.Network
     report: Document
@@ -116,7 +116,7 @@ def _traced(module: Any, asked: Asked, samples: sample_files.Samples | None, sou
 
 
 def _shape(module: Any, stated: str | None, samples: sample_files.Samples | None) -> ir.Ints:
-    """Of one sample: as stated, as the data has it, or as wide as a linear layer at the beginning."""
+    """The shape of one sample: as stated, as the data has it, or as wide as a linear layer at the beginning."""
     if stated is not None:
         try:
             shape = tuple(int(part) for part in stated.split(","))
@@ -136,7 +136,7 @@ def _shape(module: Any, stated: str | None, samples: sample_files.Samples | None
 
 
 def _encoded(model: TrainedShift, entry: Front, samples: sample_files.Samples, network: ir.Network) -> Encoded:
-    """Codes of the user's samples; for a port that carries activations, of the normalised ones."""
+    """The codes of the user's samples; for a port that carries activations, of the normalised ones."""
     if samples.x is None or entry.scaled or model.scaler is None:
         return sample_files.to_codes(samples, network)
     real = input_stage.real_samples(model, None, samples)
@@ -182,7 +182,7 @@ def _norms(model: TrainedShift, chosen: Chosen) -> list[Document]:
 
 
 def _check(model: TrainedShift, entry: Front, chosen: Chosen, network: ir.Network, seed: int) -> Document:
-    """The first rung, on random codes: ``evaluate`` = torch in float64."""
+    """Check the first rung, on random codes: ``evaluate`` = torch in float64."""
     codes = _random_codes(network.input, CHECKED_CODES, seed)
     scores, exact = float64_reference.run(model, chosen.formats, entry.values(model, codes))
     compared = equal(network, codes, scores, exact)
@@ -194,7 +194,7 @@ def _check(model: TrainedShift, entry: Front, chosen: Chosen, network: ir.Networ
 
 
 def _random_codes(port: ir.Input, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """Zeros, the extremes, and random codes, of some samples all small: wide ports have codes whose sums no double holds."""
+    """The codes 0, the extremes, and random ones, in some samples all small: wide ports have codes whose sums no double holds."""
     rng = np.random.default_rng(seed)
     fmt = port.formats[0]
     codes = rng.integers(fmt.low, fmt.high + 1, (count, *port.shape))
@@ -204,7 +204,9 @@ def _random_codes(port: ir.Input, count: int, seed: int) -> npt.NDArray[np.int64
 
 
 def equal(network: ir.Network, codes: npt.NDArray[np.int64], scores: Doubles, exact: npt.NDArray[np.bool_]) -> int:
-    """How many scores of ``network`` equal those of the reference, where that is exact; else Mismatch says the first."""
+    """The number of scores of ``network`` that equal those of the reference, where that is exact. Raises Mismatch with the
+    first that does not.
+    """
     got, _ = Emulator(network).run(codes)
     lsb = network.edges()[-2].formats[0].lsb
     wanted = scores * 2.0**-lsb
@@ -226,13 +228,13 @@ def _on_data(
     samples: sample_files.Samples,
     encoded: Encoded,
 ) -> Document:
-    """On the user's data: equal to the reference, and what number formats cost against the model as it was given."""
+    """Check on the user's data that the network equals the reference, and what number formats cost against the model as given."""
     codes = encoded.codes
     saturation = activation_formats.Saturation(chosen.formats)
     first = codes[:CHECKED_SAMPLES]
     given = _given(model, entry, samples, codes)
     if chosen.origin == "stated":
-        # Of the numbers themselves: a port that carries activations has saturated them already.
+        # The numbers themselves are watched: a port that carries activations has saturated its codes already.
         asked = activation_formats.Saturation(chosen.formats)
         float64_reference.run(model, chosen.formats, given[:CHECKED_SAMPLES], asked.watch)
         asked.refuse(model, samples.name)
@@ -259,7 +261,7 @@ def _on_data(
 
 
 def _below_best(scores: Doubles) -> Doubles:
-    """By how much each score is below the best of its sample: that a log_softmax leaves as it is."""
+    """The scores less the best of their sample: these differences a log_softmax leaves as they are."""
     return np.asarray(scores - scores.max(axis=1, keepdims=True))
 
 

@@ -1,4 +1,4 @@
-"""From a trained shift network to a frozen one, given the format of each shift layer's activations.
+"""Freezes a trained shift network, given the format of each shift layer's activations.
 
 Before a shift layer stands a :class:`ir.Quantize` to its format, where that drops anything; biases go to the grid of the sums,
 so that those of a model with a format of its own are exact. Batch norm becomes an :class:`ir.Affine` of :data:`NORM_BITS` bits,
@@ -20,7 +20,7 @@ from dwn_hw.frontend.shift.trained_shift import FixedPoint, Scaled, Step, Traine
 from dwn_hw.ir.network import LEFT_TO_HOST
 from dwn_hw.ir.rules import MAX_CODE_BITS
 
-#: Bits of a batch norm's largest multiplier, and the bits that its input keeps below the next layer's grid.
+#: The bits of a batch norm's largest multiplier, and the bits that its input keeps below the next layer's grid.
 NORM_BITS, NORM_GUARD = 16, 4
 
 
@@ -37,7 +37,7 @@ class Norm:
 
     @classmethod
     def of(cls, step: Scaled, out: int) -> Norm:
-        """The nearest integers, the largest multiplier of :data:`NORM_BITS` bits."""
+        """The batch norm ``step`` in the nearest integers, with a largest multiplier of :data:`NORM_BITS` bits."""
         lsb = out - NORM_GUARD
         factors, offsets = step.scale * 2.0 ** (lsb - out), step.offset * 2.0**-out
         shift = max(0, NORM_BITS - math.frexp(float(np.abs(factors).max()) or 1.0)[1])
@@ -45,14 +45,14 @@ class Norm:
         return cls(step.name, lsb, out, tuple(multipliers), tuple(biases), shift)
 
     def rounding(self, step: Scaled) -> float:
-        """How much a multiplier differs from the model's, at most, as a part of it."""
+        """The most by which a multiplier differs from the model's, as a share of it."""
         kept = np.array(self.multipliers) * 2.0 ** (self.out - self.lsb - self.shift)
         scale = np.where(step.scale == 0, 1, step.scale)
         return float(np.abs((kept - step.scale) / scale).max())
 
 
 def fold(model: TrainedShift) -> TrainedShift:
-    """Batch norm that multiplies by powers of two taken into the shift layer before it, where that is exact."""
+    """Fold batch norm that multiplies by powers of two into the shift layer before it, where that is exact."""
     steps: list[Step] = []
     for step in model.steps:
         before = steps[-1] if steps else None
@@ -74,7 +74,7 @@ def _folded(layer: Weighted, norm: Scaled) -> Weighted | None:
 
 
 def plan_norms(model: TrainedShift, formats: Sequence[FixedPoint]) -> tuple[Norm, ...]:
-    """Each batch norm in integers, on the grid of the shift layer behind it; of the one before where there is none."""
+    """The batch norms in integers, each on the grid of the shift layer behind it, or of the one before where there is none."""
     norms, layer = [], 0
     for step in model.steps:
         if isinstance(step, Weighted):
@@ -90,13 +90,13 @@ def bias_codes(layer: Weighted, wanted: FixedPoint) -> npt.NDArray[np.int64]:
 
 
 def bias_error(layer: Weighted, wanted: FixedPoint) -> float:
-    """By how much that differs from the model's, at most."""
+    """The most by which :func:`bias_codes` differ from the model's bias, in the model's own units."""
     kept = bias_codes(layer, wanted) * 2.0 ** (wanted.lsb + layer.low)
     return float(np.abs(kept - layer.bias).max())
 
 
 def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> ir.Network:
-    """The network of ``model``, a format for each shift layer, behind ``front``. Raises IRError where sums grow too wide."""
+    """Freeze ``model``, with a format for each shift layer, behind ``front``. Raises IRError where sums grow too wide."""
     nodes, edge = list(front.nodes), front.port.edge
     for node in nodes:
         edge = node.output(edge)

@@ -1,4 +1,4 @@
-"""What stands before the first shift layer: the port, and from its codes to the layer's own activations, exactly.
+"""Chooses what stands before the first shift layer: the port, and the nodes from its codes to the layer's activations, exactly.
 
 A model that takes ``(x/255 − mean)/std`` and floors it to a grid is, as a function of the byte, a digital line: for a
 multiplier, a bias and a shift found here, ``(code · m + b) >> s`` equals the model's own arithmetic in float32 for *every* code.
@@ -26,7 +26,7 @@ from dwn_hw.ir.edges import Ints
 from dwn_hw.ir.rules import MAX_CODE_BITS
 from dwn_hw.ir.sample_files import Samples
 
-#: Ports of more bits are not tried code by code.
+#: The most bits of a port that is tried code by code.
 _MOST_BITS = 16
 
 #: The greatest shift tried, and how many multipliers at each, those nearest to the slope.
@@ -51,7 +51,7 @@ class Front:
     moved: int = 0
 
     def values(self, model: TrainedShift, codes: npt.NDArray[Any]) -> Doubles:
-        """What the model takes, (samples, *shape), for ``codes`` of the port: normalised as the front is equal to."""
+        """The values (samples, *shape) that the model takes for ``codes`` of the port, normalised as the front is equal to."""
         real = decode(self.port, codes.reshape(len(codes), -1), np.dtype(self.kind))
         if self.scaled and model.scaler is not None:
             real = _cast(model.scaler, self.kind).apply(real)
@@ -59,8 +59,8 @@ class Front:
 
 
 def port(model: TrainedShift, stated: str | None, x: npt.NDArray[Any] | None) -> input_port.Port | None:
-    """What the port carries: as ``stated`` (``u8/255``); else the grid that ``x`` (samples, features) in the user's units lies
-    on; else None, for the first layer's activations.
+    """The port: as ``stated`` (``u8/255``); else the grid that ``x`` (samples, features) in the user's units lies on; else None,
+    for a port that carries the first layer's activations.
     """
     found = input_port.choose(np.zeros((math.prod(model.shape), 1)), stated, x)
     return None if found.origin == "default" else found
@@ -73,7 +73,7 @@ def choose(model: TrainedShift, first: FixedPoint, wanted: input_port.Port | Non
 
 
 def _by_step(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> Front | None:
-    """A port on a power-of-two grid needs no multiplier, but rounding at most."""
+    """The front of a port on a power-of-two grid, which needs no multiplier, but rounding at most; None for another port."""
     step = port.steps[0]
     exponent = step.numerator.bit_length() - step.denominator.bit_length()
     if model.scaler is not None or step != Fraction(2) ** exponent or port.offsets != (Fraction(0),):
@@ -84,7 +84,7 @@ def _by_step(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> F
 
 
 def _by_line(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> Front | None:
-    """An :class:`ir.Affine`, equal to the model's own normalisation and rounding for each code of the port."""
+    """The front with an :class:`ir.Affine` that equals the model's own normalisation and rounding for each code of the port."""
     fmt = port.formats[0]
     if fmt.bits > _MOST_BITS:
         return None
@@ -108,7 +108,7 @@ def _by_line(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> F
 def _channels(
     model: TrainedShift, port: input_port.Port, first: FixedPoint, codes: npt.NDArray[np.int64], kind: type[Any]
 ) -> list[npt.NDArray[np.int64]]:
-    """What each code becomes, before it is clamped: once, or for each channel where they differ."""
+    """The values that the port's codes become, before they are clamped: once, or for each channel where channels differ."""
     source = ir.Input((1,), port.formats, tuple(map(str, port.steps)), tuple(map(str, port.offsets)))
     real = decode(source, codes[:, None], np.dtype(kind))
     scaler = model.scaler
@@ -125,7 +125,7 @@ def _channels(
 
 
 def _cast(scaler: Scaler, kind: type[Any]) -> Scaler:
-    """The same numbers, for arithmetic of another precision."""
+    """The scaler with its numbers in another precision, in which its arithmetic is then done."""
     return replace(scaler, offset=scaler.offset.astype(kind), factor=scaler.factor.astype(kind))
 
 
@@ -186,7 +186,7 @@ def quantize(edge: ir.Edge, wanted: FixedPoint) -> tuple[ir.Node, ...]:
 
 
 def _own(model: TrainedShift, first: FixedPoint, wanted: input_port.Port | None) -> Front:
-    """The port carries the first layer's activations."""
+    """The front whose port carries the first layer's activations."""
     fmt = first.format
     source = ir.Input(model.shape, (fmt,), (str(Fraction(2) ** first.lsb),))
     why = "no format was stated, and no data lies on a grid" if wanted is None else f"no exact line: {wanted.reason}"

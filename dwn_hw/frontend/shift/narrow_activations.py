@@ -1,4 +1,4 @@
-"""The narrowest activations that keep a shift network's predictions, found on samples of its user.
+"""Finds the narrowest activations that keep a shift network's predictions, on samples of its user.
 
 The samples are split as for a DWN's port (:mod:`dwn_hw.frontend.calibration.port_search`). On the *calibration* part
 each layer gets, for every width, the binary point with the least squared error; and how much each width of one layer
@@ -30,16 +30,16 @@ from dwn_hw.ir.codes import check_features, encode
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.sample_files import Samples
 
-#: Bits of an activation at the two ends of the search.
+#: The bits of an activation at the two ends of the search.
 WIDEST, NARROWEST = 16, 2
 
-#: Calibration samples whose scores are compared at each width of each layer; activations of a layer that a format is fitted to.
+#: The calibration samples whose scores are compared at each width of each layer; the activations that a format is fitted to.
 PROBES, FITTED = 100, 50_000
 
-#: How far a format's greatest value may lie below the greatest seen, in powers of two.
+#: The most powers of two by which a format's greatest value may lie below the greatest seen.
 _CLIPPED = 4
 
-#: Candidates of the sequence that is validated: so many steps of the path before the narrowest.
+#: The candidates of the sequence that is validated: so many steps of the path before the narrowest.
 _STEPS_BACK = (32, 16, 12, 8, 6, 4, 2, 1, 0)
 
 _Formats = tuple[FixedPoint, ...]
@@ -55,7 +55,10 @@ def narrow(
     seed: int,
     progress: Callable[[str], None],
 ) -> tuple[Chosen, Document]:
-    """The formats, and what was found, as plain values. ``stated``: the port's format as the user gave it, ``port`` as it is."""
+    """Search for the formats. Returns them, and what was found, as plain values.
+
+    ``stated``: the port's format as the user gave it; ``port``: the port as it is.
+    """
     _check(model, samples, max_drop)
     progress("calibrating: the model's own predictions")
     real = input_stage.real_samples(model, stated, samples)
@@ -93,7 +96,7 @@ def _kept(evidence: Evidence, got: npt.NDArray[np.int64]) -> bool:
 
 
 def _path(model: TrainedShift, x: Doubles, progress: Callable[[str], None]) -> list[_Formats]:
-    """Formats for all layers, from wide to narrow, one bit of one layer a step."""
+    """The path of formats for all layers, from wide to narrow, one bit of one layer a step."""
     choices = _choices(model, x[:: max(1, len(x) // PROBES)][:PROBES])
     probes = x[:: max(1, len(x) // PROBES)][:PROBES]
     widest = tuple(row[WIDEST] for row in choices)
@@ -116,7 +119,7 @@ def _path(model: TrainedShift, x: Doubles, progress: Callable[[str], None]) -> l
 
 
 def _choices(model: TrainedShift, x: Doubles) -> list[dict[int, FixedPoint]]:
-    """For each layer and each width, the plain format with the least squared error on the values that come to it."""
+    """The plain format of each width for each layer, with the least squared error on the values that come to the layer."""
     seen: list[list[Doubles]] = [[] for _ in model.layers]
 
     def watch(layer: int, values: Doubles) -> None:
@@ -153,7 +156,7 @@ class _Trial:
         self.real = real.reshape(len(real), -1)
 
     def predict(self, chosen: _Formats, part: statistics.Indices) -> npt.NDArray[np.int64]:
-        """Classes (samples,) of a part of the samples; of the others −1."""
+        """The classes (samples,) of a part of the samples; −1 for the others."""
         entry = input_stage.choose(self.model, chosen[0], self.port)
         network = freeze_shift.freeze(self.model, entry, chosen)
         numbers = self.real if entry.origin == "activations" else self.x
@@ -165,14 +168,14 @@ class _Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Formats tried: their bits, whether they keep what is to be kept, and the rates of the validation part."""
+    """Formats that were tried: their bits, whether they keep what is to be kept, and the rates of the validation part."""
 
     bits: tuple[int, ...]
     holds: bool
     rates: port_search.Rates
 
     def report(self) -> Document:
-        """As plain values."""
+        """The row as plain values."""
         return {"bits": list(self.bits), "holds": self.holds, **self.rates.report()}
 
 
@@ -214,7 +217,7 @@ def _text(chosen: Sequence[FixedPoint]) -> str:
 
 
 def _check(model: TrainedShift, samples: Samples, max_drop: float | None) -> None:
-    """Raise DataError with everything that forbids it."""
+    """Raise DataError with everything that forbids a search on these samples."""
     problems: list[Problem] = []
     if samples.x is None:
         remedy = "Give x, samples in your own units."

@@ -1,4 +1,4 @@
-"""One shift layer of a live module, ours or upstream's, as integers: what its forward pass rounds its parameters to."""
+"""Reads one shift layer of a live module, ours or upstream's, as the integers that its forward pass rounds parameters to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Weighted, W
 from dwn_hw.ir.arrays import Integers
 from dwn_hw.ir.edges import Ints
 
-#: Exponents further from 0 are no weights.
+#: The greatest exponent of a weight, and of its inverse; what lies further from 0 is no weight.
 _MOST_SHIFT = 60
 
 _AGAIN = "Train the layer again, with a smaller learning rate or clipped gradients."
@@ -50,7 +50,7 @@ def read_layer(part: str, module: Any, found: Findings) -> Weighted | None:
 
 
 def _power_of_2(tensors: dict[str, torch.Tensor], limits: tuple[int, int] | None) -> tuple[Integers, Doubles]:
-    """(signs, rounded exponents) in the shape of the weights, in the arithmetic of the layer: see :mod:`dwn_hw.nn.shift_ste`."""
+    """The (signs, rounded exponents) of the weights, in their shape, in the layer's arithmetic (:mod:`dwn_hw.nn.shift_ste`)."""
     if "shift" in tensors:
         signs, shifts = tensors["sign"].round().sign(), tensors["shift"].round()
     else:
@@ -71,7 +71,7 @@ def _check_finite(part: str, value: torch.Tensor, found: Findings) -> bool:
 
 
 def _check_range(part: str, module: Any, signs: Integers, shifts: Doubles, found: Findings) -> None:
-    """An exponent beyond what the layer states: it would clamp it to a weight that was not trained."""
+    """Refuse an exponent beyond what the layer states, which would clamp it to a weight that was not trained."""
     stated = getattr(module, "shift_range", None)
     low, high = stated or (-_MOST_SHIFT, _MOST_SHIFT)
     bad = np.argwhere((signs != 0) & ((shifts < low) | (shifts > high)))
@@ -85,7 +85,9 @@ def _check_range(part: str, module: Any, signs: Integers, shifts: Doubles, found
 
 
 def _own(module: Any) -> FixedPoint | None:
-    """Upstream's layers round to 16.16, where older ones do not say so; None for those that say that they do not."""
+    """The format to which a layer rounds its input. Upstream's layers round to 16.16, which older ones do not say; None for
+    layers that say that they do not round.
+    """
     integer, fraction = getattr(module, "act_integer_bits", 16), getattr(module, "act_fraction_bits", 16)
     if integer is None or fraction is None:
         return None
@@ -108,6 +110,6 @@ def _window(part: str, module: Any, found: Findings) -> Window:
 
 
 def pair(value: Any) -> Ints:
-    """(rows, columns), from one number for both or from two."""
+    """The pair (rows, columns), from one number for both or from two."""
     rows, columns = value if isinstance(value, list | tuple) else (value, value)
     return int(rows), int(columns)

@@ -1,4 +1,4 @@
-"""A live module taken apart by ``torch.fx`` into a chain of steps, everything that has no exact form named at once.
+"""Takes a live module apart by ``torch.fx`` into a chain of steps, and names everything that has no exact form at once.
 
 Shift layers, ours and upstream's, are known by their class names and attributes, so that no other package is needed. Functional
 forms, methods and modules of an operation are one thing here. Shapes come from running the graph once, on zeros.
@@ -24,7 +24,7 @@ from dwn_hw.frontend.shift.trained_shift import SHIFT_LAYERS, Doubles, Scaled, S
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.edges import Ints
 
-#: What an operation is called as a module, as a function and as a method, and what is made of it here.
+#: The names of an operation as a module, as a function and as a method, and what is made of it here.
 _KINDS = {
     "relu": ("ReLU", "relu", "relu_"),
     "pool": ("MaxPool2d", "max_pool2d"),
@@ -51,7 +51,7 @@ _POOL_ARGUMENTS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", 
 
 _KNOWN = "shift layers, ReLU, max pooling, batch norm, flatten and view, dropout, and log_softmax or softmax at the end"
 
-#: What to do about operations that users meet; of others the general remedy is said.
+#: The remedies for operations that users meet; others get the general remedy.
 _REMEDIES = {
     "Linear": "Its weights are no powers of two: dwn_hw.nn.convert_to_shift(model, …) makes a LinearShift of it; train on.",
     "Conv2d": "Its weights are no powers of two: dwn_hw.nn.convert_to_shift(model, …) makes a Conv2dShift of it; train on.",
@@ -61,15 +61,15 @@ _REMEDIES = {
 }
 _REMEDY = "Train without it; the hardware has no exact form of it."
 
-#: Samples that the graph is run on: more than one, so that a shape without the axis of samples shows.
+#: The number of samples that the graph is run on: more than one, so that a shape without the axis of samples shows.
 _BATCH = 2
 
 
 class _Tracer(fx.Tracer):
-    """Shift layers are whole, whichever package they are from."""
+    """A tracer that keeps shift layers whole, whichever package they are from."""
 
     def is_leaf_module(self, m: torch.nn.Module, module_qualified_name: str) -> bool:
-        """Whether not to look inside."""
+        """Whether the tracer does not look inside a module."""
         return type(m).__name__ in SHIFT_LAYERS or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -81,7 +81,7 @@ class _Shapes(fx.Interpreter):
         self.shapes: dict[fx.Node, Ints] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        """One node."""
+        """Run one node, and remember the shape of its tensor."""
         value = super().run_node(n)
         if isinstance(value, torch.Tensor) and n.op != "output":
             self.shapes[n] = tuple(value.shape)
@@ -89,7 +89,7 @@ class _Shapes(fx.Interpreter):
 
 
 def first_width(module: torch.nn.Module) -> int | None:
-    """How many numbers a sample has, where the first layer says so: a linear one."""
+    """The number of a sample's values, where the first layer says it, as a linear one does; else None."""
     first = next(
         (m for m in module.modules() if not list(m.children()) and next(m.parameters(), None) is not None), None
     )
@@ -98,7 +98,7 @@ def first_width(module: torch.nn.Module) -> int | None:
 
 
 def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, source: str = "") -> TrainedShift:
-    """The chain of steps of ``module``, for samples of ``shape`` without the axis of samples.
+    """Take ``module`` apart into its chain of steps, for samples of ``shape`` without the axis of samples.
 
     The module is left as it is. Raises CheckpointError with every reason why it cannot be hardware.
     """
@@ -114,7 +114,9 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
 
 
 def _original(module: torch.nn.Module) -> Any:
-    """The model as it was given, sample by sample apart: a copy, since shift layers clamp their parameters when they run."""
+    """A function that runs the model as it was given, some samples at a time. It has a copy, since shift layers clamp their
+    parameters when they run.
+    """
     model = copy.deepcopy(module).eval().cpu()
     dtype = next(model.parameters()).dtype
 
@@ -163,7 +165,7 @@ class _Walk:
         self.ended = ""  # the softmax, after which nothing may come
 
     def steps(self) -> tuple[list[Step], tuple[str, ...]]:
-        """All of them, and what was left out because it changes no class."""
+        """All steps, and what was left out because it changes no class."""
         last: fx.Node | None = None
         for node in self.graph.graph.nodes:
             if node.op == "placeholder" and node in self.shapes and last is None:
@@ -191,7 +193,7 @@ class _Walk:
         getattr(self, f"_{kind}")(node, part, module, self.shapes[last][1:])
 
     def _name(self, node: fx.Node) -> tuple[str, str, torch.nn.Module | None]:
-        """What is done, the part of the model for a message, and the layer if it is one."""
+        """The name of what a node does, the part of the model for a message, and the layer if it is one."""
         if node.op == "call_module":
             module = self.module.get_submodule(str(node.target))
             return type(module).__name__, str(node.target), module
@@ -244,7 +246,7 @@ class _Walk:
             self.made.append(ir.Reshape(tuple(shape)))
 
     def _dropout(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
-        """At inference it does nothing."""
+        """Leave dropout out, which does nothing at inference."""
 
     def _random(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         training = node.kwargs.get("training", node.args[2] if len(node.args) > 2 else True)

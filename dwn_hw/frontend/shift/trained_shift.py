@@ -1,4 +1,4 @@
-"""A trained shift network as arrays: a chain of steps, what it was trained to round, nothing decided about hardware.
+"""A trained shift network as arrays: a chain of steps and what it was trained to round; nothing is decided about hardware.
 
 Floating-point numbers end here, as :mod:`dwn_hw.frontend.trained_dwn` ends them for a DWN. It needs no torch.
 """
@@ -18,10 +18,10 @@ from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.arrays import Integers
 from dwn_hw.ir.edges import Ints
 
-#: Classes of shift layers, of any package.
+#: The names of the classes of shift layers, of any package.
 SHIFT_LAYERS = ("LinearShift", "LinearShiftQ", "Conv2dShift", "Conv2dShiftQ")
 
-#: Doubles: every number that a model holds in float32 is one.
+#: An array of doubles: every number that a model holds in float32 is one.
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -34,7 +34,7 @@ class ShiftModel:
 
 
 def has_shift_layers(model: object) -> bool:
-    """Whether it is a live module with a shift layer in it."""
+    """Whether ``model`` is a live module with a shift layer in it."""
     waiting: list[object] = [model]
     while waiting:
         module = waiting.pop()
@@ -46,7 +46,9 @@ def has_shift_layers(model: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FixedPoint:
-    """What a layer rounds its input to: ``lowest``…``highest`` times ``2**lsb``, by ``rounding`` (:data:`ir.ROUNDINGS`)."""
+    """The format to which a layer rounds its input: ``lowest``…``highest`` times ``2**lsb``, by ``rounding``
+    (:data:`ir.ROUNDINGS`).
+    """
 
     lsb: int
     lowest: int
@@ -55,17 +57,19 @@ class FixedPoint:
 
     @classmethod
     def deepshift(cls, integer_bits: int, fraction_bits: int) -> FixedPoint:
-        """Floored, clamped to ``-2**(integer_bits-1)``…``2**(integer_bits-1)-1`` as upstream does, the sign among the bits."""
+        """The format of upstream's layers: floored, clamped to ``-2**(integer_bits-1)``…``2**(integer_bits-1)-1``, the sign among
+        the bits.
+        """
         bound = 1 << (integer_bits - 1)
         return cls(-fraction_bits, -bound << fraction_bits, (bound - 1) << fraction_bits)
 
     @property
     def format(self) -> ir.Format:
-        """The narrowest that holds it."""
+        """The narrowest format that holds all its codes."""
         return ir.Format.covering(self.lowest, self.highest, self.lsb)
 
     def round(self, values: Doubles) -> Doubles:
-        """Codes of real ``values``, before they are clamped."""
+        """The codes of real ``values``, before they are clamped."""
         scaled = values * 2.0**-self.lsb
         return np.floor(scaled + 0.5) if self.rounding == "half_up" else np.floor(scaled)
 
@@ -75,7 +79,7 @@ class FixedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where a convolution looks: ``kernel`` (out, in a group, rows, columns) and the rest as :class:`ir.ShiftConv2d`."""
+    """The window of a convolution: ``kernel`` (out, in a group, rows, columns) and the rest as :class:`ir.ShiftConv2d`."""
 
     kernel: Ints
     stride: Ints
@@ -108,7 +112,7 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaled:
-    """``x · scale[c] + offset[c]`` for each entry of the first axis: batch norm in use."""
+    """A batch norm at inference: ``x · scale[c] + offset[c]`` for each entry of the first axis."""
 
     name: str
     scale: Doubles
@@ -120,7 +124,7 @@ Step: TypeAlias = Weighted | Scaled | ir.Relu | ir.MaxPool2d | ir.Reshape
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedShift:
-    """Steps in order, from samples of ``shape`` to one score a class.
+    """A trained shift network: steps in order, from samples of ``shape`` to one score a class.
 
     ``original`` is the model as it was given, in its own arithmetic: samples (count, *shape) to scores (count, classes).
     ``left_out``: layers that change no class at inference, in words.

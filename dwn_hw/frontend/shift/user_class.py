@@ -1,4 +1,4 @@
-"""``--arch FILE.py:CLASS``: the user's own class, with the weights of a state_dict.
+"""Loads the user's own class, ``--arch FILE.py:CLASS``, with the weights of a state_dict.
 
 The file is Python and is run, because the user named it. The weights are data and stay data: they come through
 :mod:`dwn_hw.frontend.checkpoints`, which executes nothing.
@@ -23,7 +23,7 @@ from dwn_hw.frontend.module_state import Findings, array
 from dwn_hw.frontend.pickles.standins import AnyArray, shown
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 
-#: Under what a wrapper of a whole checkpoint keeps the state_dict.
+#: The keys under which a wrapper of a whole checkpoint keeps the state_dict.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 #: What torch.nn.DataParallel puts before every name.
@@ -33,7 +33,7 @@ _EXAMPLE = "Say FILE.py:CLASS, as in nets.py:ConvMNIST."
 
 
 def load(weights: str | os.PathLike[str], arch: str) -> ShiftModel:
-    """The network that ``arch`` (``FILE.py:CLASS``) names, with the weights of a ``.pt`` or ``.pth`` file, ready for inference.
+    """Load the network that ``arch`` (``FILE.py:CLASS``) names, with the weights of a ``.pt`` or ``.pth`` file, for inference.
 
     ``CLASS`` is a class of :class:`torch.nn.Module` or a function that gives one, called without arguments. Raises OptionError
     for what is wrong with ``arch``, CheckpointError for weights that do not fit, with every name and shape that differs.
@@ -46,7 +46,7 @@ def load(weights: str | os.PathLike[str], arch: str) -> ShiftModel:
 
 
 def _state_dict(content: Any, name: str) -> dict[str, AnyArray]:
-    """Arrays by name, out of whatever wraps them."""
+    """The arrays by name, out of whatever wraps them."""
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -89,7 +89,7 @@ def _import(path: Path) -> Any:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[None]:
-    """What the file imports may lie beside it."""
+    """Let the file import what lies beside it."""
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:
@@ -99,7 +99,7 @@ def _beside(path: Path) -> Iterator[None]:
 
 
 def _run(what: str, action: Callable[[], Any]) -> Any:
-    """Code of the user: whatever it raises is a problem of that file."""
+    """Run code of the user: whatever it raises is a problem of that file."""
     try:
         return action()
     except Exception as error:  # noqa: BLE001 - any exception that their code may raise
@@ -113,7 +113,7 @@ def _run(what: str, action: Callable[[], Any]) -> Any:
 
 
 def _named(module: Any, name: str, path: Path) -> Any:
-    """The class or function ``name``, or an error with those that are there."""
+    """The class or function ``name`` of the user's module; else an error names those that are there."""
     if callable(getattr(module, name, None)):
         return getattr(module, name)
     own = [

@@ -1,4 +1,4 @@
-"""When each step does what, and what stands in which memory: all that the hardware is made of, as numbers.
+"""The schedule of a folded engine: when each step does what, and what stands in which memory, all as numbers.
 
 A tap of a window enters in every clock. When the last one is in, the sums of all lanes move on together and leave one a
 clock, through bias, rounding and clamping, into the buffer, while the next window is summed; a window with fewer taps than
@@ -31,7 +31,10 @@ MOST_KBIT = 67680
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """``edges``: those of the network. ``classifies``: whether the greatest of the last step's numbers is looked for."""
+    """The steps of a network on ``lanes`` lanes, with the clocks and memories that follow from them.
+
+    ``edges``: the network's edges. ``classifies``: whether the greatest of the last step's numbers is looked for.
+    """
 
     steps: tuple[Step, ...]
     lanes: int
@@ -47,45 +50,45 @@ class Schedule:
 
     @cached_property
     def stored(self) -> tuple[Ints, Ints]:
-        """The edges that each buffer holds in turn. The last step's numbers go to the result alone."""
+        """The indices of the edges that each buffer holds in turn. The last step's numbers go to the result alone."""
         written = (0, *(step.edge for step in self.steps[:-1]))
         return written[::2], written[1::2]
 
     @cached_property
     def buffer_formats(self) -> tuple[Format, ...]:
-        """Of the buffers that there are: one for a single step, else two."""
+        """The format of each buffer, which covers all that it holds. A single step needs one buffer, more steps need two."""
         return tuple(_join([self.values(edge) for edge in held]) for held in self.stored if held)
 
     @cached_property
     def buffers(self) -> tuple[Memory, ...]:
-        """As memories."""
+        """The buffers as memories, with a row for each number of the largest edge that they hold."""
         sizes = (max(self.edges[edge].size for edge in held) for held in self.stored if held)
         return tuple(Memory(fmt.bits, rows) for fmt, rows in zip(self.buffer_formats, sizes, strict=True))
 
     @property
     def operand(self) -> Format:
-        """What the lanes read."""
+        """The format of what the lanes read: that of all buffers together."""
         return _join(self.buffer_formats)
 
     @property
     def result(self) -> Format:
-        """A number of the last step."""
+        """The format of the last step's numbers."""
         return self.values(self.steps[-1].edge)
 
     @property
     def written(self) -> Format:
-        """What any step writes."""
+        """The format of what the steps write, all of them together."""
         return _join([self.values(step.edge) for step in self.steps])
 
     @property
     def total(self) -> Format:
-        """A sum with its bias and what is added for rounding; signed."""
+        """The signed format of a sum, with its bias and what is added for rounding."""
         ends = [end for step in self.steps for end in (*step.span, *(end + step.post.offset for end in step.span))]
         return _signed(min(ends), max(ends))
 
     @property
     def rounded(self) -> Format:
-        """A sum after it was rounded, before it is clamped; signed."""
+        """The signed format of a sum after it was rounded and before it is clamped."""
         ends = [step.post.rounded(end) for step in self.steps for end in step.span]
         return _signed(min(ends), max(ends))
 
@@ -93,22 +96,22 @@ class Schedule:
 
     @cached_property
     def widest_shift(self) -> int:
-        """The greatest shift of a weight."""
+        """The greatest shift of any weight, in bits."""
         return max((int(np.abs(step.weights).max(initial=1)).bit_length() - 1 for step in self.steps), default=0)
 
     @property
     def shift_bits(self) -> int:
-        """Of a weight's shift; all ones is a weight of 0."""
+        """The bits of a weight's shift; all ones stand for a weight of 0."""
         return (self.widest_shift + 1).bit_length()
 
     @property
     def code_bits(self) -> int:
-        """Of a weight: its shift, and above it its sign."""
+        """The bits of a weight's code: its shift, and above it its sign."""
         return self.shift_bits + 1
 
     @cached_property
     def weights(self) -> Memory:
-        """A row a tap, in the order in which they come; a code a lane, lane 0 lowest."""
+        """The weights' memory: a row for each tap, in the order in which taps come; in it a code for each lane, lane 0 lowest."""
         rows = sum(step.groups * step.blocks * step.taps for step in self.steps if not step.pools)
         return Memory(self.lanes * self.code_bits, rows)
 
@@ -130,26 +133,26 @@ class Schedule:
 
     @cached_property
     def biases(self) -> Memory:
-        """A row an output, in the order in which they come, with what is added for rounding."""
+        """The biases' memory: a row for each output, in the order in which outputs come."""
         return Memory(self.total.bits, len(self.bias_rows))
 
     @cached_property
     def bias_rows(self) -> Ints:
-        """The content of the biases' memory."""
+        """The content of the biases' memory: each bias with what is added for rounding."""
         return tuple(bias + step.post.offset for step in self.steps for bias in step.biases)
 
     # The clocks.
 
     def full(self, step: Step) -> int:
-        """Sums of a block, but of a group's last one."""
+        """The number of sums of a block, for every block but a group's last one."""
         return min(self.lanes, step.outputs)
 
     def rest(self, step: Step) -> int:
-        """Sums of a group's last block."""
+        """The number of sums of a group's last block."""
         return step.outputs - (step.blocks - 1) * self.full(step)
 
     def clocks(self, step: Step) -> int:
-        """From a step's first tap to the next step's."""
+        """The clocks from a step's first tap to the first tap of the next step."""
         full, rest = (max(step.taps, sums) for sums in (self.full(step), self.rest(step)))
         windows = step.groups * step.positions * ((step.blocks - 1) * full + rest)
         # The first window waits for none, and none waits for the last one but the next step.
@@ -157,11 +160,11 @@ class Schedule:
 
     @property
     def latency(self) -> int:
-        """Clocks from the last code accepted to the result."""
+        """The clocks from the last code accepted to the result."""
         return 1 + sum(map(self.clocks, self.steps))
 
     def __str__(self) -> str:
-        """A table, a line a step."""
+        """The schedule as a table with a line for each step."""
         rows = [("step", "windows", "taps", "sums", "clocks", "reads", "writes")]
         for i, step in enumerate(self.steps):
             sums = str(self.rest(step)) if step.blocks == 1 else f"{self.full(step)}, {self.rest(step)}"
@@ -174,7 +177,7 @@ class Schedule:
 
 
 def schedule(network: ir.Network, lanes: int) -> Schedule:
-    """The schedule of ``network`` on so many lanes. Raises OptionError for what no engine can hold, with the number."""
+    """Schedule ``network`` on ``lanes`` lanes. Raises OptionError for what no engine can hold, with the number."""
     if lanes < 1:
         raise OptionError(Problem("--lanes", "at least 1", f"{lanes}", "Ask for some lanes."))
     found = Schedule(make_steps(network, lanes), lanes, network.edges(), network.classifies)

@@ -15,9 +15,9 @@ from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 
 @dataclass(frozen=True, slots=True)
 class FoldedDesign:
-    """``lanes`` sums at a time; a code a transfer, the packed result once a sample.
+    """A network folded onto ``lanes`` lanes. It takes one code in each transfer, and gives the packed result once a sample.
 
-    ``name``: what its modules' names begin with.
+    ``name``: what the names of its modules begin with.
     """
 
     kind: ClassVar[str] = "folded"
@@ -30,31 +30,31 @@ class FoldedDesign:
 
     @property
     def shell(self) -> str:
-        """Valid and ready: a sample takes many clocks."""
+        """The shell's name. A sample takes many clocks, so the shell has valid and ready."""
         return "stream"
 
     @property
     def target(self) -> str:
-        """Plain Verilog for every family: the tools find the block RAMs."""
+        """The target's name: plain Verilog for every family, in which the tools find the block RAMs."""
         return "generic"
 
     @property
     def latency(self) -> int:
-        """As scheduled."""
+        """The clocks from the last code accepted to the result, as scheduled."""
         return self.schedule.latency
 
     @property
     def interval(self) -> int:
-        """The next sample is taken when the result has been."""
+        """The clocks from one sample to the next, which is taken when the result of the first has been."""
         return transfers(self) + self.latency
 
     @property
     def word(self) -> ir.Format:
-        """What holds every feature's codes."""
+        """The format of a word at the port: it holds every feature's codes."""
         return self.schedule.values(0)
 
     def settings(self) -> dict[str, Any]:
-        """The lanes, and how long each step takes on them."""
+        """The number of lanes, and for each step its name, what it writes, and its clocks."""
         names = self.network.names()
         steps = [
             {
@@ -67,7 +67,7 @@ class FoldedDesign:
         return {"lanes": self.lanes, "steps": steps}
 
     def modules(self) -> dict[str, tuple[str, ...]]:
-        """What a folded engine is made of; a module a lane."""
+        """The modules of each part of the engine; the lanes have one module each."""
         single = ["sequencer", "reader", "writer", "result"]
         memories = ["weights", "biases"] * bool(self.schedule.weights.rows)
         buffers = [f"buffer{i}" for i in range(len(self.schedule.buffers))]
@@ -81,7 +81,7 @@ def make_folded(
     with_scores: bool = False,
     name: str = naming.DEFAULT,
 ) -> FoldedDesign:
-    """Fold ``network`` onto so many lanes. Raises OptionError for what this network cannot have."""
+    """Fold ``network`` onto ``lanes`` lanes. Raises OptionError for what this network cannot have."""
     if with_scores and not network.classifies:
         rule = "only where the network ends in an argmax; else the scores are its result"
         raise OptionError(Problem("--scores", rule, type(network.nodes[-1]).__name__, "Leave it out."))

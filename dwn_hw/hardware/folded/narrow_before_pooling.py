@@ -1,4 +1,4 @@
-"""Before a network is folded: what makes numbers narrow is done before pooling, not after it.
+"""Moves what makes numbers narrow from behind pooling to before it, in a network that is to be folded.
 
 The greatest of rounded numbers is the greatest one, rounded: rounding, clamping and ReLU are monotone. So the pooled image is
 stored in fewer bits, and no step is needed for them. A Reshape between is no obstacle.
@@ -12,7 +12,7 @@ from dwn_hw.ir import MaxPool2d, Network, Quantize, Relu, Reshape
 
 
 def narrow_before_pooling(network: Network) -> Network:
-    """The same function, with every ReLU and every Quantize that widens nothing moved before what it follows."""
+    """Return a network of the same function, with every ReLU and Quantize that widens nothing before the pool or Reshape."""
     nodes, edges = list(network.nodes), network.edges()
     widths = [max(fmt.bits for fmt in edge.flat_formats()) for edge in edges]
     moved = True

@@ -13,7 +13,7 @@ from dwn_hw.ir import Quantize, Relu
 
 @dataclass(frozen=True, slots=True)
 class Pointwise:
-    """``clamp((x + offset) >> shift)`` to ``low``…``high`` (None: no limit); a negative shift is to the left.
+    """The function ``(x + offset) >> shift``, clamped to ``low``…``high`` (None: no limit); a negative shift is to the left.
 
     ``even``: where ``x + offset`` is a multiple of ``2**shift``, bit 0 of the quotient is cleared: with an offset of half a unit
     this rounds halves to the even one.
@@ -26,7 +26,7 @@ class Pointwise:
     high: int | None = None
 
     def rounded(self, x: int) -> int:
-        """``x`` before it is clamped."""
+        """The value of ``x`` after the offset and the shift, before it is clamped."""
         x += self.offset
         if self.shift <= 0:
             return x << -self.shift
@@ -34,11 +34,14 @@ class Pointwise:
         return quotient & ~1 if self.even and quotient << self.shift == x else quotient
 
     def apply(self, x: int) -> int:
-        """What it means, for one number."""
+        """The value of the function for one number."""
         return _clip(self.rounded(x), self.low, self.high)
 
     def then(self, node: Relu | Quantize, lsb: int) -> Pointwise | None:
-        """This, and ``node`` after it, which reads numbers on the grid ``2**lsb``; None where it takes a step of its own."""
+        """This function and ``node`` after it as one. ``node`` reads numbers on the grid ``2**lsb``.
+
+        None: the two do not compose, and ``node`` takes a step of its own.
+        """
         if isinstance(node, Relu):
             return self._clamped(0, None)
         dropped = node.lsb - lsb
@@ -68,5 +71,5 @@ def _clip(x: int, low: int | None, high: int | None) -> int:
     return x if high is None else min(x, high)
 
 
-#: Nothing is rounded or clamped.
+#: The function that neither rounds nor clamps.
 AS_IT_IS = Pointwise()

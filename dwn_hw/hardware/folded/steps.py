@@ -1,4 +1,4 @@
-"""A network as steps: each reads every number that it needs of one buffer, and writes the next one.
+"""A network as steps: each reads every number that it needs from one buffer, and writes the other one.
 
 Every step is the same nest of loops with other constants: over groups, blocks of at most ``lanes`` output channels, the
 positions of a window (rows, columns), and within a window input channels, rows, columns, and digits. A dense layer is a window
@@ -21,21 +21,21 @@ from dwn_hw.errors import OptionError, Problem
 from dwn_hw.hardware.folded.pointwise import AS_IT_IS, Pointwise
 from dwn_hw.ir import Edge, Ints
 
-#: The loops of a step, the innermost first. The first four make a window, the others say which.
+#: The loops of a step, the innermost first. The first :data:`WINDOW` of them run through a window, the others choose it.
 LOOPS = ("digit", "tap_column", "tap_row", "channel", "column", "row", "block", "group")
 WINDOW = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A register that runs ``0, stride, …, last``."""
+    """A loop whose register runs ``0, stride, …, last``, in ``count`` values."""
 
     stride: int
     count: int
 
     @property
     def last(self) -> int:
-        """Its last value."""
+        """The last value of the register."""
         return self.stride * (self.count - 1)
 
 
@@ -56,10 +56,11 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``name``: of the node that begins it; ``edge``: index of the edge that it writes.
+    """One step of an engine. ``name``: of the node that begins it; ``edge``: the index of the edge that it writes.
 
-    ``loops``: those of :data:`LOOPS`. ``weights``: (groups, outputs a group, taps) signed weights as integers on the grid of the
-    least shift; empty for a max pool. ``biases``: one an output. ``span``: the least and greatest sum with bias.
+    ``loops``: one for each name in :data:`LOOPS`. ``outputs``: the output channels of a group. ``weights``: (groups, outputs,
+    taps) signed weights as integers on the grid of the least shift; empty for a max pool. ``biases``: one an output channel.
+    ``span``: the least and the greatest sum with its bias. ``post``: what happens to a sum on its way into the buffer.
     """
 
     name: str
@@ -74,37 +75,37 @@ class Step:
 
     @property
     def pools(self) -> bool:
-        """Whether it keeps the greatest, rather than adding."""
+        """Whether the step keeps the greatest number of a window, rather than adding."""
         return not self.weights.size
 
     @property
     def taps(self) -> int:
-        """Clocks of a window."""
+        """The taps of a window, which are the clocks that it takes."""
         return math.prod(loop.count for loop in self.loops[:WINDOW])
 
     @property
     def positions(self) -> int:
-        """Numbers of an output channel."""
+        """The positions of the window, which are the numbers of an output channel."""
         return math.prod(loop.count for loop in self.loops[WINDOW : WINDOW + 2])
 
     @property
     def blocks(self) -> int:
-        """Of output channels, in a group."""
+        """The number of blocks into which a group's output channels are cut, each of at most ``lanes`` channels."""
         return self.loops[-2].count
 
     @property
     def groups(self) -> int:
-        """Slices of channels that do not mix."""
+        """The number of groups: slices of channels that do not mix."""
         return self.loops[-1].count
 
     @property
     def size(self) -> int:
-        """Numbers that it writes."""
+        """The number of numbers that the step writes."""
         return self.groups * self.outputs * self.positions
 
     @property
     def in_order(self) -> bool:
-        """Whether it writes them in C order."""
+        """Whether the step writes its numbers in C order."""
         return self.positions == 1 or self.outputs == 1
 
 
@@ -149,7 +150,7 @@ def _check(network: ir.Network) -> None:
 
 
 def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
-    """Why a node has no place in an engine."""
+    """The reasons why a node has no place in an engine; none if it has one."""
     node = place.node
     match node:
         case ir.ShiftDense() | ir.ShiftConv2d() | ir.Affine() | ir.Relu() | ir.Quantize() | ir.Reshape():
@@ -169,7 +170,7 @@ def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
 
 
 def _blind_windows(node: ir.MaxPool2d, name: str, before: Edge) -> list[Problem]:
-    """A window that lies in the padding alone has no greatest."""
+    """The problem of a max pool that has a window in the padding alone: such a window has no greatest number."""
     after = node.output(before).shape[1:]
     for axis, (size, count) in enumerate(zip(before.shape[1:], after, strict=True)):
         for at in range(count):
@@ -218,7 +219,7 @@ def _begin(
 
 
 def _copy(name: str, edge: int, before: Edge) -> Step:
-    """Every number by itself, in C order."""
+    """A step that takes every number by itself, in C order."""
     image = Image(before.size, before.size)
     loops = _loops((1, 1, 1, 1), (1, before.size), 1, 1, image)
     return Step(name, edge, image, loops, 1, _range(before), np.empty((1, 1, 0), np.int64), ())
@@ -249,7 +250,7 @@ def _loops(
     dilation: Ints = (1, 1),
     digits: int = 1,
 ) -> tuple[Loop, ...]:
-    """``kernel``: (groups, input channels a group, rows, columns); in the order of :data:`LOOPS`."""
+    """The loops in the order of :data:`LOOPS`. ``kernel``: (groups, input channels a group, rows, columns)."""
     groups, inputs, rows, columns = kernel
     return (
         Loop(1, digits),

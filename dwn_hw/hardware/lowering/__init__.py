@@ -1,4 +1,4 @@
-"""From a node of the network to a netlist of LUT cells (:mod:`dwn_hw.hardware.lut_netlist`)."""
+"""Turns each node of a network into a netlist of LUT cells (:mod:`dwn_hw.hardware.lut_netlist`) or of words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["LUT_INPUTS", "fits", "lower", "lower_network"]
 def lower_network(
     network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = "parallel"
 ) -> tuple[Logic, ...]:
-    """One netlist a node; words for a network that counts in integers.
+    """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers.
 
     Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a ``streamed`` encoder
     the first netlist is that of its comparators (:func:`lower_streamed`).
@@ -51,9 +51,9 @@ def lower(
     share: bool = True,
     chain_inputs: int = 0,
 ) -> Netlist:
-    """The netlist of one node, of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
+    """Lower one node to a netlist of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
 
-    ``chain_inputs``: of the LUT in front of a site of a carry chain; 0: no chains.
+    ``chain_inputs``: the inputs of the LUT in front of a site of a carry chain; 0: no chains.
     """
     match node:
         case ir.Thermometer():

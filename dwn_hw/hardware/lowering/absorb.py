@@ -1,4 +1,4 @@
-"""Cells merged into their only reader where the reader's LUT has room."""
+"""Merges cells into their only reader where the reader's LUT has room."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dwn_hw.ir.truth_tables import compose
 
 
 def absorb(netlist: Netlist, k: int) -> Netlist:
-    """The same outputs from fewer cells: a cell with one reader, and with it at most ``k`` inputs, becomes part of it.
+    """Return a netlist with the same outputs and fewer cells.
+
+    A cell with one reader becomes part of it where both together have at most ``k`` inputs.
 
     Readers are looked at from the outputs down, their inputs from the latest up, until nothing changes.
     """

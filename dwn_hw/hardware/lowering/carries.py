@@ -1,4 +1,4 @@
-"""Counting ones with carry chains: which bits go into which chain.
+"""Counts ones with carry chains, and chooses which bits go into which chain.
 
 A chain adds, at each *site*, the carry below, a bit ``v`` of that weight if there is one, and one bit ``u`` that the LUT in
 front of the site computes. So the LUTs of one, two or three sites in a row can hold the binary sum of up to five more bits
@@ -27,19 +27,20 @@ from dwn_hw.hardware.lut_netlist import Builder
 from dwn_hw.ir import Ints
 from dwn_hw.ir.truth_tables import FALSE, table_of
 
-#: States kept in each round of the search, at least and at most: in between as many as bring the bits of all to so many.
+#: The number of states kept in each round of the search, at least and at most; between those limits as many states as hold
+#: ``_BITS`` bits together.
 _BEAM, _BITS = (4, 16), 1600
 
-#: Sites of a chain; longer ones found nothing better.
+#: The most sites of a chain; longer ones found nothing better.
 _SITES = 7
 
-#: Bits that a compressor or chain removes for each LUT, about: guides the search only.
+#: The bits that a compressor or chain removes for each LUT, about; this guides the search only.
 _REDUCTION = 1.3
 
 #: States with more bits than this are not tried without further chains.
 _FINISHED = 40
 
-#: In columns higher than this, only groups that take all they can of the lowest weight are tried.
+#: The height of a column above which only groups that take all they can of the lowest weight are tried.
 _BULK = 14
 
 #: While the lowest column holds n bits, a chain leaves n/64 bits in each column above: chains that each wait for the one
@@ -50,7 +51,7 @@ _WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """From weight ``weight`` up: of each group so many bits of each of its weights, summed by its LUTs.
+    """A carry chain from weight ``weight`` up. Each group tells how many bits of each of its weights its LUTs sum.
 
     A group has as many sites as entries. Each site that ``own`` names adds one more bit; one of the lowest weight is the carry
     that enters.
@@ -62,7 +63,7 @@ class Chain:
 
     @property
     def sites(self) -> int:
-        """LUTs in front of the chain."""
+        """The number of sites, which is that of the LUTs in front of the chain."""
         return sum(map(len, self.groups))
 
 
@@ -71,7 +72,7 @@ Plan = tuple[tuple[Chain, ...], tuple[Step, ...]]
 
 @cache
 def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Plan:
-    """Chains, then compressors, from columns of these heights and a constant to one bit a column."""
+    """The chains, then the compressors, that turn columns of these heights and a constant into one bit a column."""
     groups = _groups(chain_inputs - 1)
     beam = sorted((*_BEAM, _BITS // max(1, sum(heights))))[1]
     best: tuple[tuple[Chain, ...], Heights] = ((), heights)
@@ -95,13 +96,16 @@ def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Pl
 
 
 def luts(heights: Heights, k: int, constant: int, chain_inputs: int) -> int:
-    """LUTs that :func:`count_ones` takes for columns of these heights and a constant."""
+    """The number of LUTs that :func:`count_ones` takes for columns of these heights and a constant."""
     chains, steps = chain_plan(heights, k, chain_inputs, constant) if chain_inputs else ((), plan(heights, k, constant))
     return sum(chain.sites for chain in chains) + counters.cost(steps)
 
 
 def _groups(most: int) -> tuple[Ints, ...]:
-    """What the LUTs of one, two or three sites can sum: of at most ``most`` bits, and in that many bits."""
+    """The groups that the LUTs of one, two or three sites can sum: at most ``most`` bits, whose sum has a bit for each site.
+
+    Entry ``i`` of a group is the number of bits of weight ``2**i``, counted from the chain's first site of that group.
+    """
     found = []
     for sites in (1, 2, 3):
         for counts in itertools.product(range(most + 1), repeat=sites):
@@ -148,9 +152,9 @@ def count_ones(
     constant: int = 0,
     chain_inputs: int = 0,
 ) -> list[int]:
-    """Nets of the sum of ``columns`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns, one a column.
+    """Build the sum of ``columns`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns; one net a column.
 
-    ``chain_inputs``: of the LUT in front of a site of a carry chain; 0 for a count without chains.
+    ``chain_inputs``: the inputs of the LUT in front of a site of a carry chain; 0 for a count without chains.
     """
     queues = [list(column) for column in columns]
     heights, constant = tuple(map(len, queues)), constant % (1 << len(queues))

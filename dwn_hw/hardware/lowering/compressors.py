@@ -22,7 +22,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-#: Bits of one weight: loose ones, and those in chains.
+#: The numbers of bits of one weight: of loose ones, and of those in chains.
 Column = tuple[int, int]
 
 #: The inputs of one LUT, numbered as :class:`Step` says.
@@ -33,7 +33,7 @@ Bits = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Take ``take[i]`` of the column of weight ``weight + i``; give one net for each weight from ``weight`` up.
+    """A step takes ``take[i]`` of the column of weight ``weight + i``, and gives one net for each weight from ``weight`` up.
 
     ``inputs[j]`` are the inputs of output ``j``'s LUT: first all taken nets are numbered, column by column and loose before
     chained, then the outputs, then the rider. Empty: a constant; of output 0, :attr:`parity`. ``rides``: whether the
@@ -50,7 +50,7 @@ class Step:
 
     @property
     def cost(self) -> int:
-        """LUTs."""
+        """The step's LUTs."""
         return sum(1 for refs in self.inputs if refs)
 
     @property
@@ -83,13 +83,13 @@ def _is_free(take: tuple[Column, ...], k: int, add: int) -> bool:
 
 
 def _parities(take: tuple[Column, ...], column: int, k: int) -> list[int]:
-    """Numbers of the nets whose parity is that of all bits taken from a column."""
+    """The numbers of the nets whose parity is that of all bits taken from a column."""
     loose, chained = _nets(take, column)
     return loose + [chained[min(i + k, len(chained)) - 1] for i in range(0, len(chained), k)]
 
 
 def _nets(take: tuple[Column, ...], column: int) -> tuple[list[int], list[int]]:
-    """Numbers of the loose and of the chained nets that are taken from a column."""
+    """The numbers of the loose and of the chained nets that are taken from a column."""
     if column >= len(take):
         return [], []
     start = sum(map(sum, take[:column]))
@@ -100,7 +100,7 @@ def _nets(take: tuple[Column, ...], column: int) -> tuple[list[int], list[int]]:
 def _support(take: tuple[Column, ...], output: int, k: int, add: int) -> Refs:
     """The nets that tell ``output``: all taken if they are few, else the fewest.
 
-    Those are of columns from ``base`` up, with the outputs from there as residue.
+    The fewest are those of columns from ``base`` up, with the outputs from there as residue.
     """
     total = sum(map(sum, take))
     best: Refs = tuple(range(sum(map(sum, take[: output + 1]))))
@@ -159,7 +159,7 @@ def _all_values(made: Step) -> tuple[list[Bits], list[Bits]]:
 
 
 def after(columns: Sequence[Column], made: Step) -> tuple[Column, ...]:
-    """The columns, the first of the step's weight, when the step is done."""
+    """The columns when the step is done. ``columns`` begin with that of the step's weight, and so does the result."""
     rest = [
         (loose - take[0], chained - take[1])
         for (loose, chained), take in zip(columns, [*made.take, *[(0, 0)] * len(columns)], strict=False)

@@ -1,4 +1,4 @@
-"""Counting ones without carry chains, in the fewest LUTs that a search over compressor trees finds.
+"""Counts ones without carry chains, in the fewest LUTs that a search over compressor trees finds.
 
 Columns are worked off from the lowest weight up, by the steps of :mod:`dwn_hw.hardware.lowering.compressors`, until
 each holds one bit; the sequence is found by A* over the columns' heights. Counting lossily is impossible, so a LUT
@@ -19,29 +19,30 @@ from dwn_hw.hardware.lowering.compressors import Column, Step, after, step, tabl
 from dwn_hw.hardware.lut_netlist import Builder
 from dwn_hw.ir.truth_tables import FALSE, TRUE
 
-#: Columns higher than ``k`` by this are always reduced by steps of ``k`` bits of one weight, which keeps the search small.
+#: The height above ``k`` from which a column is always reduced by steps of ``k`` bits of one weight, to keep the search small.
 _SEARCHED_HEIGHT = 8
 
-#: The most nets that a last step, which leaves one bit a column, takes; so many have 2**14 values at most.
+#: The most nets that a last step, which leaves one bit a column, takes: these have 2**14 values at most.
 _LAST_NETS = 14
 
-#: How many LUTs a search expects for a bit that is to go, as parts of what plain steps take. With less it finds better
-#: sequences, more slowly: the first search that comes to an end is taken, and for a quick answer the last ones are tried only.
+#: The LUTs that a search expects for each bit that is to go, as parts of what plain steps take. A search that expects less
+#: finds better sequences, more slowly. They are tried in this order, and the first search that comes to an end is taken; a
+#: quick answer tries the last ones only.
 _EXPECTED, _QUICK = (0.6, 0.75, 0.85, 0.95, 1.1, 1.3, 3.0), (1.3, 3.0)
 
-#: A search ends without result after so many moves, but for the last; a quick one after fewer.
+#: The number of moves after which a search, and a quick one, ends without a result; the last search has no such limit.
 _MOVES, _QUICK_MOVES = 40_000, 1_000
 
 Heights = tuple[int, ...]
 
-#: The weight that is being worked on, the columns of it and above, and what is still to be added, in units of that weight.
+#: The weight that is being worked on, the columns from that weight up, and what is still to be added, in units of that weight.
 #: No columns when all is done.
 State = tuple[int, tuple[Column, ...], int]
 
 
 @cache
 def plan(heights: Heights, k: int, constant: int = 0, quick: bool = False) -> tuple[Step, ...]:
-    """Steps from columns of these heights, and a constant, to one bit or the constant's own in each column.
+    """The steps from columns of these heights, and a constant, to one bit or the constant's own in each column.
 
     Pure and deterministic; ``quick``: in milliseconds, with a LUT or two more.
     """
@@ -56,12 +57,12 @@ def plan(heights: Heights, k: int, constant: int = 0, quick: bool = False) -> tu
 
 
 def cost(steps: Sequence[Step]) -> int:
-    """LUTs."""
+    """The LUTs of all steps."""
     return sum(made.cost for made in steps)
 
 
 def _search(start: State, k: int, a_bit: float, most: float = math.inf) -> tuple[Step, ...] | None:
-    """A* that expects ``a_bit`` LUTs for each bit that is to go; None if so many moves do not lead to the end."""
+    """Search by A*, expecting ``a_bit`` LUTs for each bit that is to go. None: ``most`` moves do not lead to the end."""
     best: dict[State, int] = {start: 0}
     came: dict[State, tuple[State, Step | None]] = {}
     moves = 0
@@ -119,7 +120,7 @@ def _moves(state: State, k: int) -> Iterator[tuple[State, Step | None]]:
 
 
 def _takes(columns: tuple[Column, ...], k: int, least: int) -> Iterator[tuple[Column, ...]]:
-    """What a step may take of the columns: of the first ``least`` bits or more."""
+    """What a step may take of the columns: ``least`` bits or more of the first, and a few of the next two."""
     loose, chained = columns[0]
     if max(loose, chained) >= k + _SEARCHED_HEIGHT:
         yield ((k, 0) if loose >= k + _SEARCHED_HEIGHT else (0, k),)
@@ -144,7 +145,7 @@ def _may_ride(columns: tuple[Column, ...], take: tuple[Column, ...], outputs: in
 
 
 def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequence[Step], constant: int) -> list[int]:
-    """Nets of the sum of the columns ``queues`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns.
+    """Build the sum of the columns ``queues`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns.
 
     ``steps``: the :func:`plan` of their heights. Cells are named ``<name>_w<weight of the output>_<serial>``. Bits are taken
     in order of age, so the tree stays balanced.
@@ -177,7 +178,10 @@ def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequen
 
 
 def take(queues: list[list[int]], weight: int, counts: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The oldest ``counts[i]`` bits of column ``weight + i``, taken away, and what each weighs in units of ``weight``."""
+    """Take the oldest ``counts[i]`` bits of column ``weight + i`` away. Returns them, and what each weighs.
+
+    A weight is ``2**i``, in units of the weight of the first column.
+    """
     taken: list[int] = []
     weights: list[int] = []
     for i, count in enumerate(counts):

@@ -20,7 +20,7 @@ from dwn_hw.ir.truth_tables import FALSE, LUT_INPUTS, TRUE, table_of
 
 
 def lower_thermometer(node: ir.Thermometer, before: ir.Edge, k: int, share: bool = True) -> Netlist:
-    """The encoder as LUTs of at most ``k`` inputs. The last cell of a comparison carries its name, ``f03_ge_117``.
+    """Lower the encoder to LUTs of at most ``k`` inputs. The last cell of a comparison carries its name, ``f03_ge_117``.
 
     ``share`` off: a plain comparator for each different threshold.
     """
@@ -37,7 +37,10 @@ def lower_thermometer(node: ir.Thermometer, before: ir.Edge, k: int, share: bool
 
 
 def rough_cost(row: ir.Ints, fmt: ir.Format, k: int = LUT_INPUTS) -> int:
-    """LUTs for one feature's comparisons before groupings are searched: up to a third too many, in milliseconds."""
+    """The number of LUTs for one feature's comparisons before groupings are searched.
+
+    It is up to a third too high, and found in milliseconds.
+    """
     real = _real(row, fmt)
     return sharing.rough_cost(real, fmt.bits, k) if real else 0
 
@@ -49,7 +52,7 @@ def _real(row: ir.Ints, fmt: ir.Format) -> ir.Ints:
 
 @dataclass(frozen=True, slots=True)
 class _Feature:
-    """Where the comparisons of one feature are built: its ``bits`` (nets, LSB first) and its name, ``f03``."""
+    """The builder of one feature's comparisons, with its ``bits`` (nets, LSB first) and its name, ``f03``."""
 
     builder: Builder
     name: str
@@ -59,7 +62,7 @@ class _Feature:
     built: dict[range, int] = field(default_factory=dict)  # nets of signals that are no bits of the code
 
     def build(self, row: ir.Ints, share: bool) -> dict[int, int]:
-        """Nets of all different thresholds."""
+        """Build the comparisons with all thresholds in ``row``. Returns the net of each different threshold."""
         nets = {t: TRUE for t in row if t <= self.fmt.low} | {t: FALSE for t in row if t > self.fmt.high}
         serial = 0
         for stage in sharing.plan(_real(row, self.fmt), self.fmt.bits, self.k, share).stages:
@@ -95,7 +98,7 @@ class _Feature:
         return self.built[signal]
 
     def _final(self, window: Window, low_bits: int, carry: int) -> int:
-        """The comparison itself: of the carry, the window's edges, and the bits that tell its blocks apart."""
+        """The net of a comparison: one LUT of the carry, the window's edges, and the bits that tell its blocks apart."""
         block = [*range(low_bits, low_bits + window.address_bits(low_bits))]
         signals: list[Signal] = [*(edge.signal for edge in window.edges), *block]
         flips = sum(self._flip(signal) << i for i, signal in enumerate(signals))
@@ -114,7 +117,7 @@ class _Feature:
         return self.builder.lut(label, [carry, *map(self._net, signals)], table)
 
     def _chain(self, name: str, chain: Chain) -> int:
-        """The carry that all members share."""
+        """The net of the carry that all members of a chain share."""
         carry = TRUE
         for piece in chain.slices:
             signals: list[Signal] = [*range(piece.low, piece.low + piece.width), *piece.select]
@@ -125,7 +128,7 @@ class _Feature:
         return carry
 
     def _parts(self, piece: Slice, chain: Chain) -> dict[int, int]:
-        """For each value of the selecting nets, the slice of the constant that is compared with."""
+        """The slice of the constant that is compared with, by the value of the selecting nets."""
         parts = {}
         for u in chain.members:
             block = range(u, u + 1)
@@ -134,7 +137,7 @@ class _Feature:
         return parts
 
     def _carries(self, piece: Slice, parts: dict[int, int], address: int) -> bool:
-        """Address, from the low end: the carry below, the low bits, the selecting nets."""
+        """Whether a chain LUT carries. ``address``, from the low end: the carry below, the low bits, the selecting nets."""
         mask = (1 << piece.width) - 1
         flip = self._flip(piece.low + piece.width - 1) << (piece.width - 1)
         value = (address >> 1 & mask) ^ flip

@@ -1,4 +1,4 @@
-"""Nodes that count in integers as parallel hardware: adders that all sums of a layer share, clamps and comparisons of words."""
+"""Lowers nodes that count in integers to parallel hardware: shared adders, clamps and comparisons of words."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dwn_hw.hardware import adder_graph
 from dwn_hw.hardware.word_netlist import ADD, QUANTIZE, Builder, Operation, Output, Words
 from dwn_hw.ir import evaluate
 
-#: Pairs of weights that meet in one of the sums of a layer: sharing looks at each of them. A minute's work.
+#: The most pairs of weights that may meet in the sums of a layer: sharing looks at each of them. So many take about a minute.
 MOST_PAIRS = 2_000_000
 
 
 def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) -> Words:
-    """A node's words: the entries of the edge before it come in, those of the edge behind it leave, in C order."""
+    """Lower a node to words: the entries of the edge before it come in, those of the edge behind it leave, in C order."""
     build = Builder(before.flat_formats())
     terms = np.arange(before.size).reshape(before.shape)
     match node:
@@ -55,7 +55,7 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
 
 
 def fits(network: ir.Network) -> bool:
-    """Whether no layer is too large for parallel hardware; of a convolution by counting every place of its window as full."""
+    """Whether no layer is too large for parallel hardware. A convolution is counted as if every window lay inside the image."""
     for step in network.steps():
         node, after = step.node, step.after
         if isinstance(node, ir.ShiftDense | ir.ShiftConv2d):
@@ -70,7 +70,7 @@ def _pairs(places: npt.NDArray[Any]) -> int:
 
 
 def _sums(build: Builder, name: str, weights: npt.NDArray[np.int64], biases: Sequence[int]) -> list[tuple[int, int]]:
-    """``weights @ inputs + biases``."""
+    """Build ``weights @ inputs + biases``. Returns for each sum a term, and the shift to the left that makes it the sum."""
     places = np.count_nonzero(weights, axis=1)
     pairs = _pairs(places)
     if pairs > MOST_PAIRS:
@@ -114,7 +114,7 @@ def _windows(
     dilation: ir.Ints,
     **pad: Any,
 ) -> npt.NDArray[np.int64]:
-    """(channels, rows, columns, kernel rows, kernel columns)."""
+    """The terms that each window sees: (channels, rows, columns, kernel rows, kernel columns)."""
     padded = np.pad(terms, ((0, 0), *((p, p) for p in padding)), **pad)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
@@ -155,7 +155,7 @@ def _pooled(node: ir.MaxPool2d, terms: npt.NDArray[np.int64]) -> list[list[int]]
 
 
 def _greatest(build: Builder, name: str, terms: list[int]) -> int:
-    """By halves; names say which terms met."""
+    """Build the greatest of some terms, by halves; the cells' names say which terms met."""
     if len(terms) == 1:
         return terms[0]
     half = len(terms) // 2
@@ -164,7 +164,7 @@ def _greatest(build: Builder, name: str, terms: list[int]) -> int:
 
 
 def _first_maximum(build: Builder, count: int) -> int:
-    """A tournament in which the right side must be strictly greater, so the lowest index wins a tie."""
+    """Build a tournament in which the right side must be strictly greater, so the lowest index wins a tie."""
 
     def best(first: int, last: int) -> tuple[int, int]:
         """(value, index) of the entries first … last."""

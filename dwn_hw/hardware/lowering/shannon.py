@@ -1,4 +1,4 @@
-"""Functions of more inputs than a LUT has."""
+"""Builds functions of more inputs than a LUT has."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dwn_hw.ir.truth_tables import cofactors
 
 
 def shannon_cost(inputs: int, k: int) -> int:
-    """LUTs of ``k`` inputs that any function of ``inputs`` fits in, by :func:`shannon`."""
+    """The number of LUTs of ``k`` inputs that :func:`shannon` takes for any function of ``inputs`` inputs."""
     return 1 if inputs <= k else 2 * shannon_cost(inputs - 1, k) + 1
 
 
 def shannon(builder: Builder, name: str, inputs: Sequence[int], table: int, k: int) -> int:
-    """Any function, by Shannon expansion from the last input down to LUTs of ``k`` inputs."""
+    """Build any function of ``inputs``, by Shannon expansion from the last input down to LUTs of ``k`` inputs."""
     if len(inputs) <= k:
         return builder.lut(name, inputs, table)
     low, high = cofactors(table, len(inputs), len(inputs) - 1)

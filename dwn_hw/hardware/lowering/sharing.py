@@ -1,4 +1,4 @@
-"""What the comparisons of one feature share: the plan of its thermometer encoder.
+"""Plans the thermometer encoder of one feature: what its comparisons share.
 
 :mod:`dwn_hw.hardware.lowering.encoder` builds it.
 
@@ -27,22 +27,22 @@ from dataclasses import dataclass, field
 from dwn_hw.hardware.lowering.windows import Codes, Signal, Window, best_window, value
 from dwn_hw.ir import Ints
 
-#: Steps of the search for one stage: for each of its thresholds, and at most.
+#: The steps of the search for one stage: for each of its thresholds, and at most.
 STEPS, MAX_STEPS = 150, 4000
 
-#: Plans for which groupings are searched: those whose first grouping is cheapest.
+#: The number of plans for which groupings are searched: those whose first grouping is cheapest.
 SEARCHED = 3
 
-#: Stages of edges, and numbers of edges that are tried for one.
+#: The most stages of edges, and the numbers of edges that are tried for one stage.
 MAX_DEPTH, EDGES = 2, (1, 3, 7, 15)
 
-#: The latest chains that a first grouping tries to put a threshold in.
+#: The number of latest chains that a first grouping tries to put a threshold in.
 OPEN = 12
 
-#: As many levels of depth count as much as a LUT, when plans of a feature are chosen from.
+#: The number of levels of depth that count as much as a LUT when a plan of a feature is chosen.
 LEVELS_A_LUT = 4
 
-#: Choices of so many edges: at even ranks, and moved by one at random.
+#: The number of choices that are tried for each number of edges: one at even ranks, the others moved by one at random.
 CHOICES = 3
 
 _IMPOSSIBLE = 1_000_000
@@ -59,7 +59,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Thresholds that share a carry out of the ``low_bits`` lowest bits; slices from the low bits up."""
+    """The ``members`` are thresholds that share a carry out of the ``low_bits`` lowest bits; slices from the low bits up."""
 
     members: Ints
     low_bits: int
@@ -76,7 +76,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All comparisons of a feature, in stages; ``cost``: LUTs, at most; ``levels``: of LUTs, up to each threshold's own."""
+    """All comparisons of a feature, in stages.
+
+    ``cost``: the LUTs that they take at most. ``levels``: by threshold, the levels of LUTs up to and with its comparison.
+    """
 
     stages: tuple[Stage, ...] = ()
     cost: int = 0
@@ -84,7 +87,7 @@ class Plan:
 
     @property
     def score(self) -> float:
-        """What is least: LUTs, and a little of the depth."""
+        """What is minimised: the LUTs, and a little of the depth."""
         return self.cost + max(self.levels.values(), default=0) / LEVELS_A_LUT
 
 
@@ -100,7 +103,7 @@ def plan(thresholds: Ints, width: int, k: int, share: bool = True) -> Plan:
 
 
 def rough_cost(thresholds: Ints, width: int, k: int) -> int:
-    """LUTs before edges and groupings are searched: up to a third too many, in milliseconds."""
+    """The number of LUTs before edges and groupings are searched: up to a third too many, found in milliseconds."""
     return _first(thresholds, Codes(width, k), MAX_DEPTH).cost
 
 
@@ -114,7 +117,7 @@ class _Shape:
 
 @functools.lru_cache(maxsize=4096)
 def _search(thresholds: Ints, codes: Codes, depth: int) -> Plan:
-    """Every shape with first groupings, then a search for the few best of them."""
+    """Try every shape with first groupings, then search the groupings of the few best."""
     if not thresholds:
         return Plan()
 
@@ -140,7 +143,7 @@ def _first(thresholds: Ints, codes: Codes, depth: int) -> Plan:
 
 
 def _shapes(thresholds: Ints, codes: Codes, depth: int) -> Iterator[_Shape]:
-    """No edge; then fewer edges than leave a threshold for each: with each of the ranges."""
+    """The shapes without edges, then those with edges, at most two thirds of the thresholds; each with every range."""
     choices = [()] if depth >= MAX_DEPTH else [(), *_edges(thresholds)]
     for edges, known in itertools.product(choices, _ranges(thresholds, codes)):
         yield _Shape(edges, known)
@@ -159,7 +162,10 @@ def _edges(thresholds: Ints) -> Iterator[Ints]:
 
 
 def _ranges(thresholds: Ints, codes: Codes) -> list[range | None]:
-    """None; from the lowest threshold up; up to the highest; between: as fine as one LUT of the top bits tells them."""
+    """The ranges that a LUT may tell, as finely as the top bits allow.
+
+    None; from the lowest threshold up; up to the highest; between both.
+    """
     step = 1 << max(0, codes.width - codes.k)
     low, high = thresholds[0] // step * step, (thresholds[-1] // step + 1) * step
     found = {range(low, codes.end), range(high), range(low, high)} - {range(codes.end)}
@@ -173,7 +179,7 @@ def _alone(thresholds: Ints, codes: Codes) -> Plan:
 
 
 def _made(thresholds: Ints, shape: _Shape, codes: Codes, before: Plan, steps: int) -> Plan:
-    """The plan of this shape: ``before`` makes its edges; a search of so many steps groups the others."""
+    """The plan of a shape. ``before`` makes its edges; a search of ``steps`` steps groups the other thresholds."""
     signals: list[Signal] = [*range(codes.width), *(range(edge, codes.end) for edge in shape.edges)]
     if shape.known is not None:
         signals.append(shape.known)
@@ -185,7 +191,9 @@ def _made(thresholds: Ints, shape: _Shape, codes: Codes, before: Plan, steps: in
 
 
 def _planned(before: Plan, windows: tuple[Window, ...], chains: list[Chain], known: bool = False) -> Plan:
-    """``before``, and a stage more: a LUT ends each comparison that is more than a bit; ``known``: one tells the range."""
+    """The plan ``before`` with a stage more. A LUT ends each comparison that is more than a bit; with ``known`` one tells
+    the range.
+    """
 
     def level(signal: Signal) -> int:
         return before.levels.get(signal.start, 1) if isinstance(signal, range) else 0
@@ -264,7 +272,7 @@ class _Grouping:
         return chain
 
     def _try(self, members: Ints) -> Chain | None:
-        """The chain's LUTs from the low bits up; zeros below every member's lowest one are skipped."""
+        """A chain for these members, or None; zeros below every member's lowest one are skipped."""
         low_bits = max(self._windows[u].low_bits for u in members)
         lows = [u & (1 << low_bits) - 1 for u in members]
         telling = self._telling(members, low_bits)
@@ -284,7 +292,7 @@ class _Grouping:
         return Chain(members, low_bits, tuple(found))
 
     def _telling(self, members: Ints, low_bits: int) -> dict[int, Signal]:
-        """The signals that tell members apart: by a mask of those that differ from the first."""
+        """The signals that tell members apart, each by the mask of the members for which it differs from the first."""
         found: dict[int, Signal] = {}
         rows = [self._values(u, low_bits) for u in members]
         for signal, values in zip(self._signals, zip(*rows, strict=True), strict=True):
@@ -294,7 +302,7 @@ class _Grouping:
         return found
 
     def _values(self, threshold: int, low_bits: int) -> tuple[bool | None, ...]:
-        """Of all signals, where the carry decides."""
+        """The value of each signal among the codes for which the carry decides; None for one that differs among them."""
         key = threshold, low_bits
         if key not in self._told:
             block = self._windows[threshold].own_block(low_bits)
@@ -315,12 +323,12 @@ def _separating(masks: Ints, parts: Ints, most: int) -> Ints | None:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _differing(values: Ints) -> int:
-    """Which pairs of members differ, as a set of bits."""
+    """The pairs of members that differ, as a set of bits."""
     return sum((a != b) << i for i, (a, b) in enumerate(itertools.combinations(values, 2)))
 
 
 def _covering(needed: int, told: list[tuple[int, int]], count: int) -> Ints | None:
-    """At most ``count`` masks that tell the needed pairs apart."""
+    """A choice of at most ``count`` masks that tell the needed pairs apart, or None."""
     if not needed or not count:
         return None if needed else ()
     if count == 1:

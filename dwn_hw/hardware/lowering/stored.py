@@ -1,4 +1,4 @@
-"""Structures that a search found and no rule gives; ``benchmarks/search_structures.py`` is the search.
+"""Holds structures that a search found and no rule gives; ``benchmarks/search_structures.py`` is the search.
 
 ``stored.json`` holds them: for each its kind and shape, and its LUTs, each as its inputs' nets and its table in hexadecimal.
 Cells have at most :data:`LUT_INPUTS` inputs. tests/hardware/test_stored.py proves each equal to what it stands for.
@@ -40,13 +40,13 @@ class Structure:
 
 
 def structures(kind: str, k: int) -> tuple[Structure, ...]:
-    """All that are stored of a kind and have LUTs of at most ``k`` inputs, in rising order of shape."""
+    """The stored structures of a kind whose LUTs have at most ``k`` inputs, in rising order of shape."""
     return tuple(each for each in load() if each.kind == kind) if k >= LUT_INPUTS else ()
 
 
 @cache
 def load() -> tuple[Structure, ...]:
-    """Everything that is stored."""
+    """All stored structures."""
     return read(FILE)
 
 
@@ -80,7 +80,7 @@ def dump(stored: Sequence[Structure]) -> str:
 
 
 def place(builder: Builder, netlist: Netlist, inputs: Sequence[int], prefix: str = "") -> list[int]:
-    """Build a netlist's cells on other nets; its outputs there. ``prefix`` goes before the cells' names."""
+    """Build a netlist's cells on other nets. Returns its outputs there. ``prefix`` goes before the cells' names."""
     nets = list(inputs)
     for cell in netlist.cells:
         nets.append(builder.lut(f"{prefix}{cell.name}", [nets[net] for net in cell.inputs], cell.table))

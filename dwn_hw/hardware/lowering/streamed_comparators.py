@@ -1,4 +1,4 @@
-"""The comparators of a streamed encoder: the word against a constant that the feature's index chooses.
+"""Lowers the comparators of a streamed encoder: the word against a constant that the feature's index chooses.
 
 A comparator is a chain of slices from the low bits up, as in :mod:`dwn_hw.hardware.lowering.encoder`: a LUT of the
 carry below, a few bits of the word, and signals that tell it which constant slice it compares with. Those are bits of
@@ -21,13 +21,13 @@ from dwn_hw.hardware.lowering.shannon import shannon, shannon_cost
 from dwn_hw.hardware.lut_netlist import Builder, Netlist
 from dwn_hw.ir.truth_tables import FALSE, TRUE, table_of
 
-#: A function of the feature's index, where it matters.
+#: A function of the feature's index, given only for the indices where it matters.
 Partial: TypeAlias = Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """Bits ``low … low + width - 1``; each of ``signals`` is a function of the index, by which the slice is known."""
+    """The word's bits ``low … low + width - 1``. ``signals`` are functions of the index that tell which constant they meet."""
 
     low: int
     width: int
@@ -35,8 +35,9 @@ class _Slice:
 
 
 def lower_streamed(node: ir.Thermometer, before: ir.Edge, k: int) -> Netlist:
-    """LUTs of at most ``k`` inputs. Inputs: the key (index, or row of the block RAM), the word, and whether it is valid.
+    """Lower the comparators to LUTs of at most ``k`` inputs.
 
+    Inputs: the key (index, or row of the block RAM), the word, and whether it is valid.
     Outputs: the comparator of each chain, then whether each of the schedule's shifts takes place.
     """
     plan = schedule(node, before)
@@ -92,7 +93,7 @@ class _Site:
         return shannon(self.builder, name, select, _table(values, select), self.k)
 
     def _in_memory(self, constants: Partial) -> Iterator[_Slice]:
-        """As many pairs of a word's and a constant's bit as a LUT takes."""
+        """The slices where constants stand in a block RAM: as many pairs of a word's and a constant's bit as a LUT takes."""
         low = min((u & -u).bit_length() - 1 for u in constants.values())
         carry = False
         while low < self.plan.word.bits:
@@ -152,7 +153,7 @@ def _ways(parts: Partial, index_bits: int, most: int) -> Iterator[tuple[Partial,
 
 
 def _cost(values: Partial, index_bits: int, k: int) -> int:
-    """LUTs of a function of the index; none if it is a bit of it."""
+    """The number of LUTs that a function of the index takes; 0 if it is a bit of the index."""
     select = _separating(values, index_bits) or ()
     if len(select) < 2 and all(values[f] == f >> bit & 1 for bit in select for f in values):
         return 0

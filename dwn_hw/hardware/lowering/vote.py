@@ -1,4 +1,4 @@
-"""Group sums and the first maximum, in LUTs."""
+"""Lowers group sums and the first maximum to LUTs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dwn_hw.ir.truth_tables import FALSE, table_of
 
 
 def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, chain_inputs: int = 0) -> Netlist:
-    """A counter of each group's ones, cells named ``g0_…``.
+    """Lower group sums to a counter of each group's ones, with cells named ``g0_…``.
 
     A member of negative weight counts as its inverse, which a compressor's table takes in: −w·x is w·(1 − x) − w.
     """
@@ -38,7 +38,7 @@ def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, 
 def _count(
     builder: Builder, name: str, columns: list[list[int]], k: int, constant: int, chain_inputs: int
 ) -> list[int]:
-    """The sum of columns and a constant: of bits alone by a stored structure, if that takes fewer LUTs."""
+    """Build the sum of columns and a constant; of bits alone by a stored structure, if that takes fewer LUTs."""
     ones, *higher = columns
     if not constant and not any(higher):
         cost = luts(tuple(map(len, columns)), k, 0, chain_inputs)
@@ -48,13 +48,13 @@ def _count(
     return count_ones(builder, name, columns, k, constant, chain_inputs)
 
 
-#: Input 2 chooses: 1 of input 0, input 1.
+#: The truth table of a multiplexer: input 2 chooses input 1 where it is 1, else input 0.
 _CHOOSE = 0b11001010
 
 
 @dataclass(frozen=True, slots=True)
 class _Player:
-    """Entries ``first … last`` have been compared: nets of the greatest one's value, and of its index.
+    """The winner among the entries ``first … last``: the nets of its value, and of its index.
 
     ``sides``: the two that met to give it, and the net that says whether the right one won.
     """
@@ -71,7 +71,7 @@ class _Player:
 
 
 def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
-    """A tournament, or a stored structure that is large enough, if that takes fewer LUTs."""
+    """Lower an argmax to a tournament, or to a stored structure that is large enough, if that takes fewer LUTs."""
     fmt, bits = before.formats[0], after.formats[0].bits
     choices = [absorb(tournament(before, after, k), k)]
     for found in structures("argmax", k):
@@ -87,7 +87,7 @@ def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
 
 
 def tournament(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
-    """A tournament in which the right side must be strictly greater, so the lowest index wins a tie.
+    """Build a tournament in which the right side must be strictly greater, so the lowest index wins a tie.
 
     Cells: ``right_wins_0_1``, ``best_0_1_b3``, ``index_0_1_b0``. The champion's value is never computed, and the final compares
     the sides of its players with each other and chooses among the verdicts where that is cheaper than choosing values first.
@@ -143,7 +143,7 @@ def _meet(builder: Builder, left: _Player, right: _Player, wins: int) -> _Player
 
 
 def greater(builder: Builder, name: str, a: Sequence[int], b: Sequence[int], signed: bool, k: int) -> int:
-    """``a > b`` for numbers of one width, LSB first: slices of both and the verdict below, from the low bits up."""
+    """Build ``a > b`` for numbers of one width, LSB first: slices of both and the verdict below, from the low bits up."""
     verdict: list[int] = []
     low = 0
     while low < len(a):

@@ -1,4 +1,7 @@
-"""Windows around thresholds: where a comparison of a code with a constant needs the code's low bits (:mod:`...sharing`)."""
+"""Finds windows around thresholds: where a comparison with a constant needs the code's low bits.
+
+:mod:`dwn_hw.hardware.lowering.sharing` plans with them.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,20 @@ Signal = int | range
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Codes of ``width`` bits, and LUTs of ``k`` inputs."""
+    """The size of the problem: codes of ``width`` bits, and LUTs of ``k`` inputs."""
 
     width: int
     k: int
 
     @property
     def end(self) -> int:
-        """Above the highest code."""
+        """The number of codes, one more than the highest code."""
         return 1 << self.width
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Within the window ``signal`` is ``inside``; where it is not, the comparison is ``beyond``."""
+    """An end of a window. Inside the window ``signal`` has the value ``inside``; else the comparison gives ``beyond``."""
 
     signal: Signal
     inside: bool
@@ -48,11 +51,11 @@ class Window:
 
     @property
     def inputs(self) -> int:
-        """Of the LUT that ends the comparison."""
+        """The number of inputs of the LUT that ends the comparison."""
         return len(self.edges) + self.address_bits(self.low_bits) + self.chained
 
     def address_bits(self, low_bits: int) -> int:
-        """Bits from ``low_bits`` up that tell the window's blocks apart: as many as count them, for the blocks are neighbours."""
+        """The number of bits from ``low_bits`` up that tell the window's blocks apart: as many as count them."""
         return ((self.span[-1] >> low_bits) - (self.span[0] >> low_bits)).bit_length()
 
     def own_block(self, low_bits: int) -> range:
@@ -75,7 +78,7 @@ def best_window(threshold: int, signals: Sequence[Signal], codes: Codes) -> Wind
 
 
 def _windows(threshold: int, signals: Sequence[Signal], codes: Codes) -> Iterator[Window]:
-    """Windows between nothing or the nearest end of a signal below, and nothing or the nearest above."""
+    """The windows between nothing or the nearest end of a signal below, and nothing or the nearest above."""
     ends = [(end, signal) for signal in signals for end in _ends(signal, codes)]
     below = max((e for e in ends if e[0] <= threshold), key=lambda e: e[0], default=None)
     above = min((e for e in ends if e[0] > threshold), key=lambda e: e[0], default=None)
@@ -96,7 +99,10 @@ def _ends(signal: Signal, codes: Codes) -> list[int]:
 
 
 def _within(threshold: int, span: range, edges: tuple[Edge, ...], codes: Codes) -> Window:
-    """With as few low bits as let the rest fit a LUT; zeros are left to nobody."""
+    """The window whose chain has the fewest low bits with which the rest fits a LUT.
+
+    The threshold's lowest zeros are compared nowhere.
+    """
     trailing = (threshold & -threshold).bit_length() - 1
     windows = (Window(threshold, span, edges, low_bits) for low_bits in range(trailing, codes.width + 1))
     return next(window for window in windows if window.inputs <= codes.k)

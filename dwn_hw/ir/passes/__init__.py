@@ -1,4 +1,4 @@
-"""Exact passes: ``Network → Network``, each keeps the meaning for every code that the port can carry.
+"""Exact passes, ``Network → Network``: each keeps the meaning for every code that the port can carry.
 
 They run in the order of :data:`PASSES`, again and again until nothing changes. None adds a LUT, or a bit to the edge between two
 nodes (a register, by default). What a pass may change is the inside: the port, the groups, their sums and the result stay as
@@ -35,18 +35,18 @@ __all__ = [
 
 Pass = Callable[[ir.Network], ir.Network]
 
-#: What nobody reads goes first, because it would stand in the way of merging, and once more, because merging leaves more of it.
+#: The passes in order. What nobody reads goes before merging, in whose way it would stand, and again after it, which leaves more.
 PASSES: tuple[Pass, ...] = (fold_bits, drop_idle_inputs, drop_unread, merge_into_readers, drop_unread)
 
-#: Of networks that count in integers.
+#: The passes for networks that count in integers.
 INTEGER_PASSES: tuple[Pass, ...] = (merge_clamps, drop_finer_grids)
 
-#: Two or three are enough for the networks that we know; the last changes nothing.
+#: The most rounds of all passes. Two or three are enough for the networks that we know; the last changes nothing.
 MAX_ROUNDS = 10
 
 
 def optimize(network: ir.Network, k: int = LUT_INPUTS) -> ir.Network:
-    """All passes in order, until nothing changes, for LUTs of ``k`` inputs: larger ones are not made of smaller ones."""
+    """Run all passes in order, until nothing changes, for LUTs of ``k`` inputs: larger ones are not made of smaller ones."""
     for _ in range(MAX_ROUNDS):
         before = network
         for one in PASSES if network.is_luts() else INTEGER_PASSES:

@@ -1,4 +1,4 @@
-"""Which combinations of bits occur behind a thermometer.
+"""Finds which combinations of bits occur behind a thermometer.
 
 Bits of one feature are monotone: that says all there is to say of thermometer bits. Bits behind LUTs are looked at in *cases*: a
 case is a level of each feature (how many of its thresholds the code reaches), and what a bit is in many cases is one integer, bit
@@ -17,13 +17,13 @@ import numpy as np
 from dwn_hw import ir
 from dwn_hw.ir.truth_tables import variable
 
-#: All cases of some features are counted through up to so many.
+#: The most cases of some features that are counted through.
 MAX_CASES = 1 << 14
 
-#: Random cases, which show quickly what occurs for certain.
+#: The number of random cases, which show quickly what occurs for certain.
 SAMPLES = 1 << 12
 
-#: A threshold of a feature.
+#: A threshold of a feature: (feature, threshold).
 Place = tuple[int, int]
 
 
@@ -31,7 +31,7 @@ class Cases:
     """Follows a thermometer and the layers behind it; asked about bits of the edge behind the last layer."""
 
     def __init__(self, node: ir.Thermometer) -> None:
-        #: Of each bit: what it compares, if it is a comparison itself; and all comparisons that it depends on.
+        #: What each bit compares, if it is a comparison itself; in ``support``, all comparisons that each bit depends on.
         self.places: list[Place | None] = []
         self.support: list[frozenset[Place]] = []
         self._layers: list[ir.LutLayer] = []
@@ -53,11 +53,11 @@ class Cases:
         self._layers.append(layer)
 
     def seen(self, wires: ir.Ints) -> int:
-        """Addresses of ``wires``, as a table, that some random case gives: all of them occur."""
+        """The addresses of ``wires``, as a table, that some random case gives: all of them occur."""
         return _addresses([self._columns[wire] for wire in wires], (1 << SAMPLES) - 1)
 
     def occurring(self, wires: ir.Ints) -> int:
-        """Addresses of ``wires``, as a table, that may occur: no other ever does."""
+        """The addresses of ``wires``, as a table, that may occur: no other ever does."""
         every = (1 << (1 << len(wires))) - 1
         occur = every
         for i, j in self._implications(wires):
@@ -71,12 +71,12 @@ class Cases:
         return occur
 
     def _implications(self, wires: ir.Ints) -> list[tuple[int, int]]:
-        """Pairs of slots of which the first, if set, implies the second: no lower a threshold of the same feature."""
+        """The pairs of slots of which the first, if set, implies the second: its threshold of the same feature is no lower."""
         places = [(slot, place) for slot, wire in enumerate(wires) if (place := self.places[wire])]
         return [(i, j) for i, a in places for j, b in places if i != j and a[0] == b[0] and a[1] >= b[1]]
 
     def _dependent(self, wires: ir.Ints) -> Iterator[list[int]]:
-        """Slots of bits that have features in common, two or more together."""
+        """The slots of bits that have features in common, two or more together."""
         groups: list[tuple[list[int], set[int]]] = []
         for slot, wire in enumerate(wires):
             slots, features = [slot], {feature for feature, _ in self.support[wire]}
@@ -87,7 +87,7 @@ class Cases:
         return (slots for slots, _ in groups if len(slots) > 1)
 
     def _count_through(self, wires: Sequence[int]) -> int:
-        """Addresses of ``wires`` that occur, all cases of their features tried; if these are too many, every address."""
+        """The addresses of ``wires`` that occur when all cases of their features are tried; all if the cases are too many."""
         levels: dict[int, list[int]] = {}
         for feature, threshold in sorted(frozenset().union(*(self.support[wire] for wire in wires))):
             levels.setdefault(feature, []).append(threshold)
@@ -121,7 +121,7 @@ def _pack(cases: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
 
 
 def _split(columns: Sequence[int], every: int) -> list[int]:
-    """For each address of the columns the cases that give it."""
+    """The cases that give each address of the columns."""
     parts = [every]
     for column in columns:
         parts = [part & ~column for part in parts] + [part & column for part in parts]

@@ -1,4 +1,4 @@
-"""A rectifier before a clamp is a clamp from 0."""
+"""Merges a rectifier into the clamp behind it, which then clamps from 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the passes know of single bits: constants, equal bits, inverses."""
+"""Folds what is known of single bits: constants, equal bits, inverses."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import assert_never
 from dwn_hw import ir
 from dwn_hw.ir.truth_tables import FALSE, TRUE, invert_input, simplify
 
-#: Of a bit: the first bit of its edge that is equal (or a constant), and whether inverted.
+#: What a bit is the same as: the first bit of its edge that is equal (or a constant), and whether it is inverted.
 Same = tuple[int, bool]
 
 
 def fold_bits(network: ir.Network) -> ir.Network:
-    """Nothing reads a constant, or an equal or inverse copy of another bit: tables, weights and biases take them in."""
+    """Take constants, and equal or inverse copies of other bits, into tables, weights and biases, so that nothing reads them."""
     edge = network.input.edge
     nodes: list[ir.Node] = []
     same: list[Same] = []
@@ -42,7 +42,7 @@ def _all_different(edge: ir.Edge) -> list[Same]:
 
 
 def _clamp(node: ir.Thermometer, edge: ir.Edge) -> ir.Thermometer:
-    """Thresholds as ``edge`` can carry them: the sums before it may have become narrower."""
+    """Clamp thresholds to what ``edge`` can carry: the sums before it may have become narrower."""
     rows = zip(node.thresholds, edge.flat_formats(), strict=True)
     return ir.Thermometer(tuple(tuple(min(max(t, fmt.low), fmt.high + 1) for t in row) for row, fmt in rows))
 
@@ -58,7 +58,10 @@ def _equal_thresholds(node: ir.Thermometer, edge: ir.Edge) -> list[Same]:
 
 
 def _fold_layer(node: ir.LutLayer, same: list[Same], told: bool) -> tuple[ir.LutLayer, list[Same]]:
-    """``told``: whether the readers can be told that a bit is inverted, so that no LUT has to invert it."""
+    """Fold one layer. Returns it, and what each of its bits is the same as.
+
+    ``told``: whether the readers can be told that a bit is inverted, so that no LUT has to invert it.
+    """
     wires, tables, out = [], [], list[Same]()
     first: dict[tuple[ir.Ints, int], int] = {}
     for j, (row, table) in enumerate(zip(node.wires, node.tables, strict=True)):

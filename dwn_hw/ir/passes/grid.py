@@ -1,4 +1,4 @@
-"""Zeros that a finer grid appends to a number are not carried through hardware."""
+"""Drops the zeros that a finer grid appends to a number, so that hardware does not carry them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dwn_hw.ir.rules import MAX_CODE_BITS
 
 
 def drop_finer_grids(network: ir.Network) -> ir.Network:
-    """A ``Quantize`` that only appends zeros goes, before a shift layer, into that layer's grid: ``low`` is as much lower."""
+    """Move a ``Quantize`` that only appends zeros into the grid of the shift layer behind it: ``low`` is as much lower."""
     nodes: list[ir.Node] = []
     edges = network.edges()
     for i, node in enumerate(network.nodes):

@@ -1,4 +1,4 @@
-"""Inputs that never matter, in any case that occurs."""
+"""Drops inputs that never matter, in any case that occurs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dwn_hw.ir.truth_tables import cofactors, idle_input
 
 
 def drop_idle_inputs(network: ir.Network) -> ir.Network:
-    """A LUT reads only bits across which its output changes in some case that occurs, as far as that is cheap to know.
+    """Let a LUT read only bits across which its output changes in some case that occurs, as far as that is cheap to know.
 
     Of thermometer bits it is known exactly: a threshold matters if some context changes across it; those that do not are
     dropped, and the set that stays is unique. Entries that are never asked for become that of the first which is, so that LUTs

@@ -1,4 +1,4 @@
-"""LUTs that become part of the LUTs that read them."""
+"""Merges LUTs into the LUTs that read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dwn_hw.ir.truth_tables import LUT_INPUTS, compose
 
 
 def merge_into_readers(network: ir.Network, k: int = LUT_INPUTS) -> ir.Network:
-    """A LUT becomes part of all LUTs that read it if they stay within ``k`` inputs; its own inputs pass through its layer.
+    """Merge a LUT into all LUTs that read it if they stay within ``k`` inputs; its own inputs pass through its layer.
 
     A bit that passes is a wire in the layer, no LUT, but one more bit on the edge. So only LUTs go of whose inputs all but one
     pass already: there is always a LUT less, and never a bit more.
@@ -41,13 +41,13 @@ class _Pair:
         self.candidates = [j for j in self.readers if j not in kept and not source.is_wire(j)]
 
     def layers(self) -> tuple[ir.LutLayer, ir.LutLayer]:
-        """The two as they are now; what was merged is still in the first, and read by nobody."""
+        """The two layers as they are now; what was merged is still in the first, and read by nobody."""
         rows, tables = zip(*self.luts, strict=True)
         out_rows, out_tables = zip(*self.out, strict=True)
         return ir.LutLayer(rows, tables), ir.LutLayer(out_rows, out_tables)
 
     def merge(self) -> None:
-        """All that can be merged, those first that need no bit more."""
+        """Merge all LUTs that can be merged, those first that need no bit more."""
         changed = True
         while changed:
             changed = False

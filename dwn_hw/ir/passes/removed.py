@@ -1,4 +1,4 @@
-"""What the passes took out, counted: for the report."""
+"""Counts what the passes took out, for the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dwn_hw import ir
 
 
 def removed(before: ir.Network, after: ir.Network) -> dict[str, dict[str, int]]:
-    """By node: thresholds, LUTs and their inputs, members of groups that are constant or duplicates.
+    """Count by node what was taken out: thresholds, LUTs and their inputs, members of groups that are constant or duplicates.
 
     A layer that took in LUTs of the layer before may have lost fewer than no inputs.
     """

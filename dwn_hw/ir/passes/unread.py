@@ -1,4 +1,4 @@
-"""What nobody reads."""
+"""Drops what nobody reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dwn_hw import ir
 
 
 def drop_unread(network: ir.Network) -> ir.Network:
-    """LUTs and thresholds that nothing reads are gone; the features they belonged to stay on the port."""
+    """Drop LUTs and thresholds that nothing reads; the features that they belonged to stay on the port."""
     nodes = list(network.nodes)
     for index in reversed(range(1, len(nodes))):
         reader, source = nodes[index], nodes[index - 1]
@@ -43,7 +43,7 @@ def _renumber(reader: ir.LutLayer | ir.GroupSum, bits: int, number: dict[int, in
 
 
 def _keep(node: ir.LutLayer | ir.Thermometer, bits: list[int]) -> ir.LutLayer | ir.Thermometer:
-    """Only these; of none of them one, since an edge carries something."""
+    """Return a node with only these ``bits``; where there are none, with one, since an edge carries something."""
     if isinstance(node, ir.LutLayer):
         luts = [(node.wires[i], node.tables[i]) for i in bits] or [((0,), 0b10)]
         return ir.LutLayer(tuple(row for row, _ in luts), tuple(table for _, table in luts))

@@ -61,7 +61,7 @@ def _is_memory(unit: Unit) -> TypeGuard[Rom | Ram]:
 
 
 def _about(unit: Unit | Program) -> str:
-    """What its Python class says of it, without the marks of that language."""
+    """The text that a unit's Python class says of it, without the marks of that language."""
     text = (type(unit).__doc__ or "").strip().replace("``", "")
     return "\n".join(line.strip() for line in text.splitlines())
 

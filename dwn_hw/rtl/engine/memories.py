@@ -37,7 +37,7 @@ class Rom(Unit):
         return m
 
     def verilog(self) -> str:
-        """Its module."""
+        """The memory's Verilog module."""
         return f"""module dwn_{self.module} (
     input  wire clk,
     input  wire [{len(self.address) - 1}:0] address,
@@ -74,7 +74,7 @@ class Ram(Unit):
         return m
 
     def verilog(self) -> str:
-        """Its module."""
+        """The memory's Verilog module."""
         address, data = f"[{len(self.address) - 1}:0]", f"[{self.memory.bits - 1}:0]"
         return f"""module dwn_{self.module} (
     input  wire clk,

@@ -1,4 +1,4 @@
-"""What the engine's components have in common: how they are placed, the numbers of each step, delays."""
+"""Holds what the engine's components have in common: how they are placed, the numbers of each step, delays."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def place(m: Module, name: str, unit: Unit, instances: bool, **wires: Any) -> No
 
 
 def bits_for(highest: int) -> int:
-    """Of a register that goes from 0 to ``highest``."""
+    """The bits of a register that goes from 0 to ``highest``."""
     return max(1, highest.bit_length())
 
 
 def number(bits: Any, fmt: Format) -> Any:
-    """``bits`` as the integer that they are in ``fmt``."""
+    """The integer that ``bits`` are in ``fmt``."""
     return bits.as_signed() if fmt.signed else bits
 
 
@@ -55,7 +55,7 @@ class Program:
         self.columns: dict[str, tuple[Any, Sequence[int]]] = {}
 
     def of(self, name: str, values: Sequence[int]) -> Any:
-        """One of ``values`` a step: a constant if all are the same, else the wire ``name``."""
+        """The value of each step, from ``values``: a constant if all are the same, else the wire ``name``."""
         fmt = Format.covering(min(0, *values, 0), max(values))
         if len(set(values)) == 1:
             return number(Const(values[0], fmt.bits), fmt)
@@ -74,7 +74,7 @@ class Program:
                     m.d.comb += [wire.eq(values[i]) for wire, values in self.columns.values()]
 
     def verilog(self) -> str:
-        """Its module."""
+        """The table's Verilog module."""
         bits = bits_for(len(self.steps) - 1)
         ports = [f"    output reg  {_extent(wire)}{name}" for name, (wire, _) in self.columns.items()]
         lines = [f"module dwn_{self.module} (", ",\n".join([f"    input  wire [{bits - 1}:0] step", *ports]), ");"]
@@ -96,7 +96,7 @@ def _extent(wire: Any) -> str:
 
 
 def delayed(m: Module, name: str, value: Any, clocks: int, first: int = 1, reset_less: bool = False) -> list[Any]:
-    """``value``, and as it was 1, 2, … ``clocks`` clocks ago: registers ``<name><first>`` and so on."""
+    """The value now, and as it was 1, 2, … ``clocks`` clocks ago: registers ``<name><first>`` and so on."""
     held = [value]
     for i in range(clocks):
         held.append(Signal(len(value), name=f"{name}{first + i}", reset_less=reset_less))

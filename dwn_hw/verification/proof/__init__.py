@@ -1,4 +1,4 @@
-"""Formal proof: that an export's Verilog, and every change of a network, means the same for all inputs."""
+"""Formal proof that an export's Verilog, and every change of a network, means the same for all inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""And-inverter graphs: the form in which two pieces of logic are compared.
+"""Represents logic as and-inverter graphs, the form in which two pieces of logic are compared.
 
 A *variable* is 0 (constant false), an input (1 … ``inputs``) or an AND of two earlier literals; a *literal* is twice a variable,
 plus one if inverted. Equal ANDs are made once, and a look-up table is built from its inputs in rising order without those that
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 FALSE, TRUE = 0, 1
 
-#: 64 cases a word: row ``i`` holds bit ``i`` of each case.
+#: The values of bits in many cases, 64 cases a word: row ``i`` holds bit ``i`` of each case.
 Planes: TypeAlias = npt.NDArray[np.uint64]
 
 _ONES = np.uint64(2**64 - 1)
@@ -26,14 +26,14 @@ _ONES = np.uint64(2**64 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a variable is of others, ``variables`` rising: bit ``Σ value[i]·2**i`` of ``table``."""
+    """A variable as a function of others, ``variables`` rising: bit ``Σ value[i]·2**i`` of ``table``."""
 
     variables: tuple[int, ...]
     table: int
 
 
 class Aig:
-    """Logic over ``inputs`` input bits; ``outputs`` are literals."""
+    """A piece of logic over ``inputs`` input bits; ``outputs`` are literals."""
 
     def __init__(self, inputs: int) -> None:
         self.inputs = inputs
@@ -43,11 +43,11 @@ class Aig:
         self._tables: dict[int, Cell] = {}
 
     def literals(self) -> list[int]:
-        """All inputs."""
+        """The literals of all inputs."""
         return [2 * (i + 1) for i in range(self.inputs)]
 
     def both(self, a: int, b: int) -> int:
-        """``a`` and ``b``."""
+        """The literal of ``a`` and ``b``."""
         a, b = min(a, b), max(a, b)
         if a == FALSE or a ^ 1 == b:
             return FALSE
@@ -59,28 +59,28 @@ class Aig:
         return self._known[a, b]
 
     def either(self, a: int, b: int) -> int:
-        """``a`` or ``b``."""
+        """The literal of ``a`` or ``b``."""
         return self.both(a ^ 1, b ^ 1) ^ 1
 
     def choose(self, which: int, one: int, zero: int) -> int:
-        """``one`` where ``which`` is 1, else ``zero``."""
+        """The literal of ``one`` where ``which`` is 1, else of ``zero``."""
         if one == zero:
             return one
         return self.either(self.both(which, one), self.both(which ^ 1, zero))
 
     def differ(self, a: int, b: int) -> int:
-        """``a`` exclusive-or ``b``."""
+        """The literal of ``a`` exclusive-or ``b``."""
         return self.choose(a, b ^ 1, b)
 
     def any(self, literals: Iterable[int]) -> int:
-        """Whether one of them is 1."""
+        """The literal that is 1 where one of ``literals`` is 1."""
         found = FALSE
         for literal in literals:
             found = self.either(found, literal)
         return found
 
     def table(self, inputs: Sequence[int], table: int) -> int:
-        """Bit ``Σ inputs[i]·2**i`` of ``table``."""
+        """The literal of bit ``Σ inputs[i]·2**i`` of ``table``."""
         cell = _reduced(inputs, table)
         literal = self._lookup(cell.variables, cell.table)
         variable = literal >> 1
@@ -100,7 +100,7 @@ class Aig:
         return self.choose(2 * variables[-1], self._lookup(below, high), self._lookup(below, low))
 
     def cell(self, variable: int) -> Cell:
-        """What a variable that is no input was made of: a whole table where one was asked for, else an AND."""
+        """The cell of a variable that is no input: a whole table where one was asked for, else an AND."""
         if variable not in self._tables:
             a, b = self.ands[variable - self.inputs - 1]
             return _reduced([a, b], 0b1000)
@@ -123,7 +123,7 @@ class Aig:
         return [values[literal >> 1] ^ literal & 1 for literal in other.outputs]
 
     def cone(self, outputs: Sequence[int]) -> Aig:
-        """The same inputs, and no more logic than the literals ``outputs`` need."""
+        """A graph of the same inputs, with no more logic than the literals ``outputs`` need."""
         needed = {literal >> 1 for literal in outputs}
         for i in reversed(range(len(self.ands))):
             if self.inputs + 1 + i in needed:
@@ -137,7 +137,7 @@ class Aig:
         return small
 
     def simulate(self, planes: Planes) -> Planes:
-        """Outputs (outputs, words) for inputs (inputs, words)."""
+        """The outputs (outputs, words) for inputs ``planes`` (inputs, words)."""
         values = np.empty((1 + self.inputs + len(self.ands), planes.shape[1]), np.uint64)
         values[0] = 0
         values[1 : 1 + self.inputs] = planes
@@ -149,7 +149,7 @@ class Aig:
         return found
 
     def to_aiger(self) -> bytes:
-        """Binary AIGER."""
+        """The graph in the binary AIGER format."""
         head = [f"aig {self.inputs + len(self.ands)} {self.inputs} 0 {len(self.outputs)} {len(self.ands)}"]
         body = bytearray("\n".join([*head, *map(str, self.outputs)]).encode() + b"\n")
         for i, (low, high) in enumerate(self.ands, 1 + self.inputs):
@@ -162,7 +162,7 @@ class Aig:
 
 
 def _reduced(inputs: Sequence[int], table: int) -> Cell:
-    """The function of literals as one of the variables that matter to it."""
+    """The function ``table`` of literals as a function of the variables that matter to it."""
     variables = sorted({literal >> 1 for literal in inputs} - {0})
     place = {variable: i for i, variable in enumerate(variables)}
     slots = [(place.get(literal >> 1), literal & 1) for literal in inputs]
@@ -181,12 +181,12 @@ def _reduced(inputs: Sequence[int], table: int) -> Cell:
 
 
 def pack(bits: npt.NDArray[np.uint8]) -> Planes:
-    """Cases (cases, bits) as planes; the cases that fill up the last word are all 0."""
+    """Pack cases (cases, bits) into planes; the cases that fill up the last word are all 0."""
     rows = np.packbits(bits.T, axis=1, bitorder="little")
     return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, -rows.shape[1] % 8)))).view("<u8").astype(np.uint64)
 
 
 def unpack(planes: Planes, cases: int) -> npt.NDArray[np.uint8]:
-    """The first ``cases`` cases of planes, (cases, bits)."""
+    """Unpack the first ``cases`` cases of planes to (cases, bits)."""
     raw = np.ascontiguousarray(planes.astype("<u8")).view(np.uint8)
     return np.unpackbits(raw, axis=1, bitorder="little", count=cases).T

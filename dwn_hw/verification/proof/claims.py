@@ -38,10 +38,10 @@ from dwn_hw.verification.proof.sat import Verdict, compare
 
 Codes = npt.NDArray[np.int64]
 
-#: Random vectors, beside the directed ones, on which logic and reference are compared with ``evaluate`` before they are proven.
+#: The number of random vectors, beside the directed ones, on which logic and reference are compared with ``evaluate`` first.
 RANDOM = 1000
 
-#: Vectors for which all that large logic computes is held in memory at once.
+#: The number of vectors for which all that large logic computes is held in memory at once.
 _BLOCK = 2048
 
 #: What must be right for a proof to mean what it says.
@@ -54,7 +54,7 @@ TRUSTED = (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is claimed, how it was found out, in how many seconds; ``proven``, or else open."""
+    """A claim: what is claimed, how it was found out, in how many seconds; ``proven``, or else open."""
 
     name: str
     what: str
@@ -64,7 +64,7 @@ class Claim:
 
 
 def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda text: None) -> dict[str, Any]:
-    """Prove the chain for an export; every claim with how and in what time. Written to ``prove/report.json``.
+    """Prove the chain for an export. Returns every claim with how and in what time, and writes it to ``prove/report.json``.
 
     ``timeout``: seconds for each claim. Raises Mismatch with codes that show the first difference, and Undecided with the claims
     that stay open.
@@ -111,7 +111,7 @@ class _Prover:
         self.traces = evaluate.trace(self.network, self.codes)
 
     def claims(self, progress: Progress) -> Iterator[Claim]:
-        """All claims, in order; raises Mismatch at the first that is refuted."""
+        """Prove all claims, in order. Raises Mismatch at the first that is refuted."""
         path = self.exported.folder / "frozen.safetensors"
         if path.is_file():
             progress("proving that the passes kept the meaning")
@@ -185,7 +185,7 @@ class _Prover:
         return _claim(after.name, what, verdict, started)
 
     def _simulate(self, hardware: Hardware, index: int, part: Logic) -> None:
-        """On all vectors: the reference must give what ``evaluate`` gives, and so must the Verilog, or Mismatch is raised."""
+        """Simulate a part on all vectors. Raises Mismatch unless the reference and the Verilog give what ``evaluate`` gives."""
         before, after = hardware.wires[index : index + 2]
         rows = packing.pack(self.traces[before.place], before.edge)
         wanted = packing.pack(self.traces[after.place], after.edge)
@@ -201,7 +201,7 @@ class _Prover:
             self._refute(hardware, index, self.codes[wrong[0, 0]], "a directed vector")
 
     def _with_codes(self, hardware: Hardware, index: int, found: Verdict) -> Verdict:
-        """A part differs for some values of its input: whether codes bring such values. Raises Mismatch with codes that do."""
+        """Find out whether codes bring the values for which a part differs. Raises Mismatch with codes that do."""
         before, after = hardware.wires[index : index + 2]
         whole = hardware.part_of_codes(index)
         outputs, given = whole.logic.outputs[: len(after.bits)], whole.logic.outputs[len(after.bits) :]
@@ -277,6 +277,6 @@ def _vectors(network: ir.Network) -> Codes:
 
 
 def _run(logic: Aig, cases: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Outputs (cases, outputs) for inputs (cases, inputs)."""
+    """The outputs (cases, outputs) for inputs ``cases`` (cases, inputs)."""
     blocks = [cases[start : start + _BLOCK] for start in range(0, len(cases), _BLOCK)]
     return np.concatenate([unpack(logic.simulate(pack(block)), len(block)) for block in blocks])

@@ -1,4 +1,4 @@
-"""One clock of a design as logic, and the pipeline that its registers make.
+"""Represents one clock of a design as logic, and the pipeline that its registers make.
 
 :class:`Step` is what happens in one clock: next values of registers, wires and ports as functions of registers and ports. With
 those pins held that let the pipeline advance in every clock, :class:`Pipeline` follows the registers: each bit has a *stage*,
@@ -14,12 +14,12 @@ from dwn_hw.errors import Mismatch
 from dwn_hw.verification.proof.aig import FALSE, TRUE, Aig
 from dwn_hw.verification.proof.read_verilog import Bit, Design
 
-#: Bits that are no wires.
+#: The bits that are no wires, with their literals.
 CONSTANTS: dict[Bit, int] = {"0": FALSE, "1": TRUE}
 
 
 class Step:
-    """``logic`` over *leaves*: ports that are not ``held``, registers, and the bits ``cut``, read as they are.
+    """One clock: ``logic`` over *leaves*: ports that are not ``held``, registers, and the bits ``cut``, read as they are.
 
     ``held``: values of input ports, by name.
     """
@@ -36,11 +36,11 @@ class Step:
         self._literals: dict[Bit, int] = {**CONSTANTS, **self.leaf, **held_bits}
 
     def literals(self, bits: Iterable[Bit]) -> list[int]:
-        """Bits, as what they are in a clock."""
+        """The literals of bits in this clock."""
         return [self._literal(bit) for bit in bits]
 
     def source(self, bit: Bit) -> int:
-        """What drives a leaf: of a register the next value, of a bit that was cut its gate, of a port itself."""
+        """The literal that drives a leaf: a register's next value, a cut bit's gate, a port itself."""
         if bit in self.design.registers:
             return self._literal(self.design.registers[bit])
         if bit in self.design.gates:
@@ -50,7 +50,7 @@ class Step:
         return self.leaf[bit]
 
     def name(self, variable: int) -> str:
-        """Of a bit that has this value, or its inverse."""
+        """The name of a bit that has the value of ``variable``, or its inverse."""
         known = {**self._literals, **{leaf: self.source(leaf) for leaf in self.leaves}}
         bits = [bit for bit, literal in known.items() if literal >> 1 == variable]
         return min(
@@ -68,7 +68,7 @@ class Step:
         return data[0]
 
     def _literal(self, bit: Bit) -> int:
-        """Depth first, on a stack of our own: logic may be deeper than Python calls."""
+        """The literal of a bit, found depth first on a stack of our own: logic may be deeper than Python calls."""
         stack, entered = [bit], set[Bit]()
         while stack:
             now = stack[-1]
@@ -96,7 +96,7 @@ class Pipeline:
         self.step = step
 
     def follow(self, literals: Sequence[int], stop: Sequence[Bit]) -> tuple[Aig, list[Bit]]:
-        """What ``literals`` are of the leaves ``stop`` and of ports, registers being wires, and which leaves its inputs are.
+        """The logic of ``literals`` over the leaves ``stop`` and ports, registers being wires, and which leaves its inputs are.
 
         All of ``stop`` come first, then those ports that are read beside them.
         """
@@ -119,7 +119,7 @@ class Pipeline:
         return logic, list(ends.values())
 
     def stages(self, literals: Sequence[int]) -> list[int | None]:
-        """Of each literal the registers between it and the input ports; None of a constant. Raises Mismatch where ways differ."""
+        """The registers between each literal and the input ports; None for a constant. Raises Mismatch where ways differ."""
         stage: dict[int, int | None] = {0: None}
         for v in self._order(literals, {}):
             source = self._source(v)
@@ -139,19 +139,19 @@ class Pipeline:
         return [stage[literal >> 1] for literal in literals]
 
     def registers(self, literals: Sequence[int]) -> list[Bit]:
-        """All registers that the literals depend on."""
+        """The registers that the literals depend on."""
         bits = [self.step.leaves[v - 1] for v in self._order(literals, ()) if v <= self.step.logic.inputs]
         return [bit for bit in bits if bit in self.step.design.registers]
 
     def _source(self, variable: int) -> int | None:
-        """What drives a leaf that is no port; None of ports and of logic."""
+        """The literal that drives a leaf which is no port; None for a port, and for a variable that is no leaf."""
         if variable > self.step.logic.inputs:
             return None
         bit = self.step.leaves[variable - 1]
         return None if bit in self.step.ports else self.step.source(bit)
 
     def _order(self, literals: Sequence[int], ends: Iterable[int]) -> list[int]:
-        """All variables that the literals need, those before that others need; not beyond ``ends``."""
+        """The variables that the literals need, each behind those that it needs; not beyond ``ends``."""
         done, entered, order = {0}, set[int](), list[int]()
         ends = set(ends)
         stack = [literal >> 1 for literal in literals]

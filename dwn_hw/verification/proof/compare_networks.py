@@ -1,4 +1,4 @@
-"""That two networks mean the same for all codes: what the passes must keep.
+"""Proves that two networks mean the same for all codes, which is what the passes must keep.
 
 Both become logic side by side, over the bits of the port. Their last bits are put into *classes* of equal and inverse ones:
 random and directed cases say which may be equal, SAT proves that they are, or gives a case that tells them apart. A group's
@@ -22,13 +22,13 @@ from dwn_hw.verification.proof.aig import FALSE, Aig, Planes, pack
 from dwn_hw.verification.proof.sat import Verdict, compare
 from dwn_hw.verification.proof.weights import Linear
 
-#: Words of random cases that sort bits into classes.
+#: The words of random cases that sort bits into classes.
 _WORDS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Nodes up to a group sum or the end, and the edge before them."""
+    """A segment of a network: nodes up to a group sum or the end, and the edge before them."""
 
     first: int
     nodes: tuple[ir.Node, ...]
@@ -36,12 +36,12 @@ class Segment:
 
     @property
     def votes(self) -> ir.GroupSum | None:
-        """The group sum at its end, if there is one."""
+        """The group sum at the segment's end, if there is one."""
         return last if isinstance(last := self.nodes[-1], ir.GroupSum) else None
 
 
 def segments(network: ir.Network) -> Iterator[Segment]:
-    """The network, cut behind each group sum."""
+    """The segments of a network, which is cut behind each group sum."""
     first, edges = 0, network.edges()
     for i, node in enumerate(network.nodes, 1):
         if isinstance(node, ir.GroupSum) or i == len(network.nodes):
@@ -68,7 +68,7 @@ class Pair:
         self.sums = one.votes is not None
 
     def _place(self, segment: Segment) -> tuple[list[int], list[ir.Group]]:
-        """The last bits of a segment, and the groups that sum them: of a segment without sums, each bit is a group."""
+        """The last bits of a segment, and the groups that sum them; in a segment without sums each bit is a group."""
         edge, bits = segment.before, _extended(self.logic.literals(), self.edge, segment.before)
         for node in segment.nodes[: -1 if segment.votes else None]:
             bits, edge = naive.place(self.logic, node, edge, bits), node.output(edge)
@@ -77,7 +77,7 @@ class Pair:
         return bits, [ir.Group((i,), (1,), 0) for i in range(len(bits))]
 
     def compare(self, planes: Planes, timeout: float) -> Verdict:
-        """Whether they are equal for all values of ``edge``; ``planes`` are cases to begin with."""
+        """Whether both segments are equal for all values of ``edge``; ``planes`` are cases to begin with."""
         ended = time.monotonic() + timeout
         verdict, found = self._classes(planes, ended)
         if not verdict.equal:
@@ -88,7 +88,7 @@ class Pair:
         return self._compare_totals(max(1.0, ended - time.monotonic()))
 
     def _classes(self, planes: Planes, ended: float) -> tuple[Verdict, dict[int, int]]:
-        """For each bit a literal of the first bit that is equal or inverse, or a constant; and how that was proven."""
+        """The class of each bit: a literal of the first bit that is equal or inverse, or a constant; and how that was proven."""
         read = sorted({bits[m] for bits, groups in self._sides for group in groups for m in group.members})
         rng = np.random.default_rng(0)
         planes = np.concatenate([planes, rng.integers(0, 2**64, (len(planes), _WORDS), np.uint64)], axis=1)
@@ -121,7 +121,7 @@ class Pair:
         return Linear.of(group.bias, [(found[bits[m]], w) for m, w in zip(group.members, group.weights, strict=True)])
 
     def _compare_totals(self, timeout: float) -> Verdict:
-        """By the sums themselves: the weights of classes may differ and the sums be equal."""
+        """Compare the sums themselves: the weights of classes may differ and the sums be equal."""
         every = [group for _, groups in self._sides for group in groups]
         width = ir.Format.covering(min(group.low for group in every), max(group.high for group in every)).bits
         one, other = (
@@ -132,7 +132,7 @@ class Pair:
 
 
 def _common(one: ir.Edge, other: ir.Edge) -> ir.Edge:
-    """Of each entry the format of what both edges can carry: where equal values flow on them, they are of that."""
+    """An edge of the values that both edges can carry: where equal values flow on both, they are such values."""
     formats = [
         ir.Format.covering(max(a.low, b.low), min(a.high, b.high))
         for a, b in zip(one.flat_formats(), other.flat_formats(), strict=True)
@@ -141,7 +141,7 @@ def _common(one: ir.Edge, other: ir.Edge) -> ir.Edge:
 
 
 def _extended(bits: Sequence[int], edge: ir.Edge, wide: ir.Edge) -> list[int]:
-    """The bits of ``edge`` as those of an edge of wider formats."""
+    """The bits of ``edge``, extended to those of an edge of wider formats."""
     found = []
     for number, fmt, wanted in zip(naive.entries(edge, bits), edge.flat_formats(), wide.flat_formats(), strict=True):
         found += [*number, *[number[-1] if fmt.signed else FALSE] * wanted.bits][: wanted.bits]
@@ -151,7 +151,7 @@ def _extended(bits: Sequence[int], edge: ir.Edge, wide: ir.Edge) -> list[int]:
 def compare_networks(
     before: ir.Network, after: ir.Network, traces: Sequence[npt.NDArray[np.int64]], timeout: float
 ) -> Iterator[tuple[Pair, Verdict]]:
-    """Each pair of segments with its verdict. ``traces``: what flows on each edge of ``before`` for some codes."""
+    """Compare each pair of segments. ``traces``: what flows on each edge of ``before`` for some codes."""
     for one, other in zip(segments(before), segments(after), strict=True):
         pair = Pair(one, other)
         values = traces[one.first].reshape(len(traces[0]), -1)

@@ -1,4 +1,4 @@
-"""An export's Verilog as logic, part by part."""
+"""Reads an export's Verilog as logic, part by part."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dwn_hw.verification.proof.read_verilog import Bit
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """What leaves a part (or enters the first): the nodes that the part stands for, its bits, and their age in clocks.
+    """The wires that leave a part (or enter the first): the nodes that the part stands for, its bits, and their age in clocks.
 
-    ``place``: which of the network's edges it is.
+    ``place``: the index of the network's edge that they carry.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Wires:
 
 @dataclass(frozen=True, slots=True)
 class Logic:
-    """A part: ``logic`` over the bits ``ends``; ``given``: the bits of the edge before it, as literals of ``logic``."""
+    """The logic of a part, over the bits ``ends``; ``given``: the bits of the edge before it, as literals of ``logic``."""
 
     logic: Aig
     ends: tuple[Bit, ...]
@@ -77,11 +77,11 @@ class Hardware:
         return bits
 
     def part(self, index: int) -> Logic:
-        """What leaves part ``index`` as a function of what leaves the part before."""
+        """The logic from what leaves the part before ``index`` to what leaves part ``index``."""
         return self.logic(self.wires[index + 1].bits, self.wires[index].bits)
 
     def part_of_codes(self, index: int) -> Logic:
-        """What leaves part ``index``, then what leaves the part before, as functions of the input port."""
+        """The logic from the input port to what leaves part ``index``, then to what leaves the part before."""
         return self.logic((*self.wires[index + 1].bits, *self.wires[index].bits), self.wires[0].bits)
 
     def result(self) -> tuple[Bit, ...]:
@@ -90,7 +90,7 @@ class Hardware:
         return self.port("outputs", output["port"], sum(f["bits"] * f["count"] for f in output["fields"]))
 
     def logic(self, bits: Sequence[Bit], before: Sequence[Bit]) -> Logic:
-        """``bits`` as functions of ``before``, registers being wires, and of ports that are read past it."""
+        """The logic of ``bits`` over ``before``, registers being wires, and over ports that are read past it."""
         step = self.pipeline.step
         stop = [bit for bit in dict.fromkeys(before) if bit not in CONSTANTS]
         literals = [

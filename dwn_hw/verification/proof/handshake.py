@@ -1,4 +1,4 @@
-"""What registers do while a result waits or a reset comes: that a stream loses nothing, doubles nothing and invents nothing.
+"""Proves what registers do while a result waits or a reset comes: a stream loses, doubles and invents nothing.
 
 Let the design *advance* in a clock in which ``x_ready`` is high. Facts about one clock, whatever the registers hold, are enough:
 
@@ -25,7 +25,7 @@ from dwn_hw.verification.proof.sat import Verdict, compare
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Names of the ports: valid and ready of input and output, and the reset, if there is one."""
+    """The names of a stream's ports: valid and ready of input and output, and the reset, if there is one."""
 
     x_valid: str
     x_ready: str
@@ -51,7 +51,7 @@ def valid_chain(pipeline: Pipeline, ports: Stream, latency: int) -> list[Bit]:
 
 
 def prove_handshake(pipeline: Pipeline, ports: Stream, chain: list[Bit], timeout: float) -> Verdict:
-    """The facts, for all values of all registers and ports. Raises Mismatch with the name of what breaks one."""
+    """Prove the facts, for all values of all registers and ports. Raises Mismatch with the name of what breaks one."""
     steady, design = pipeline.step, pipeline.step.design
     free = Step(design, {}, steady.leaves)
     logic = free.logic
@@ -67,7 +67,7 @@ def prove_handshake(pipeline: Pipeline, ports: Stream, chain: list[Bit], timeout
     wants = [logic.either(y_ready, y_valid ^ 1) if chain else y_ready, *moving[: len(others)]]
     for bit, advances in zip(design.registers, moving[len(others) :], strict=True):
         following = logic.choose(x_ready, advances, free.leaf[bit])
-        # Of data, what a reset leaves behind does not matter: no valid bit goes with it.
+        # The data that a reset leaves behind does not matter: no valid bit goes with it.
         has.append(free.source(bit) if bit in chain else logic.both(running, free.source(bit)))
         wants.append(logic.both(running, following))
     left, right = (logic.cone(outputs) for outputs in (has, wants))

@@ -1,4 +1,4 @@
-"""What nodes mean, as logic, written to be read: a comparison a threshold, a table a neuron, plain sums, a plain first maximum.
+"""Builds what nodes mean, as logic, written to be read: a comparison a threshold, a table a neuron, plain sums and maxima.
 
 This is what hardware is compared with. It shares nothing with :mod:`dwn_hw.hardware.lowering`, and is itself compared with
 :mod:`dwn_hw.ir.evaluate`: for the vectors of every proof, and for all inputs of small nodes in the tests.
@@ -15,7 +15,10 @@ from dwn_hw.verification.proof.aig import FALSE, TRUE, Aig
 
 
 def reference(nodes: Sequence[ir.Node], before: ir.Edge) -> Aig:
-    """From the bits of the edge ``before`` to those of the edge behind the last of ``nodes``; the first entry's LSB is bit 0."""
+    """The logic from the bits of the edge ``before`` to those of the edge behind the last of ``nodes``.
+
+    The first entry's LSB is bit 0.
+    """
     logic = Aig(before.bits)
     bits = logic.literals()
     for node in nodes:
@@ -26,7 +29,7 @@ def reference(nodes: Sequence[ir.Node], before: ir.Edge) -> Aig:
 
 
 def place(logic: Aig, node: ir.Node, before: ir.Edge, bits: Sequence[int]) -> list[int]:
-    """The bits of the edge behind ``node``, of the ``bits`` of the edge before it."""
+    """Build ``node`` over the ``bits`` of the edge before it. Returns the bits of the edge behind it."""
     if isinstance(node, ir.IntegerNode):
         rule, remedy = "a network of look-up tables can be proven", "Use verify, which compares on vectors."
         raise IRError(Problem("network", rule, type(node).__name__, remedy))
@@ -55,12 +58,12 @@ def entries(edge: ir.Edge, bits: Sequence[int]) -> list[list[int]]:
 
 
 def constant(value: int, width: int) -> list[int]:
-    """A number in two's complement."""
+    """The bits of a number in two's complement, lowest first."""
     return [TRUE if value >> i & 1 else FALSE for i in range(width)]
 
 
 def at_least(logic: Aig, code: Sequence[int], threshold: int, fmt: ir.Format) -> int:
-    """``code >= threshold``."""
+    """The literal of ``code >= threshold``."""
     if threshold > fmt.high:
         return FALSE
     reached = TRUE
@@ -71,7 +74,7 @@ def at_least(logic: Aig, code: Sequence[int], threshold: int, fmt: ir.Format) ->
 
 
 def total(logic: Aig, group: ir.Group, bits: Sequence[int], width: int) -> list[int]:
-    """The bias, and one weight after the other."""
+    """The sum of a group: the bias, and one weight after the other."""
     found = constant(group.bias, width)
     for member, weight in zip(group.members, group.weights, strict=True):
         found = logic.add(found, [logic.both(bit, bits[member]) for bit in constant(weight, width)])

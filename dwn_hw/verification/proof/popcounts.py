@@ -1,4 +1,4 @@
-"""Sums of many bits, which SAT alone is slow at: by the identity of weights, or by trying every input."""
+"""Proves sums of many bits, at which SAT alone is slow: by the identity of weights, or by trying every input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dwn_hw.verification.proof.aig import Aig, pack, unpack
 from dwn_hw.verification.proof.sat import Verdict
 from dwn_hw.verification.proof.weights import Linear, rewrite
 
-#: Sums of at most so many bits are tried for every input at once, or where the identity of weights leads nowhere.
+#: The most bits of a sum that is tried for every input at once, and where the identity of weights leads nowhere.
 TRIED, MAX_TRIED = 12, 20
 
-#: Cases that are tried together.
+#: The number of cases that are tried together.
 _CHUNK = 1 << 16
 
 

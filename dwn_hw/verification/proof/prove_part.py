@@ -1,4 +1,4 @@
-"""One part of a network: that its logic is what its nodes mean, for all values of its input."""
+"""Proves that the logic of one part of a network is what its nodes mean, for all values of its input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _wanted(logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: 
 
 
 def _prove_sums(logic: Aig, given: Sequence[int], node: ir.GroupSum, before: ir.Edge, timeout: float) -> Verdict:
-    """Each group by itself; by SAT those which nothing else could prove or refute."""
+    """Prove each group by itself; by SAT those which nothing else could prove or refute."""
     width, ended = node.output(before).formats[0].bits, time.monotonic() + timeout
     ways, unknown = list[str](), list[int]()
     for serial, group in enumerate(node.split(before.size)):

@@ -1,4 +1,4 @@
-"""The Verilog of a design, read by yosys into bits, gates, tables and flip-flops; nothing is optimised on the way.
+"""Reads the Verilog of a design by yosys into bits, gates, tables and flip-flops; nothing is optimised on the way.
 
 yosys elaborates and flattens the design and breaks up words. An indexed constant, which is what a LUT is, stays one piece.
 """
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from dwn_hw import toolchain
 from dwn_hw.errors import Mismatch, ToolError
 
-#: Of each gate: its inputs from the address LSB up, and its table.
+#: The gates: for each its inputs from the address LSB up, and its table.
 _GATES = {
     "$_BUF_": ("A", 0b10),
     "$_NOT_": ("A", 0b01),
@@ -39,7 +39,7 @@ YosysObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The entry of ``table`` at the address ``inputs`` (LSB first), or, where there is no table, of ``data``."""
+    """A gate: the entry of ``table`` at the address ``inputs`` (LSB first), or, where there is no table, of ``data``."""
 
     inputs: tuple[Bit, ...]
     table: int | None
@@ -48,7 +48,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Bits of ports and wires by name, lowest first; what drives each bit: a gate, or a flip-flop's D.
+    """A flattened design: bits of ports and wires by name, lowest first; what drives each bit: a gate, or a flip-flop's D.
 
     ``core.encoder.y`` is the port ``y`` of the instance ``encoder`` in ``core``.
     """
@@ -66,7 +66,7 @@ class Design:
 
 
 def read(sources: Sequence[Path], top: str, clock: str | None, timeout: float) -> Design:
-    """Read and flatten. All flip-flops must be on the rising edge of ``clock``, and nothing may have two drivers."""
+    """Read and flatten a design. All flip-flops must be on the rising edge of ``clock``, and nothing may have two drivers."""
     words = "t:$shiftx %n"
     script = [
         *(f'read_verilog "{path.resolve()}"' for path in sources),
@@ -107,7 +107,7 @@ def _design(module: YosysObject, clock: str | None) -> Design:
 
 
 def _place(design: Design, name: str, cell: YosysObject, edge: Bit) -> Bit:
-    """Add a cell; the bit that it drives."""
+    """Add a cell to ``design``. Returns the bit that it drives."""
     kind, pins = cell["type"], {pin: tuple(bits) for pin, bits in cell["connections"].items()}
     output: Bit
     if kind in _GATES:
@@ -130,6 +130,6 @@ def _place(design: Design, name: str, cell: YosysObject, edge: Bit) -> Bit:
 
 
 def _is_lookup(cell: YosysObject, pins: dict[str, tuple[Bit, ...]]) -> bool:
-    """Whether it is one bit of A, chosen by B, which reaches all of A and no more."""
+    """Whether the cell gives one bit of A, chosen by B, which reaches all of A and no more."""
     signed = int(cell["parameters"]["B_SIGNED"], 2)
     return len(pins["A"]) == 1 << len(pins["B"]) and len(pins["Y"]) == 1 and not signed

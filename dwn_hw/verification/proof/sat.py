@@ -1,4 +1,4 @@
-"""Whether two pieces of logic are equal for all inputs: by structure, by a few random cases, then by SAT.
+"""Decides whether two pieces of logic are equal for all inputs: by structure, by a few random cases, then by SAT.
 
 SAT is ABC's (``&cec``, and ``sat`` for the inputs that show a difference), as a child process. What it is not sure of in time
 is not claimed.
@@ -19,13 +19,13 @@ from dwn_hw import toolchain
 from dwn_hw.errors import ToolError, ToolTimeout
 from dwn_hw.verification.proof.aig import Aig, unpack
 
-#: Words of random cases that are tried before SAT is.
+#: The words of random cases that are tried before SAT is.
 _WORDS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``equal``: True, False, or None where the time was too short. ``how``: in words.
+    """A verdict. ``equal``: True, False, or None where the time was too short. ``how``: the way in which it was found, in words.
 
     ``case``: where not equal, one value for each input, which shows it.
     """
@@ -50,7 +50,7 @@ def compare(a: Aig, b: Aig, timeout: float) -> Verdict:
 
 
 def _shown(left: Aig, right: Aig, planes: npt.NDArray[np.uint64], cases: int) -> npt.NDArray[np.uint8] | None:
-    """The first of some cases in which they differ."""
+    """The first of some cases in which ``left`` and ``right`` differ, or None."""
     differs = np.bitwise_or.reduce(left.simulate(planes) ^ right.simulate(planes), axis=0)
     (at,) = np.nonzero(unpack(differs[None], cases)[:, 0])
     return unpack(planes, cases)[at[0]] if len(at) else None
@@ -82,7 +82,7 @@ def _ask(left: Aig, right: Aig, timeout: float) -> Verdict:
 
 
 def _abc(script: str, place: Path, timeout: float) -> str | None:
-    """What ABC says, or None if it takes too long. Its exit status says nothing."""
+    """The output of ABC, or None if it takes too long. Its exit status says nothing."""
     try:
         return toolchain.run([toolchain.abc(), "-q", script], name="yosys-abc", cwd=place, timeout=timeout)
     except ToolTimeout:

@@ -1,4 +1,4 @@
-"""The identity of weights: what logic adds up, found from its cells.
+"""Finds what logic adds up from its cells: the identity of weights.
 
 Modulo 2**width, what the output bits add up to, ``Σ 2**i·y[i]``, is rewritten from the outputs to the inputs. Of the variables at
 the top of what is left, some together are a linear function of a few variables below (a compressor: its outputs, by their
@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from dwn_hw.verification.proof.aig import Aig
 
-#: Variables of a cut, at most; and how many cuts are looked at for one variable, and whether with riders: first the simplest.
+#: The most variables of a cut; and how many cuts are looked at for one variable, and whether with riders: first the simplest.
 _WIDEST, _TRIES = 11, ((64, False), (64, True), (400, False), (400, True))
 
 Cut: TypeAlias = tuple[int, ...]
@@ -38,14 +38,14 @@ _Column: TypeAlias = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """``bias`` + Σ weight · variable."""
+    """A linear function: ``bias`` + Σ weight · variable."""
 
     bias: int
     weights: Mapping[int, int]
 
     @classmethod
     def of(cls, bias: int, terms: Iterable[tuple[int, int]]) -> Linear:
-        """From (literal, weight) terms."""
+        """The function of a bias and (literal, weight) terms."""
         weights: dict[int, int] = {}
         for literal, weight in terms:
             if literal & 1:  # w·(1 − x)
@@ -55,14 +55,14 @@ class Linear:
         return cls(bias, {variable: weight for variable, weight in weights.items() if weight})
 
     def modulo(self, width: int) -> Linear:
-        """With coefficients 0 … 2**width - 1."""
+        """The function modulo 2**width, with coefficients 0 … 2**width - 1."""
         mask = (1 << width) - 1
         weights = {variable: weight & mask for variable, weight in sorted(self.weights.items()) if weight & mask}
         return Linear(self.bias & mask, weights)
 
 
 def rewrite(logic: Aig, outputs: Sequence[int], timeout: float) -> Linear | None:
-    """``Σ 2**i·outputs[i]`` modulo 2**len(outputs) over the inputs, or None where no way down was found in time."""
+    """Rewrite ``Σ 2**i·outputs[i]`` modulo 2**len(outputs) over the inputs; None where no way down was found in time."""
     ended = time.monotonic() + timeout
     width = len(outputs)
     left = Linear.of(0, [(literal, 1 << i) for i, literal in enumerate(outputs)]).modulo(width)
@@ -74,7 +74,7 @@ def rewrite(logic: Aig, outputs: Sequence[int], timeout: float) -> Linear | None
 
 
 class _Search:
-    """``left`` on its way down. A variable is *ready* when nothing that reads it is left: only then its weight is complete."""
+    """The sum ``left`` on its way down. A variable is *ready* when nothing that reads it is left: then its weight is complete."""
 
     def __init__(self, logic: Aig, left: Linear, width: int) -> None:
         self.logic, self.left, self.width = logic, left, width
@@ -85,7 +85,7 @@ class _Search:
         self._walk(left.weights)
 
     def _walk(self, variables: Iterable[int]) -> None:
-        """All that the variables are made of: who reads it, and its level: one more than the highest that it reads."""
+        """Note of all that the variables are made of who reads it, and its level: one more than the highest that it reads."""
         stack = list(variables)
         while stack:
             reads = self._reads(stack[-1])
@@ -101,7 +101,7 @@ class _Search:
         return self.logic.cell(variable).variables if variable > self.logic.inputs else ()
 
     def lower(self) -> bool:
-        """Replace some variables by lower ones; whether that was possible."""
+        """Replace some variables by lower ones. Returns whether that was possible."""
         ready = [v for v in self.left.weights if v > self.logic.inputs and self.readers.get(v, set()) <= self.gone]
         # One that could not be replaced waits for others that may belong to it.
         ready.sort(key=lambda v: (self.failures[v], -self.level[v], v))
@@ -113,7 +113,7 @@ class _Search:
         return False
 
     def _replace(self, top: int, ready: list[int], most: int, riders: bool) -> bool:
-        """Find a cut in which ``top`` and other ready ones are linear; so many are tried at most."""
+        """Find a cut in which ``top`` and other ready variables are linear; ``most`` cuts are tried at most."""
         known = set[Cut]()
         queue: list[tuple[int, int, Cut, Cut]] = []
         options: Iterable[Cut] = [_closed(self.logic, self._reads(top))]
@@ -131,7 +131,7 @@ class _Search:
         return False
 
     def _options(self, ready: list[int], cut: Cut, bent: Cut) -> Iterator[Cut]:
-        """Cuts that open one variable more."""
+        """The cuts that open one variable more."""
         for v in cut:
             near = {w for u in self._reads(v) for w in (u, *self._reads(u))}
             if v > self.logic.inputs and (v in bent or near & set(bent)):
@@ -141,7 +141,7 @@ class _Search:
                 yield _closed(self.logic, (*cut, *self._reads(v)))
 
     def _try(self, ready: list[int], cut: Cut, riders: bool) -> Cut:
-        """What is bent of a cut; if nothing is, all ready variables that are functions of it are replaced."""
+        """The bent variables of a cut; if there are none, all ready variables that are functions of it are replaced."""
         size = len(cut)
         bits = np.arange(1 << size, dtype=np.uint64)[:, None] >> np.arange(size, dtype=np.uint64) & np.uint64(1)
         values: dict[int, _Column | None] = dict(zip(cut, bits.T, strict=True))
@@ -176,7 +176,7 @@ class _Search:
         return tuple(v for v, rise in zip(cut, rises, strict=True) if ((rise - rise[:1]) << shift).any())
 
     def _without_parities(self, cut: Cut, bent: Cut, total: _Column) -> tuple[dict[int, int], _Column]:
-        """Weights of parities (literals) of a bent variable and one that it reads, and what ``total`` is without them."""
+        """The weights of parities (literals) of a bent variable and one that it reads, and what ``total`` is without them."""
         found: dict[int, int] = {}
         shift, cases = np.uint64(64 - self.width), np.arange(len(total), dtype=np.uint64)
         for v in bent:
@@ -193,7 +193,7 @@ class _Search:
         return found, total
 
     def _inner(self, tops: Iterable[int], cut: Cut) -> set[int]:
-        """``tops`` and what they are made of, above ``cut``."""
+        """The variables ``tops`` and what they are made of, above ``cut``."""
         found, stack = set[int](), list(tops)
         while stack:
             variable = stack.pop()
@@ -204,7 +204,7 @@ class _Search:
 
 
 def _closed(logic: Aig, variables: Iterable[int]) -> Cut:
-    """Without variables that are functions of the others in one step."""
+    """The cut of ``variables`` without those that are functions of the others in one step."""
     cut = set(variables)
     for v in sorted(cut, reverse=True):
         if v > logic.inputs and set(logic.cell(v).variables) <= cut:
@@ -213,7 +213,7 @@ def _closed(logic: Aig, variables: Iterable[int]) -> Cut:
 
 
 def _value(logic: Aig, variable: int, lowest: int, values: dict[int, _Column | None]) -> _Column | None:
-    """What a variable is in each case of a cut, or None if it is no function of it; ``values`` are known ones, and grow."""
+    """The value of a variable in each case of a cut, or None if it is no function of it; ``values`` are known ones, and grow."""
     if variable not in values:
         values[variable] = None
         if variable > max(lowest, logic.inputs) and (cell := logic.cell(variable)).variables[0] >= lowest:
