@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from dwn_hw.errors import Unfit
-from dwn_hw.exports import reader
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import boards
 from dwn_hw.fpga.boards import Board
-from dwn_hw.hardware import cost
-from dwn_hw.hardware.design import Design, ParallelDesign
+from dwn_hw.hardware import cost, encoders
+from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.feature_schedule import Schedule
+from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.hardware.interface import Interface
+from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.lut_netlist import Netlist
 
 #: Words × bits that a block of RAM can be, by family.
@@ -41,19 +43,28 @@ _FULL = 0.95
 
 def estimate(exported: Exported, family: str) -> dict[str, int]:
     """LUTs, flip-flops and blocks of RAM of the whole board design, by the mapped netlists and what its shell takes."""
-    said = exported.interface
-    own_target = said["target"] if said["kind"] == "folded" else family  # a folded engine is plain Verilog everywhere
-    design = reader.read_design({**said, "target": own_target}, exported.network, lowered=True)
+    design = exported.design.lowered(family)
     total = cost.total(cost.estimate(design, FAMILIES[family]))
-    around = shell(said, family)
-    streamed = design.stream if isinstance(design, ParallelDesign) else None
-    own = {"lut": total.site + _passed(design, family), "ff": total.ff, "bram": total.bram + blocks(streamed, family)}
+    around = shell(exported.interface, family)
+    passed, memories = _beside(design, family)
+    own = {"lut": total.site + passed, "ff": total.ff, "bram": total.bram + memories}
     return {kind: own[kind] + around[kind] for kind in own}
 
 
-def _passed(design: Design, family: str) -> int:
+def _beside(design: Design, family: str) -> tuple[int, int]:
+    """LUTs and blocks of RAM that its own estimate leaves to the tools."""
+    match design:
+        case ParallelDesign():
+            return _passed(design, family), blocks(design.stream, family)
+        case FoldedDesign():
+            return 0, 0
+        case _:
+            assert_never(design)
+
+
+def _passed(design: ParallelDesign, family: str) -> int:
     """LUTs that only pass something on to a flip-flop: what a streamed encoder captures, wires, and wide multiplexers."""
-    if family not in _FED_BY_LUTS or not isinstance(design, ParallelDesign):
+    if family not in _FED_BY_LUTS:
         return 0
     most, found = FAMILIES[family].lut_inputs, 0
     for stage, part, edge in zip(design.pipeline.stages, design.netlists, design.network.edges()[1:], strict=True):
@@ -67,9 +78,9 @@ def _passed(design: Design, family: str) -> int:
     return found
 
 
-def shell(said: Mapping[str, Any], family: str) -> dict[str, int]:
+def shell(interface: Interface, family: str) -> dict[str, int]:
     """What the UART takes around an export, about: so much always, and a register of all bits that come in at once."""
-    bits = said["input"]["bits"]
+    bits = interface.input.bits
     return {"lut": _SHELL_LUTS[family] + bits * (family in _FED_BY_LUTS), "ff": _SHELL_FF + bits, "bram": 1}
 
 
@@ -123,10 +134,20 @@ def unfit(board: Board, why: str, by_part: Mapping[str, int], exported: Exported
     """The error of a design that is too large: why, its largest parts, and what to try."""
     largest = sorted(by_part.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {count:,}" for name, count in largest if count)
-    streamed = ["--encoder streamed at the export"] * (exported.interface.get("encoder") == "parallel")
+    streamed = ["--encoder streamed at the export"] if _has_parallel_encoder(exported.design) else []
     larger = [row["board"] for row in survey(exported) if row["fits"] and _exceeds(boards.read(row["board"]), board)]
     tries = " or ".join([*streamed, *(f"--board {name}" for name in larger[:1])])
     return Unfit(f"does not fit {board.key}: {why}: {shown}" + (f"; try {tries}" if tries else ""))
+
+
+def _has_parallel_encoder(design: Design) -> bool:
+    match design:
+        case ParallelDesign():
+            return design.encoder == encoders.PARALLEL
+        case FoldedDesign():
+            return False
+        case _:
+            assert_never(design)
 
 
 def _exceeds(other: Board, board: Board) -> bool:

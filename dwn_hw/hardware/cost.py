@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from dwn_hw.hardware import register_levels
 from dwn_hw.hardware.block_ram import banks, block_rams
-from dwn_hw.hardware.design import Design, ParallelDesign
+from dwn_hw.hardware.design import ParallelDesign, clock_estimate
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.feature_schedule import Schedule as StreamSchedule
 from dwn_hw.hardware.folded import FoldedDesign, Schedule
 from dwn_hw.hardware.folded.engine_schedule import Memory
+from dwn_hw.hardware.kinds import Design
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,18 @@ def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
         case FoldedDesign():
             return _estimate_folded(design.schedule, family)
         case _:
-            raise TypeError(f"no estimate for a design of kind {design.kind}")
+            assert_never(design)
+
+
+def clock(design: Design) -> float | None:
+    """MHz that the longest path allows, where the delay model of the design's family can say it."""
+    match design:
+        case ParallelDesign():
+            return clock_estimate(design)
+        case FoldedDesign():
+            return None
+        case _:
+            assert_never(design)
 
 
 def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost]:

@@ -18,9 +18,6 @@ from typing import TypeAlias
 from dwn_hw import ir
 from dwn_hw.ir import Ints
 
-#: How an encoder takes its codes: all at once, or one feature a clock.
-ENCODERS = ("parallel", "streamed")
-
 #: An index of more features than this has more bits than a LUT has inputs.
 LOGIC_FEATURES = 64
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from dwn_hw import ir
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.hardware import naming
-from dwn_hw.hardware.design import transfers
+from dwn_hw.hardware import naming, shell_facts
 from dwn_hw.hardware.folded.engine_schedule import Schedule, schedule
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
+from dwn_hw.hardware.interface import FoldedSettings, FoldedStep
+from dwn_hw.hardware.shell_facts import SHELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class FoldedDesign:
     ``name``: what its modules' names begin with.
     """
 
-    kind: ClassVar[str] = "folded"
+    kind: ClassVar[str] = FoldedSettings.kind
 
     network: ir.Network
     lanes: int
@@ -31,7 +32,7 @@ class FoldedDesign:
     @property
     def shell(self) -> str:
         """Valid and ready: a sample takes many clocks."""
-        return "stream"
+        return shell_facts.DEFAULT
 
     @property
     def target(self) -> str:
@@ -40,34 +41,39 @@ class FoldedDesign:
 
     @property
     def latency(self) -> int:
-        """As scheduled."""
+        """Clocks from a sample's last transfer to its result, as scheduled."""
         return self.schedule.latency
 
     @property
-    def interval(self) -> int:
-        """The next sample is taken when the result has been."""
-        return transfers(self) + self.latency
-
-    @property
     def word(self) -> ir.Format:
-        """What holds every feature's codes."""
+        """The format of the code that a transfer carries: it holds every feature's codes."""
         return self.schedule.values(0)
 
-    def settings(self) -> dict[str, Any]:
-        """The lanes, and how long each step takes on them."""
+    @property
+    def transfers(self) -> int:
+        """Transfers of the port that a sample takes: one a feature."""
+        return self.network.input.edge.size
+
+    @property
+    def interval(self) -> int:
+        """Clocks from a sample's first transfer to the next sample's, which is taken when the result has been."""
+        return self.transfers + self.latency
+
+    def settings(self) -> FoldedSettings:
+        """The lanes, and how long each step takes on them: with the network it can be built again of them."""
         names = self.network.names()
-        steps = [
-            {
-                "name": step.name,
-                "writes": names[step.edge - 1] if step.edge else "input",
-                "clocks": self.schedule.clocks(step),
-            }
+        steps = tuple(
+            FoldedStep(step.name, names[step.edge - 1] if step.edge else "input", self.schedule.clocks(step))
             for step in self.schedule.steps
-        ]
-        return {"lanes": self.lanes, "steps": steps}
+        )
+        return FoldedSettings(self.lanes, steps)
+
+    def lowered(self, target: str | None = None) -> FoldedDesign:
+        """Itself, for every target: it is plain Verilog, and nothing in it is a netlist."""
+        return self
 
     def modules(self) -> dict[str, tuple[str, ...]]:
-        """What a folded engine is made of; a module a lane."""
+        """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance: one a lane."""
         single = ["sequencer", "reader", "writer", "result"]
         memories = ["weights", "biases"] * bool(self.schedule.weights.rows)
         buffers = [f"buffer{i}" for i in range(len(self.schedule.buffers))]
@@ -79,12 +85,12 @@ def make_folded(
     *,
     lanes: int,
     with_scores: bool = False,
-    shell: str = "stream",
+    shell: str = shell_facts.DEFAULT,
     name: str = naming.DEFAULT,
 ) -> FoldedDesign:
     """Fold ``network`` onto so many lanes. Raises OptionError with everything that cannot be had."""
     problems = []
-    if shell != "stream":
+    if FoldedDesign.kind not in SHELLS[shell].kinds:
         rule = "stream: a sample takes many clocks, and its result waits"
         problems.append(Problem("--shell", rule, repr(shell), "Use the stream shell."))
     if with_scores and not isinstance(network.nodes[-1], ir.ArgMax):
