@@ -7,6 +7,7 @@ the kind of hardware stand beside the other keys, and ``kind`` says whose they a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -53,21 +54,35 @@ def from_json(document: object) -> Interface:
     """
     if not isinstance(document, dict):
         raise ValueError("no object of JSON")
-    kind = _one_of(document, "kind", _SETTINGS)
+    settings = _one_of(document, "kind", _SETTINGS)
     wrapper = _one_of(document, "shell", {name: shell.wrapper for name, shell in SHELLS.items()})
-    own = {field.name for field in dataclasses.fields(kind)}
-    document = {key: value for key, value in document.items() if key != "kind"}
-    grouped = {key: value for key, value in document.items() if key not in own}
-    grouped["settings"] = {key: value for key, value in document.items() if key in own}
-    hints = get_type_hints(Interface) | {"settings": kind, "wrapper": wrapper}
-    faults = [text.replace("settings.", "") for text in _faults_of_record(Interface, grouped, "", hints)]
-    if "settings" in document:
-        faults.append("settings, which is unknown")
+    own, general = dict(_keys(settings)), dict(_keys(Interface))
+    del general["settings"], general["wrapper"]
+    if wrapper is not None:
+        general["wrapper"] = _Key(wrapper)
+    faults = _faults_of_object(general | own | {"kind": _Key(str)}, document, "")
     if faults:
         more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise ValueError(", ".join(faults[:_SHOWN]) + more)
-    found: Interface = _record(Interface, grouped, hints)
-    return found
+    return Interface(settings=settings(**_values(own, document)), **_values(general, document))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Key:
+    """What stands at a key: the type of its value, which is never null where it ``may_lack``."""
+
+    type: Any
+    may_lack: bool = False
+
+
+@functools.cache
+def _keys(record: type) -> Mapping[str, _Key]:
+    """The keys of the object that a dataclass is written as."""
+    hints, keys = get_type_hints(record), {}
+    for field in dataclasses.fields(record):
+        may_lack = field.default is None
+        keys[field.name] = _Key(_not_null(hints[field.name]) if may_lack else hints[field.name], may_lack)
+    return keys
 
 
 def _one_of(document: Mapping[str, object], key: str, known: Mapping[str, Any]) -> Any:
@@ -80,48 +95,43 @@ def _one_of(document: Mapping[str, object], key: str, known: Mapping[str, Any]) 
     return known[name]
 
 
+def _faults_of_object(keys: Mapping[str, _Key], found: Mapping[str, object], where: str) -> list[str]:
+    """What keeps an object from having these keys and no others, each fault beginning with its place."""
+    faults = []
+    for name, key in keys.items():
+        if name in found:
+            faults += _faults(key.type, found[name], f"{where}{name}")
+        elif not key.may_lack:
+            faults.append(f"no {where}{name}")
+    return faults + [f"{where}{name}, which is unknown" for name in found if name not in keys]
+
+
 def _faults(wanted: Any, value: object, where: str) -> list[str]:
-    """What keeps a value from being of a type, each beginning with its place."""
-    if dataclasses.is_dataclass(wanted):
+    """What keeps a value from being of a type."""
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
         if not isinstance(value, dict):
             return [f"{where} {_shortly(value)}, which is no object"]
-        return _faults_of_record(wanted, value, f"{where}.", get_type_hints(wanted))
+        return _faults_of_object(_keys(wanted), value, f"{where}.")
     if get_origin(wanted) is tuple:
         if not isinstance(value, list):
             return [f"{where} {_shortly(value)}, which is no list"]
         each = get_args(wanted)[0]
         return [fault for i, entry in enumerate(value) for fault in _faults(each, entry, f"{where}[{i}]")]
     if _is_optional(wanted):
-        return [] if value is None else _faults(_inner(wanted), value, where)
+        return [] if value is None else _faults(_not_null(wanted), value, where)
     return [] if type(value) is wanted else [f"{where} {_shortly(value)}, which is not {_NAMES[wanted]}"]
 
 
-def _faults_of_record(wanted: Any, value: Mapping[str, object], where: str, hints: Mapping[str, Any]) -> list[str]:
-    faults = []
-    fields = {field.name: field for field in dataclasses.fields(wanted)}
-    for name, field in fields.items():
-        may_lack = field.default is None
-        if name not in value:
-            faults += [] if may_lack and (hints[name] is None or _is_optional(hints[name])) else [f"no {where}{name}"]
-        elif hints[name] is None or (may_lack and value[name] is None):
-            faults.append(f"{where}{name} {_shortly(value[name])}, which must not be there")
-        else:
-            faults += _faults(hints[name], value[name], f"{where}{name}")
-    return faults + [f"{where}{name}, which is unknown" for name in value if name not in fields]
+def _values(keys: Mapping[str, _Key], found: Mapping[str, object]) -> dict[str, Any]:
+    """The values of an object without faults, as what they are in an interface."""
+    return {name: _value(key.type, found[name]) for name, key in keys.items() if name in found}
 
 
-def _record(wanted: Any, value: Mapping[str, Any], hints: Mapping[str, Any]) -> Any:
-    return wanted(**{name: _built(hints[name], entry) for name, entry in value.items()})
-
-
-def _built(wanted: Any, value: Any) -> Any:
-    """A value without faults as its type."""
-    if dataclasses.is_dataclass(wanted):
-        return _record(wanted, value, get_type_hints(wanted))
+def _value(wanted: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        return wanted(**_values(_keys(wanted), value))
     if get_origin(wanted) is tuple:
-        return tuple(_built(get_args(wanted)[0], entry) for entry in value)
-    if _is_optional(wanted):
-        return None if value is None else _built(_inner(wanted), value)
+        return tuple(_value(get_args(wanted)[0], entry) for entry in value)
     return value
 
 
@@ -129,7 +139,7 @@ def _is_optional(wanted: Any) -> bool:
     return get_origin(wanted) in (Union, types.UnionType) and type(None) in get_args(wanted)
 
 
-def _inner(wanted: Any) -> Any:
+def _not_null(wanted: Any) -> Any:
     return next(kind for kind in get_args(wanted) if kind is not type(None))
 
 

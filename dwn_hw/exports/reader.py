@@ -133,10 +133,18 @@ def _read_interface(path: Path, network: ir.Network) -> tuple[Interface, Design]
         other = sorted(key for key, value in interface_json.to_json(found).items() if wanted.get(key) != value)
         if other:
             raise ValueError(f"another {', '.join(other)}")
-    except (OSError, ValueError, OptionError) as error:
-        remedy = "Export the model again."
-        raise ExportError(Problem(str(path), "the interface of this network", in_words(error), remedy)) from None
+    except OptionError as error:
+        said = [
+            f"{problem.thing.removeprefix('--')} {problem.got} (wanted: {problem.rule})" for problem in error.problems
+        ]
+        raise _not_its_interface(path, ", ".join(said)) from None
+    except (OSError, ValueError) as error:
+        raise _not_its_interface(path, in_words(error)) from None
     return found, design
+
+
+def _not_its_interface(path: Path, got: str) -> ExportError:
+    return ExportError(Problem(str(path), "the interface of this network", got, "Export the model again."))
 
 
 def check_golden(exported: Exported) -> int:

@@ -252,7 +252,7 @@ def test_keys_that_are_unknown_are_named_together():
     for fault in (
         "lanes, which is unknown",
         "settings, which is unknown",
-        "wrapper {}, which must not be there",
+        "wrapper, which is unknown",
         "input.colour, which is unknown",
         "input.features[1].x, which is unknown",
     ):
@@ -273,6 +273,7 @@ def test_keys_that_are_unknown_are_named_together():
         ({"shell": "uart"}, "no wrapper"),
         ({"shell": "none", "encoder": "streamed"}, "encoder 'streamed', which the shell none cannot have"),
         ({"kind": "folded"}, "no lanes, no steps, encoder, which is unknown"),
+        ({"name": "../jets"}, "name '../jets' (wanted: a letter, then letters,"),
         ({"kind": "origami"}, "kind 'origami', which is none of parallel, folded"),
     ],
 )

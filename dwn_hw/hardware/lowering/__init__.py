@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw.hardware import encoders
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.lowering.absorb import absorb
 from dwn_hw.hardware.lowering.encoder import lower_thermometer
@@ -20,7 +21,7 @@ __all__ = ["LUT_INPUTS", "fits", "lower", "lower_network"]
 
 
 def lower_network(
-    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = "parallel"
+    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = encoders.DEFAULT
 ) -> tuple[Logic, ...]:
     """One netlist a node; words for a network that counts in integers.
 
@@ -36,7 +37,7 @@ def lower_network(
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
     for i, (node, name) in enumerate(zip(network.lut_nodes(), network.names(), strict=True)):
         before, after = edges[i : i + 2]
-        if i == 0 and encoder == "streamed" and isinstance(node, ir.Thermometer):
+        if i == 0 and encoder == encoders.STREAMED and isinstance(node, ir.Thermometer):
             built = [absorb(lower_streamed(node, before, k), k) for k in sizes]
         else:
             built = [lower(node, name, before, after, k, share, family.chain_inputs) for k in sizes]
