@@ -65,7 +65,7 @@ def run(
     if out is not None:
         sample_files.check_out(out)
     exported = reader.read_export(directory)
-    built = programming.built(directory, key) if key else {}
+    built = programming.built(exported, key) if key else {}
     rate = baud or int(built.get("baud", _BAUD))
     loaded = None if samples is None else replace(sample_files.load(samples), name=str(samples))
     with _board(screen, exported, port, virtual, rate) as board:

@@ -7,7 +7,7 @@ Exit status 0 good, 1 mismatch or failed tool, 2 unusable input. Human text and 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ from dwn_hw.cli import board, build
 from dwn_hw.cli.plan_text import say_plan
 from dwn_hw.cli.screen import Commands, Report, Screen, command
 from dwn_hw.cli.verify import samples_of, say_verified, verify
+from dwn_hw.hardware import encoders, shell_facts
+from dwn_hw.hardware.encoders import ENCODERS
 from dwn_hw.hardware.families import SYNTHESES, TARGETS
+from dwn_hw.hardware.shell_facts import SHELLS
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,6 +42,12 @@ _directory = click.argument("directory", type=click.Path(path_type=Path))
 
 #: What every generator of random numbers takes.
 _SEED = click.IntRange(min=0)
+
+
+def _sentence(between: str, texts: Iterable[str]) -> str:
+    """A line of help, of what is said of each choice."""
+    text = between.join(texts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 #: The options that decide what hardware a model becomes.
@@ -74,10 +83,10 @@ _MODEL_OPTIONS = (
     click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
     click.option(
         "--shell",
-        type=click.Choice(["stream", "none", "uart", "axis"]),
-        default="stream",
+        type=click.Choice(list(SHELLS)),
+        default=shell_facts.DEFAULT,
         show_default=True,
-        help="Valid/ready, bare ports, serial line, AXI4-Stream.",
+        help=_sentence(", ", (shell.help for shell in SHELLS.values())),
     ),
     click.option(
         "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
@@ -102,10 +111,10 @@ _MODEL_OPTIONS = (
     ),
     click.option(
         "--encoder",
-        type=click.Choice(["parallel", "streamed"]),
-        default="parallel",
+        type=click.Choice(list(ENCODERS)),
+        default=encoders.DEFAULT,
         show_default=True,
-        help="All features at once, or one a clock.",
+        help=_sentence(", or ", (encoder.help for encoder in ENCODERS.values())),
     ),
     click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
     click.option(

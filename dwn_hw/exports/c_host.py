@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 from dwn_hw.hardware import frames, naming
 from dwn_hw.hardware.frames import Kind, Layout, Refusal
+from dwn_hw.hardware.interface import Interface
 
 _FIXED = r"""
 /* The code of a feature for a number in the units of the export: the nearest, the even one of two, saturating. Not for NaN. */
@@ -110,12 +110,12 @@ static inline int dwn_receive(struct dwn_decoder *d, uint8_t byte)
 """
 
 
-def header(interface: dict[str, Any]) -> str:
+def header(interface: Interface) -> str:
     """The text of ``host/<name>_host.h`` for an export that ``interface`` describes; its core must have streams."""
-    layout = Layout.of(interface)
+    layout = interface.layout
     identity = layout.identity()
     constants = {
-        "DWN_FEATURES": len(interface["input"]["features"]),
+        "DWN_FEATURES": len(interface.input.features),
         "DWN_SAMPLE_BYTES": layout.sample_bytes,
         "DWN_RESULT_BYTES": layout.result_bytes,
         "DWN_BATCH": layout.batch,
@@ -126,7 +126,7 @@ def header(interface: dict[str, Any]) -> str:
         **{f"DWN_{refusal.name}": refusal.value for refusal in Refusal},
     }
     lines = [
-        f"/* Written by {interface['tool']}: the host's side of network {interface['digest']} on a serial line, in C99.",
+        f"/* Written by {interface.tool}: the host's side of network {interface.digest} on a serial line, in C99.",
         "   A request is a frame of kind DWN_RUN with up to DWN_BATCH samples, DWN_IDENTIFY or DWN_STATISTICS (no payload).",
         "   The reply has the request's number and its kind + DWN_REPLY, or refuses it with a kind of DWN_DAMAGED and above:",
         "   send it again, under a new number, also when no reply comes. Ask for the identity first, and compare it with",
@@ -143,28 +143,25 @@ def header(interface: dict[str, Any]) -> str:
         *_features(interface, layout),
     ]
     text = "\n".join(lines) + _FIXED + _results(interface, layout) + "\n#endif\n"
-    return naming.renamed_c(text, interface["name"])
+    return naming.renamed_c(text, interface.name)
 
 
-def _features(interface: dict[str, Any], layout: Layout) -> list[str]:
+def _features(interface: Interface, layout: Layout) -> list[str]:
     """Tables by feature: where its code lies in a sample, and how a number becomes one."""
-    features = interface["input"]["features"]
+    features = interface.input.features
     in_turn = layout.transfers > 1
-    ends = [
-        (-(1 << f["bits"] - 1), (1 << f["bits"] - 1) - 1) if f["signed"] else (0, (1 << f["bits"]) - 1)
-        for f in features
-    ]
+    ends = [(-(1 << f.bits - 1), (1 << f.bits - 1) - 1) if f.signed else (0, (1 << f.bits) - 1) for f in features]
     # In turn, each is extended to the port's width; 64 bits of a code are all that there are.
-    places = [8 * layout.x_bytes * f["index"] if in_turn else f["lsb"] for f in features]
-    bits = [min(64, layout.x_bits) if in_turn else f["bits"] for f in features]
+    places = [8 * layout.x_bytes * f.index if in_turn else f.lsb for f in features]
+    bits = [min(64, layout.x_bits) if in_turn else f.bits for f in features]
     size = "[DWN_FEATURES]"
     return [
         _table("long", f"dwn_lsb{size}", map(str, places)),
         _table("int", f"dwn_bits{size}", map(str, bits)),
         _table("int64_t", f"dwn_low{size}", (str(low) for low, _ in ends)),
         _table("int64_t", f"dwn_high{size}", (str(high) for _, high in ends)),
-        _table("double", f"dwn_rate{size}", (float(1 / Fraction(f["step"])).hex() for f in features)),
-        _table("double", f"dwn_offset{size}", (float(Fraction(f["offset"])).hex() for f in features)),
+        _table("double", f"dwn_rate{size}", (float(1 / Fraction(f.step)).hex() for f in features)),
+        _table("double", f"dwn_offset{size}", (float(Fraction(f.offset)).hex() for f in features)),
     ]
 
 
@@ -180,13 +177,13 @@ def _table(kind: str, name: str, values: Iterable[str]) -> str:
     return f"static const {kind} {name} = {{\n    {body}\n}};"
 
 
-def _results(interface: dict[str, Any], layout: Layout) -> str:
+def _results(interface: Interface, layout: Layout) -> str:
     """What a result holds, and how it is read."""
-    fields = [(f["name"].replace("class", "class_index"), f) for f in interface["output"]["fields"]]
-    members = "".join(f"    int64_t {name}[{f['count']}];\n" for name, f in fields)
+    fields = [(f.name.replace("class", "class_index"), f) for f in interface.output.fields]
+    members = "".join(f"    int64_t {name}[{f.count}];\n" for name, f in fields)
     reads = "".join(
-        f"    for (int i = 0; i < {f['count']}; i++)\n"
-        f"        result->{name}[i] = dwn_field(bytes, {f['lsb']} + {f['bits']} * i, {f['bits']}, {int(f['signed'])});\n"
+        f"    for (int i = 0; i < {f.count}; i++)\n"
+        f"        result->{name}[i] = dwn_field(bytes, {f.lsb} + {f.bits} * i, {f.bits}, {int(f.signed)});\n"
         for name, f in fields
     )
     at = 8 * layout.y_bytes

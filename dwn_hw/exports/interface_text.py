@@ -2,72 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import assert_never
 
 from dwn_hw import ir
-from dwn_hw.hardware import shell_description
+from dwn_hw.exports import shell_text
 from dwn_hw.hardware.families import FAMILIES, own_cells
+from dwn_hw.hardware.interface import FoldedSettings, Interface, ParallelSettings, Part
 from dwn_hw.ir.network import LEFT_TO_HOST
 
 
-def to_markdown(interface: dict[str, Any]) -> str:
+def to_markdown(interface: Interface) -> str:
     """``INTERFACE.md``: the same facts for a person."""
-    source = interface["input"]
+    source = interface.input
     lines = [
-        f"# Interface of `{interface['top']}`",
+        f"# Interface of `{interface.top}`",
         "",
-        f"Network digest `{interface['digest']}`, {interface['tool']}.",
+        f"Network digest `{interface.digest}`, {interface.tool}.",
         "",
     ]
-    lines += shell_description.to_markdown(interface)
+    lines += shell_text.to_markdown(interface)
     lines += [*_ports(interface), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
     lines += [*_codes(interface)]
-    left = source["scaler"].startswith(LEFT_TO_HOST)
+    left = source.scaler.startswith(LEFT_TO_HOST)
     units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"
-    scaler = f"**{source['scaler']}.**" if left else f"{source['scaler']}."
+    scaler = f"**{source.scaler}.**" if left else f"{source.scaler}."
     lines += [
         f"A code stands for the real number `code * step + offset`, {units}.",
         "A host rounds to the nearest code (the even one of two) and saturates at the ends of the format.",
         "`u8` is 0 to 255; `s8` is -128 to 127 in two's complement.",
         "",
     ]
-    lines += [f"Format: {source['chosen']}.", f"The model's scaler: {scaler}", ""]
+    lines += [f"Format: {source.chosen}.", f"The model's scaler: {scaler}", ""]
     lines += ["| feature | name | bits of the port | format | step | offset |", "| --- | --- | --- | --- | --- | --- |"]
-    for f in source["features"]:
-        fmt = f"{'s' if f['signed'] else 'u'}{f['bits']}"
-        high = f["lsb"] + f["bits"] - 1
-        lines.append(
-            f"| {f['index']} | {_cell(f['name'])} | [{high}:{f['lsb']}] | {fmt} | {f['step']} | {f['offset']} |"
-        )
+    for f in source.features:
+        fmt = f"{'s' if f.signed else 'u'}{f.bits}"
+        high = f.lsb + f.bits - 1
+        lines.append(f"| {f.index} | {_cell(f.name)} | [{high}:{f.lsb}] | {fmt} | {f.step} | {f.offset} |")
     lines += ["", "## Output", "", *_result(interface)]
-    family = FAMILIES[interface["target"]]
+    family = FAMILIES[interface.target]
     if not family.portable:
-        lines += [
-            f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{own_cells(family.name).models}` beside it.",
-            "",
-        ]
-    if interface["classes"]:
+        models = own_cells(family.name).models
+        lines += [f"`rtl/` instantiates cells of {family.name}. A simulator needs `sim/{models}` beside it.", ""]
+    if interface.classes:
         lines += ["| class | name |", "| --- | --- |"]
-        lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface["classes"])]
+        lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface.classes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _result(interface: dict[str, Any]) -> list[str]:
-    source, output = interface["input"], interface["output"]
+def _result(interface: Interface) -> list[str]:
+    source, output = interface.input, interface.output
     lines = [
-        f"`{output['port']}`:",
+        f"`{output.port}`:",
         "",
         "| field | bits of the port | each |",
         "| --- | --- | --- |",
     ]
-    for f in output["fields"]:
-        high = f["lsb"] + f["bits"] * f["count"] - 1
-        lines.append(f"| {f['name']} | [{high}:{f['lsb']}] | {f['count']} of {f['bits']} bits, first lowest |")
-    lines += ["", f"Of equal scores, {interface['ties']}.", ""]
-    y = ", and `y`, the class" * (output["fields"][0]["name"] == "class")
+    for f in output.fields:
+        high = f.lsb + f.bits * f.count - 1
+        lines.append(f"| {f.name} | [{high}:{f.lsb}] | {f.count} of {f.bits} bits, first lowest |")
+    lines += ["", f"Of equal scores, {interface.ties}.", ""]
+    y = ", and `y`, the class" if output.fields[0].name == "class" else ""
     lines += [f"`vectors/golden.npz` holds, one row a vector, `codes` and what they give: `scores`{y}."]
-    words = f", {interface['transfers']} lines of x a vector" * (interface["transfers"] > 1)
-    same = f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source['port']}` and `{output['port']}`"
+    words = f", {interface.transfers} lines of x a vector" if interface.transfers > 1 else ""
+    same = f"`vectors/x.hex` and `vectors/y.hex` are the same as `{source.port}` and `{output.port}`"
     return [*lines, f"{same}, for `$readmemh`{words}.", ""]
 
 
@@ -88,36 +85,53 @@ _NAMES = {
 }
 
 
-def _reset(described: dict[str, Any]) -> list[str]:
-    if not described["reset"]:
+def _reset(interface: Interface) -> list[str]:
+    if not interface.reset:
         return []
-    valid = "valid bits" if described["kind"] == "parallel" else "state of the loops"
-    count = " and the count of features" if described["kind"] == "parallel" and _in_turn(described) else ""
-    return [f"Reset   rst, synchronous, high; needed once. Only the {valid}{count} are reset."]
+    match interface.settings:
+        case ParallelSettings():
+            state = "valid bits and the count of features" if interface.in_turn else "valid bits"
+        case FoldedSettings():
+            state = "state of the loops"
+        case _:
+            assert_never(interface.settings)
+    return [f"Reset   rst, synchronous, high; needed once. Only the {state} are reset."]
 
 
-def to_header(described: dict[str, Any], network: ir.Network) -> str:
+def _named(interface: Interface, network: ir.Network) -> str:
+    """Which of :data:`_NAMES` its Verilog has."""
+    match interface.settings:
+        case ParallelSettings():
+            return "luts" if network.is_luts() else "words"
+        case FoldedSettings():
+            return "folded"
+        case _:
+            assert_never(interface.settings)
+
+
+def to_header(interface: Interface, network: ir.Network) -> str:
     """The same in a few lines, for the top of the Verilog."""
-    source, output = described["input"], described["output"]
-    family = FAMILIES[described["target"]]
-    models = "" if family.portable else f". Simulate with sim/{own_cells(family.name).models}"
-    names = described["kind"] if described["kind"] == "folded" else "luts" if network.is_luts() else "words"
-    luts = f"; {own_cells(family.name).address}{models}" if names == "luts" else ""
-    fields = ", ".join(f"{f['name']} {f['count']} × {f['bits']} bits from bit {f['lsb']}" for f in output["fields"])
+    source, output = interface.input, interface.output
+    family = FAMILIES[interface.target]
+    cells = own_cells(family.name)
+    models = "" if family.portable else f". Simulate with sim/{cells.models}"
+    names = _named(interface, network)
+    luts = f"; {cells.address}{models}" if names == "luts" else ""
+    fields = ", ".join(f"{f.name} {f.count} × {f.bits} bits from bit {f.lsb}" for f in output.fields)
     lines = [
-        f"{described['top']}: written by {described['tool']}; network digest {described['digest']}",
+        f"{interface.top}: written by {interface.tool}; network digest {interface.digest}",
         "",
         *repr(network).splitlines(),
         "",
-        f"Input   {source['port']}: {len(source['features'])} codes {_codes_lie(described)}.",
-        f"        {source['chosen']}",
-        f"        Scaler: {source['scaler']}.",
-        f"Output  {output['port']}: {fields}.",
-        f"Timing  latency {described['latency']} clocks{_from(described)}, {rate(described['interval'])}.",
-        *_reset(described),
+        f"Input   {source.port}: {len(source.features)} codes {_codes_lie(interface)}.",
+        f"        {source.chosen}",
+        f"        Scaler: {source.scaler}.",
+        f"Output  {output.port}: {fields}.",
+        f"Timing  latency {interface.latency} clocks{_from(interface)}, {rate(interface.interval)}.",
+        *_reset(interface),
         *_NAMES[names],
         f"Bits    the first entry of every vector is lowest{luts}.",
-        f"Ties    {described['ties']}.",
+        f"Ties    {interface.ties}.",
         "The whole contract is in interface.json and INTERFACE.md.",
     ]
     return "\n".join(lines)
@@ -128,28 +142,23 @@ def rate(interval: int) -> str:
     return "one inference a clock" if interval == 1 else f"one inference in {interval} clocks"
 
 
-def _from(interface: dict[str, Any]) -> str:
-    return " from the last feature" if _in_turn(interface) else ""
+def _from(interface: Interface) -> str:
+    return " from the last feature" if interface.in_turn else ""
 
 
-def _in_turn(interface: dict[str, Any]) -> bool:
-    """Whether a transfer of the port carries one feature's code."""
-    return "word" in interface["input"]
-
-
-def _codes_lie(interface: dict[str, Any]) -> str:
-    bits = interface["input"]["bits"]
-    if _in_turn(interface):
+def _codes_lie(interface: Interface) -> str:
+    bits = interface.input.bits
+    if interface.in_turn:
         return f"of {bits} bits in turn, feature 0 first"
     return f"in {bits} bits, feature 0 lowest"
 
 
-def _codes(interface: dict[str, Any]) -> list[str]:
-    source = interface["input"]
-    lines = [f"`{source['port']}` carries {len(source['features'])} integer codes {_codes_lie(interface)}."]
-    if _in_turn(interface):
+def _codes(interface: Interface) -> list[str]:
+    source = interface.input
+    lines = [f"`{source.port}` carries {len(source.features)} integer codes {_codes_lie(interface)}."]
+    if interface.in_turn:
         lines += [
-            f"Each transfer is one feature's code, extended to {source['bits']} bits by its sign (an unsigned one by zeros).",
+            f"Each transfer is one feature's code, extended to {source.bits} bits by its sign (an unsigned one by zeros).",
             "Features that the network does not use are transferred as well.",
         ]
     return lines
@@ -159,52 +168,56 @@ def _cell(name: str) -> str:
     return name.replace("|", "\\|")  # in a table it would begin the next column
 
 
-def _ports(interface: dict[str, Any]) -> list[str]:
-    source, output = interface["input"], interface["output"]
-    codes = "the code of one feature" if _in_turn(interface) else "packed codes"
-    out_bits = sum(f["bits"] * f["count"] for f in output["fields"])
+def _ports(interface: Interface) -> list[str]:
+    source, output = interface.input, interface.output
+    codes = "the code of one feature" if interface.in_turn else "packed codes"
     rows = [
-        (interface["clock"], "in", 1, "clock, rising edge"),
+        (interface.clock, "in", 1, "clock, rising edge"),
         (
-            interface["reset"],
+            interface.reset,
             "in",
             1,
             "synchronous reset, high, for one clock at the start: forgets what is under way or taken in that clock",
         ),
-        (source["port"], "in", source["bits"], codes),
-        (source.get("valid"), "in", 1, "x is there"),
-        (source.get("ready"), "out", 1, "x is taken in this clock if valid"),
-        (output["port"], "out", out_bits, "packed result"),
-        (output.get("valid"), "out", 1, "a result is there, and stays until taken"),
-        (output.get("ready"), "in", 1, "the result is taken in this clock if valid"),
+        (source.port, "in", source.bits, codes),
+        (source.valid, "in", 1, "x is there"),
+        (source.ready, "out", 1, "x is taken in this clock if valid"),
+        (output.port, "out", output.bits, "packed result"),
+        (output.valid, "out", 1, "a result is there, and stays until taken"),
+        (output.ready, "in", 1, "the result is taken in this clock if valid"),
     ]
     table = ["| port | direction | bits | meaning |", "| --- | --- | --- | --- |"]
     return table + [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in rows if name]
 
 
-def _registers(part: dict[str, Any]) -> str:
-    inside = len(part["registers_inside"])
-    return " and ".join(
-        [f"{inside} in {part['name']}"] * (inside > 0) + [f"after {part['name']}"] * part["register_after"]
-    )
+def _registers(part: Part) -> list[str]:
+    """Where a part has registers."""
+    inside = [f"{len(part.registers_inside)} in {part.name}"] if part.registers_inside else []
+    after = [f"after {part.name}"] if part.register_after else []
+    return [" and ".join(inside + after)] if inside or after else []
 
 
-def _timing(interface: dict[str, Any]) -> list[str]:
-    latency = interface["latency"]
-    if latency == 0:
-        wires = " Valid and ready are wires from one side to the other." if "valid" in interface["input"] else ""
+def _timing(interface: Interface) -> list[str]:
+    if interface.latency == 0:
+        wires = " Valid and ready are wires from one side to the other." if interface.has_streams else ""
         return [f"Combinational: the result follows the codes within the clock.{wires}"]
-    if interface["kind"] == "folded":
-        return _folded_timing(interface)
-    where = ", ".join(
-        _registers(part) for part in interface["parts"] if part["registers_inside"] or part["register_after"]
-    )
-    stall = " when nothing stalls" if "valid" in interface["input"] else ""
-    begun, interval, words = _from(interface), interface["interval"], interface["transfers"]
-    lines = [f"Latency {latency} clocks{begun}{stall}, {rate(interval)}. Registers: {where}."]
-    if begun:
+    match interface.settings:
+        case ParallelSettings() as settings:
+            return _parallel_timing(interface, settings)
+        case FoldedSettings() as settings:
+            return _folded_timing(interface, settings)
+        case _:
+            assert_never(interface.settings)
+
+
+def _parallel_timing(interface: Interface, settings: ParallelSettings) -> list[str]:
+    latency, words = interface.latency, interface.transfers
+    where = ", ".join(text for part in settings.parts for text in _registers(part))
+    stall = " when nothing stalls" if interface.has_streams else ""
+    lines = [f"Latency {latency} clocks{_from(interface)}{stall}, {rate(interface.interval)}. Registers: {where}."]
+    if interface.in_turn:
         lines += [f"From the first feature it is {latency + words - 1} clocks. {_sample(words)}"]
-    if "valid" in interface["input"]:
+    if interface.has_streams:
         lines += ["`x_ready` depends on `y_ready` within the clock, and never on `x_valid`. Inputs are not registered."]
     else:
         lines += ["Nothing is reset and nothing stalls: the first results after power-up are of no input."]
@@ -216,15 +229,15 @@ def _sample(words: int) -> str:
     return f"A sample is {words} transfers, feature 0 first, with any gaps; {counted}"
 
 
-def _folded_timing(interface: dict[str, Any]) -> list[str]:
-    words, latency, lanes = interface["transfers"], interface["latency"], interface["lanes"]
+def _folded_timing(interface: Interface, settings: FoldedSettings) -> list[str]:
+    every = rate(interface.interval)
     return [
-        f"Latency {latency} clocks from the last feature, {rate(interface['interval'])}, on {lanes} lanes.",
-        _sample(words),
+        f"Latency {interface.latency} clocks{_from(interface)}, {every}, on {settings.lanes} lanes.",
+        _sample(interface.transfers),
         "`x_ready` is low from a sample's last code until its result was taken. Neither `x_ready` nor `y_valid` depends on an",
         "input within the clock. Nothing but the result ever waits: the clocks of a step are always the same.",
         "",
         "| step | writes | clocks |",
         "| --- | --- | --- |",
-        *(f"| {step['name']} | {step['writes']} | {step['clocks']} |" for step in interface["steps"]),
+        *(f"| {step.name} | {step.writes} | {step.clocks} |" for step in settings.steps),
     ]

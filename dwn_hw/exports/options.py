@@ -6,7 +6,7 @@ the lanes that are of use) is found where that is known, and said in the same fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.frontend.calibration import port_search
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn
-from dwn_hw.hardware import naming
-from dwn_hw.hardware.design import SHELLS
+from dwn_hw.hardware import encoders, naming, shell_facts
+from dwn_hw.hardware.encoders import ENCODERS
 from dwn_hw.hardware.families import TARGETS
-from dwn_hw.hardware.feature_schedule import ENCODERS
+from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.hardware.shell_facts import SHELLS
 from dwn_hw.ir.sample_files import Samples
 
 
@@ -29,13 +30,13 @@ class Options:
     normalize: str | None = None
     input_shape: str | None = None
     use_scaler: bool = True
-    shell: str = "stream"
+    shell: str = shell_facts.DEFAULT
     latency: int | None = None
     clock_mhz: float | None = None
     scores: bool = False
     target: str = "generic"
     optimize: bool = True
-    encoder: str = "parallel"
+    encoder: str = encoders.DEFAULT
     seed: int = 0
     calibrate: Samples | None = None
     max_drop: float | None = None
@@ -73,7 +74,7 @@ class Rule:
     remedy: str
 
 
-def _one_of(name: str, known: tuple[str, ...]) -> Rule:
+def _one_of(name: str, known: Collection[str]) -> Rule:
     def got(request: Request) -> str | None:
         value = getattr(request.options, name)
         return None if value in known else repr(value)
@@ -99,6 +100,16 @@ def _not_folded(option: str, name: str, default: object) -> Rule:
     return Rule(option, rule, broken, "Leave it out.")
 
 
+def _any_of(names: Sequence[str]) -> str:
+    """``stream, uart or axis``."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+#: The shells that a streamed encoder may have, and those that a folded engine may have.
+STREAMING = [name for name, shell in SHELLS.items() if shell.takes(encoders.STREAMED)]
+FOLDED = [name for name, shell in SHELLS.items() if FoldedDesign.kind in shell.kinds]
+
 _LEAVE_OUT, _LEAVE_ONE = "Leave it out.", "Leave one of them out."
 
 #: In the order in which they are said.
@@ -120,19 +131,21 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "--shell",
-        "with --encoder streamed stream, uart or axis, whose reset says where a sample begins",
-        _where("none", lambda _, o: (o.encoder, o.shell) == ("streamed", "none")),
+        f"with --encoder streamed {_any_of(STREAMING)}, whose reset says where a sample begins",
+        _where(
+            "{shell}", lambda _, o: o.encoder == encoders.STREAMED and o.shell in SHELLS and o.shell not in STREAMING
+        ),
         _LEAVE_ONE,
     ),
     _not_folded("--latency", "latency", None),
     _not_folded("--clock-mhz", "clock_mhz", None),
     _not_folded("--target", "target", "generic"),
-    _not_folded("--encoder", "encoder", "parallel"),
+    _not_folded("--encoder", "encoder", encoders.DEFAULT),
     Rule(
         "--shell",
-        "stream: a sample takes many clocks, and its result waits",
-        _where("{shell!r}", lambda r, o: r.folded and o.shell != "stream"),
-        "Use the stream shell.",
+        f"{_any_of(FOLDED)}: a sample takes many clocks, and its result waits",
+        _where("{shell!r}", lambda r, o: r.folded and o.shell in SHELLS and o.shell not in FOLDED),
+        f"Use the {_any_of(FOLDED)} shell.",
     ),
     Rule(
         "--lanes",

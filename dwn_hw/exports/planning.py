@@ -14,17 +14,17 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw._progress import Progress
-from dwn_hw._version import __version__
 from dwn_hw.errors import DataError, Problem
-from dwn_hw.exports import interface
 from dwn_hw.exports.options import Options, Request, check
 from dwn_hw.frontend import freeze_dwn, input_port, normalization, torch_reference
 from dwn_hw.frontend.calibration import port_search
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
 from dwn_hw.hardware import cost, lowering
-from dwn_hw.hardware.design import Design, ParallelDesign, clock_estimate, make_design
+from dwn_hw.hardware.design import ParallelDesign, make_design
 from dwn_hw.hardware.folded import make_folded
+from dwn_hw.hardware.interface import TOOL
+from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.lowering.encoder import rough_cost
 from dwn_hw.ir import evaluate, passes, sample_files, serialize, vectors
 from dwn_hw.ir.codes import Encoded, are_codes
@@ -70,17 +70,17 @@ def _plan_shift(model: ShiftModel, options: Options, samples: sample_files.Sampl
 
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
     frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
-    report = {"tool": f"dwn-hw {__version__}", "digest": serialize.digest(frozen.network), **frozen.report}
     progress("planning hardware")
     design = _design(model, frozen.network, options)
     codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed).codes
-    report["optimized_scores"] = freeze_dwn.check_scores(frozen.network, design.network, codes)
-    return Plan(design, options.seed, report | _hardware(design, options), frozen.codes, frozen.network)
+    equal = freeze_dwn.check_scores(frozen.network, design.network, codes)
+    report = {"tool": TOOL, **frozen.report, "optimized_scores": equal, **_hardware(design, options)}
+    return Plan(design, options.seed, report, frozen.codes, frozen.network)
 
 
 def _hardware(design: Design, options: Options) -> dict[str, Any]:
     """What is reported of a design; a clock is estimated of parallel ones."""
-    clock = round(clock_estimate(design), 1) if isinstance(design, ParallelDesign) else None
+    clock = cost.clock(design)
     return {
         "digest": serialize.digest(design.network),
         "network": repr(design.network).splitlines(),
@@ -89,7 +89,7 @@ def _hardware(design: Design, options: Options) -> dict[str, Any]:
         "latency": design.latency,
         "target": design.target,
         "interval": design.interval,
-        "clock_mhz": {"asked": options.clock_mhz, "estimate": clock},
+        "clock_mhz": {"asked": options.clock_mhz, "estimate": None if clock is None else round(clock, 1)},
         "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
     }
 
@@ -109,7 +109,7 @@ def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples
     encoded = None if samples is None else sample_files.to_codes(samples, network)
     checks = _check(model, network, design.network, options.seed)
     report = {
-        "tool": interface.describe(design)["tool"],
+        "tool": TOOL,
         **_hardware(design, options),
         "optimized": passes.removed(network, design.network) if options.optimize else None,
         "source": model.source,

@@ -2,76 +2,99 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 import numpy as np
 
 from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, in_words
-from dwn_hw.exports import interface
+from dwn_hw.exports import interface_json
+from dwn_hw.exports.description import describe
 from dwn_hw.hardware import naming
-from dwn_hw.hardware.design import SHELLS, Design, ParallelDesign, Pipeline, Stage
-from dwn_hw.hardware.families import FAMILIES, TARGETS
-from dwn_hw.hardware.feature_schedule import ENCODERS
+from dwn_hw.hardware.design import ParallelDesign, Pipeline, Stage
+from dwn_hw.hardware.encoders import ENCODERS
+from dwn_hw.hardware.families import TARGETS
 from dwn_hw.hardware.folded import make_folded
-from dwn_hw.hardware.lowering import lower_network
+from dwn_hw.hardware.interface import FoldedSettings, Interface, ParallelSettings
+from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.pipelining import Registers
+from dwn_hw.hardware.shell_facts import SHELLS
 from dwn_hw.ir import evaluate, sample_files, serialize
 
+#: What may have written an interface.
+_TOOL = re.compile(r"dwn-hw \d+\.\d+\.[\w.+-]+", re.ASCII)
 
-def read_pipeline(interface: dict[str, Any], network: ir.Network) -> Pipeline:
-    """The pipeline that an interface says. Raises KeyError, TypeError or ValueError where it says none."""
+
+def read_design(interface: Interface, network: ir.Network) -> Design:
+    """The design that an interface says, not lowered. Raises ValueError where it says none, and OptionError for a name that
+    is none.
+    """
+    name = naming.check(interface.name)
+    _check_values(interface)
+    match interface.settings:
+        case ParallelSettings() as said:
+            pipeline = _read_pipeline(said, network)
+            shell, target = interface.shell, interface.target
+            share, encoder = said.shared_encoder, said.encoder
+            return ParallelDesign(network, (), pipeline, shell, interface.with_scores, target, share, encoder, name)
+        case FoldedSettings(lanes=lanes):
+            return make_folded(network, lanes=lanes, with_scores=interface.with_scores, name=name)
+        case _:
+            assert_never(interface.settings)
+
+
+def _check_values(interface: Interface) -> None:
+    """Raise ValueError for a version, a target, a shell or an encoder that there is not, or not with the others."""
+    said, shell = interface.settings, SHELLS.get(interface.shell)
+    faults = []
+    if not _TOOL.fullmatch(interface.tool):
+        faults.append(f"tool {interface.tool!r}, which is no version of dwn-hw")
+    if interface.target not in TARGETS:
+        faults.append(f"target {interface.target!r}, which is none of {', '.join(TARGETS)}")
+    if shell is None or said.kind not in shell.kinds:
+        faults.append(f"shell {interface.shell!r}, which {said.kind} hardware has not")
+    elif isinstance(said, ParallelSettings):
+        if said.encoder not in ENCODERS:
+            faults.append(f"encoder {said.encoder!r}, which is none of {', '.join(ENCODERS)}")
+        elif not shell.takes(said.encoder):
+            faults.append(f"encoder {said.encoder!r}, which the shell {shell.name} cannot have")
+    if faults:
+        raise ValueError(", ".join(faults))
+
+
+def _read_pipeline(said: ParallelSettings, network: ir.Network) -> Pipeline:
     names = network.names()
-    for key in ("name", "node"):
-        if [part[key] for part in interface["parts"]] != list(names):
-            raise ValueError(f"parts that are not {', '.join(names)}")
+    if [(part.name, part.node) for part in said.parts] != [(name, name) for name in names]:
+        raise ValueError(f"parts that are not {', '.join(names)}")
     return Pipeline(
         tuple(
-            Stage(part["name"], node, Registers(tuple(part["registers_inside"]), part["register_after"]))
-            for node, part in enumerate(interface["parts"])
+            Stage(part.name, node, Registers(part.registers_inside, part.register_after))
+            for node, part in enumerate(said.parts)
         )
     )
 
 
-def read_design(interface: dict[str, Any], network: ir.Network, lowered: bool = False) -> Design:
-    """The design that an interface says; ``lowered``: with its LUTs, if it has any. Raises as :func:`read_pipeline`, and
-    OptionError for a name that is none.
-    """
-    name = naming.check(interface["name"])
-    shell, with_scores = interface["shell"], len(interface["output"]["fields"]) > 1
-    match interface["kind"]:
-        case "parallel":
-            share, encoder, target = (interface[name] for name in ("shared_encoder", "encoder", "target"))
-            known = shell in SHELLS and target in TARGETS and encoder in ENCODERS and isinstance(share, bool)
-            if not known or (encoder, shell) == ("streamed", "none"):
-                raise ValueError(
-                    f"no design of shell {shell}, target {target}, encoder {encoder}, shared_encoder {share}"
-                )
-            netlists = lower_network(network, FAMILIES[target], share, encoder) if lowered else ()
-            pipeline = read_pipeline(interface, network)
-            return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
-        case "folded":
-            if (shell, interface["target"]) != ("stream", "generic"):
-                raise ValueError(f"no folded engine of shell {shell}, target {interface['target']}")
-            return make_folded(network, lanes=interface["lanes"], with_scores=with_scores, name=name)
-        case kind:
-            raise ValueError(f"no kind of hardware is called {kind!r}")
-
-
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export directory, read back: network, interface, Verilog, the models of target cells for simulation, and what the
-    Verilog reads into memories, by name, from the folder that a program runs in.
+    """An export directory, read and checked once: its interface, the design that this describes, which is not lowered,
+    Verilog, the models of target cells for simulation, and what the Verilog reads into memories, by name, from the folder
+    that a program runs in.
     """
 
     folder: Path
-    network: ir.Network
-    interface: dict[str, Any]
+    interface: Interface
+    design: Design
     sources: tuple[Path, ...]
     models: tuple[Path, ...]
     memories: tuple[Path, ...] = ()
+
+    @property
+    def network(self) -> ir.Network:
+        """What it computes."""
+        return self.design.network
 
 
 def read_export(folder: Path) -> Exported:
@@ -85,34 +108,43 @@ def read_export(folder: Path) -> Exported:
     if not (folder / "network.safetensors").exists():
         raise ExportError(Problem(str(folder), "an export directory", "no network.safetensors", remedy))
     network = serialize.load(folder / "network.safetensors")
-    described = _read_interface(folder / "interface.json", network)
+    interface, design = _read_interface(folder / "interface.json", network)
     sources = tuple(sorted((folder / "rtl").glob("*.v")))
-    top = f"{described['top']}.v"
+    top = f"{interface.top}.v"
     if folder / "rtl" / top not in sources:
         raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", f"no {top}", remedy))
     models = tuple(sorted((folder / "sim").glob("*.v")))
     memories = tuple(sorted((folder / "rtl").glob("*.hex")))
-    return Exported(folder, network, described, sources, models, memories)
+    return Exported(folder, interface, design, sources, models, memories)
 
 
-def _read_interface(path: Path, network: ir.Network) -> dict[str, Any]:
-    """``interface.json``, which must say what this network, with its registers and its shell, has as interface."""
-    remedy = "Export the model again."
+def _read_interface(path: Path, network: ir.Network) -> tuple[Interface, Design]:
+    """``interface.json``, which must say what this network, with its registers and its shell, has as interface; and its
+    design.
+    """
     try:
-        found: dict[str, Any] = _json.parse(path.read_text("utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("no object of JSON")
-        digest = found["digest"]
-        # An interface says nothing of what is inside, so no netlists are needed.
-        wanted = interface.describe(read_design(found, network))
-    except (OSError, ValueError, KeyError, TypeError, OptionError) as error:
-        raise ExportError(Problem(str(path), "the interface of this network", in_words(error), remedy)) from None
-    other = sorted(key for key in wanted if key != "tool" and found.get(key) != wanted[key])
-    if other:
-        got = f"digest {digest}, while the network has {wanted['digest']}" if digest != wanted["digest"] else ""
-        got = got or f"another {', '.join(other)}"
-        raise ExportError(Problem(str(path), "the interface of this network", got, remedy))
-    return found
+        found = interface_json.from_json(_json.parse(path.read_text("utf-8")))
+        digest = serialize.digest(network)
+        if found.digest != digest:
+            raise ValueError(f"digest {found.digest}, while the network has {digest}")
+        design = read_design(found, network)
+        # An export of another version is read as well, as long as all else is the same.
+        wanted = interface_json.to_json(replace(describe(design), tool=found.tool))
+        other = sorted(key for key, value in interface_json.to_json(found).items() if wanted.get(key) != value)
+        if other:
+            raise ValueError(f"another {', '.join(other)}")
+    except OptionError as error:
+        said = [
+            f"{problem.thing.removeprefix('--')} {problem.got} (wanted: {problem.rule})" for problem in error.problems
+        ]
+        raise _not_its_interface(path, ", ".join(said)) from None
+    except (OSError, ValueError) as error:
+        raise _not_its_interface(path, in_words(error)) from None
+    return found, design
+
+
+def _not_its_interface(path: Path, got: str) -> ExportError:
+    return ExportError(Problem(str(path), "the interface of this network", got, "Export the model again."))
 
 
 def check_golden(exported: Exported) -> int:
@@ -131,12 +163,3 @@ def check_golden(exported: Exported) -> int:
             if name not in file or not np.array_equal(file[name], wanted):
                 raise Mismatch(f"{path}: its {name} are not what the network gives for its codes; export again")
     return len(codes)
-
-
-def parallel(exported: Exported) -> ParallelDesign:
-    """The design of an export of parallel hardware, which the bench can follow from clock to clock. Raises OptionError."""
-    design = read_design(exported.interface, exported.network)
-    if not isinstance(design, ParallelDesign):
-        remedy = "Leave --level out: verify then compares every number of every layer of the Verilog."
-        raise OptionError(Problem("--level netlist", "an export of parallel hardware", design.kind, remedy))
-    return design

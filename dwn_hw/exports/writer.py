@@ -20,11 +20,13 @@ import numpy.typing as npt
 from dwn_hw import ir, rtl
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem
-from dwn_hw.exports import c_host, checksums, interface, interface_text
+from dwn_hw.exports import c_host, checksums, interface_json, interface_text
+from dwn_hw.exports.description import describe
 from dwn_hw.exports.options import Options
 from dwn_hw.exports.planning import Plan, plan
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn
+from dwn_hw.hardware import port_packing
 from dwn_hw.ir import packing, sample_files, serialize, vectors
 from dwn_hw.ir.emulate import Emulator
 
@@ -73,9 +75,9 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> l
     An earlier export's bitstreams and projects stay if the Verilog is the same; else they are removed, and named.
     """
     design, network = decided.design, decided.design.network
-    described = interface.describe(design)
+    interface = describe(design)
     progress("writing Verilog")
-    sources = rtl.to_verilog(design, header=interface_text.to_header(described, network)) | rtl.wrap(described)
+    sources = rtl.to_verilog(design, header=interface_text.to_header(interface, network)) | rtl.wrap(interface)
     progress("computing golden vectors")
     golden = _golden(network, decided.codes, decided.seed)
     with _written_whole(out) as folder:
@@ -90,21 +92,17 @@ def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> l
             (folder / "sim").mkdir()
             for name, text in rtl.models(design.target).items():
                 (folder / "sim" / name).write_text(text, "utf-8")
-        (folder / "interface.json").write_text(_json(described), "utf-8")
-        (folder / "INTERFACE.md").write_text(interface_text.to_markdown(described), "utf-8")
-        if "valid" in described["input"]:
+        (folder / "interface.json").write_text(_json(interface_json.to_json(interface)), "utf-8")
+        (folder / "INTERFACE.md").write_text(interface_text.to_markdown(interface), "utf-8")
+        if interface.has_streams:
             (folder / "host").mkdir()
-            (folder / "host" / f"{design.name}_host.h").write_text(c_host.header(described), "utf-8")
+            (folder / "host" / f"{design.name}_host.h").write_text(c_host.header(interface), "utf-8")
         (folder / "vectors").mkdir()
         scores, y = Emulator(network).run(golden)
         sample_files.save_predictions(folder / "vectors" / "golden.npz", network, golden, scores, y)
-        edges = network.edges()
-        ports = {"x": [interface.pack_port(golden, design)], "y": [packing.pack(y, edges[-1])]}
-        if design.with_scores:
-            ports["y"].append(packing.pack(scores, edges[-2]))
-        for name, fields in ports.items():
-            text = packing.to_hex(np.concatenate(fields, axis=1))
-            (folder / "vectors" / f"{name}.hex").write_text(text, encoding="utf-8")
+        ports = {"x": port_packing.pack_input(golden, design), "y": port_packing.pack_output((scores, y), design)}
+        for name, bits in ports.items():
+            (folder / "vectors" / f"{name}.hex").write_text(packing.to_hex(bits), encoding="utf-8")
         (folder / "report.json").write_text(_json(decided.report), "utf-8")
         stale = [] if _same_verilog(out, folder) else sorted(path.name for path in (out / "build").glob("[!.]*"))
     return [f"build/{name}" for name in stale]

@@ -18,11 +18,11 @@ from typing import Any
 from dwn_hw import _json, rtl, toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
-from dwn_hw.exports import checksums, reader
+from dwn_hw.exports import checksums
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import boards, fitting, routing, synthesis
 from dwn_hw.fpga.boards import Board, project
-from dwn_hw.hardware import design
+from dwn_hw.hardware import cost
 from dwn_hw.hardware.families import FAMILIES, SYNTHESES
 from dwn_hw.rtl.shells import uart
 
@@ -61,13 +61,13 @@ def plan(folder: Path, board: str, seeds: int = 3, baud: int | None = None) -> J
     exported = read_export(folder)
     checksums.check(exported.folder / "rtl")  # a bitstream says that it holds the network
     said = exported.interface
-    boards.check_target(chosen, said["target"])
-    if "valid" not in said["input"]:
+    boards.check_target(chosen, said.target)
+    if not said.has_streams:
         rule = "for a board an export with streams, around which the UART is built"
-        raise OptionError(Problem("--shell", rule, said["shell"], "Export again without --shell."))
+        raise OptionError(Problem("--shell", rule, said.shell, "Export again without --shell."))
     clocks = chosen.clocks_per_bit(baud)
     sources = {path.name: path.read_text("utf-8") for path in (*exported.sources, *exported.memories)}
-    name = said["name"]
+    name = said.name
     if chosen.flow == "nextpnr" and f"{name}_lut.v" in sources:
         sources[f"{name}_lut.v"] = rtl.lut_cell(name)
     made = project.make(chosen, sources | uart.to_verilog(said, clocks), clocks, name)
@@ -145,7 +145,7 @@ def overview(folder: Path | None = None) -> list[dict[str, Any]]:
             "baud": board.baud,
             "uart": board.uart,
             "built": _built(exported, board) if exported else None,
-            "takes_target": exported is None or exported.interface["target"] in board.targets,
+            "takes_target": exported is None or exported.interface.target in board.targets,
         }
         rows.append(row | found.get(board.key, {}))
     return rows
@@ -156,7 +156,7 @@ def _built(exported: Exported, board: Board) -> dict[str, Any] | None:
     path = exported.folder / "build" / board.key / "report.json"
     try:
         report = _json.parse(path.read_text("utf-8"))
-        if report["digest"] != exported.interface["digest"] or not report["bitstream"]:
+        if report["digest"] != exported.interface.digest or not report["bitstream"]:
             return None
         return {**report["used"], "fmax_mhz": report["timing"]["fmax_mhz"]}
     except (OSError, ValueError, KeyError, TypeError):
@@ -169,7 +169,7 @@ def _head(job: Job) -> dict[str, Any]:
         "name": job.board.name,
         "device": job.board.device,
         "flow": job.board.flow,
-        "digest": job.exported.interface["digest"],
+        "digest": job.exported.interface.digest,
         "clock_mhz": job.board.clock_mhz,
         "baud": job.baud,
         "clocks_per_bit": job.clocks_per_bit,
@@ -227,9 +227,9 @@ def count_parts(stat: dict[str, Any], job: Job) -> dict[str, dict[str, float]]:
 
     ``registers``: what stands between the parts; ``shell``: all that is around the design of the export.
     """
-    modules = reader.read_design(job.exported.interface, job.exported.network).modules()
+    modules = job.exported.design.modules()
     names = list(modules)
-    begin = f"{job.exported.interface['name']}_"
+    begin = f"{job.exported.interface.name}_"
     own = {path.stem.removeprefix(begin) for path in job.exported.sources}
     own -= {fixed.removeprefix("dwn_") for fixed in ("dwn_uart", *uart.FIXED)}
     target = SYNTHESES[job.board.family]
@@ -252,7 +252,7 @@ def _timing(job: Job, routed: list[routing.Routed], registers: int) -> dict[str,
     """nextpnr's figures; where it knows no delay for some registers, also what the delay model of the family says."""
     found = routing.summary(routed)
     timed = min(found["registers_timed"], registers)
-    known = timed == registers or job.exported.interface["target"] == "generic"
+    known = timed == registers or job.exported.interface.target == "generic"
     return {
         **found,
         "registers_timed": timed,
@@ -262,8 +262,8 @@ def _timing(job: Job, routed: list[routing.Routed], registers: int) -> dict[str,
 
 
 def _estimate(job: Job) -> float | None:
-    made = reader.read_design(job.exported.interface, job.exported.network, lowered=True)
-    return round(design.clock_estimate(made), 1) if isinstance(made, design.ParallelDesign) else None
+    found = cost.clock(job.exported.design.lowered())
+    return None if found is None else round(found, 1)
 
 
 def _check_clock(job: Job, timing: dict[str, Any]) -> None:
@@ -283,12 +283,15 @@ def _check_clock(job: Job, timing: dict[str, Any]) -> None:
 def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) -> dict[str, Any]:
     """Reads the project with yosys, as the vendor's tool would: every module there, every wire driven, every part counted."""
     progress("checking the project with yosys")
-    name = job.exported.interface["name"]
+    name = job.exported.interface.name
     read = " ".join(sorted(file for file in job.made.files if _is_verilog(file) and file != f"{name}_lut.v"))
     cell = work / "lut_cell.v"
     cell.write_text(rtl.lut_cell(name))
     cells, whole = _CHECKED[job.board.flow]
-    top, parts_apart = project.TOP if whole else f"{name}_uart", project.PARTS_APART.replace("{name}", name)
+    top, parts_apart = (
+        project.TOP if whole else uart.top(job.exported.interface),
+        project.PARTS_APART.replace("{name}", name),
+    )
     script = f"{cells}read_verilog -lib {cell.name}; read_verilog {read}; "
     # A parameter for the vendor's simulator alone, which yosys' model of the cell has not.
     script += f"setparam -unset SIM_DEVICE t:BUFGCTRL; hierarchy -check -top {top}; {parts_apart}; proc; check -assert"
@@ -307,7 +310,7 @@ def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) ->
         "command": f"sh build_{project.TOP}.sh",
         "tool": job.made.commands[0][0],
         "makes": job.made.bitstream,
-        "estimate_mhz": _estimate(job) if job.exported.interface["target"] == job.board.family else None,
+        "estimate_mhz": _estimate(job) if job.exported.interface.target == job.board.family else None,
         "needs": needs,
         "parts": parts,
     }

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from dwn_hw.errors import Unfit
-from dwn_hw.exports import reader
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import boards
 from dwn_hw.fpga.boards import Board
-from dwn_hw.hardware import cost, frames
+from dwn_hw.hardware import cost, encoders, frames
 from dwn_hw.hardware.block_ram import Memory, block_rams
-from dwn_hw.hardware.design import Design, ParallelDesign
-from dwn_hw.hardware.families import FAMILIES, TARGETS
+from dwn_hw.hardware.design import ParallelDesign
+from dwn_hw.hardware.families import FAMILIES, TARGETS, Family
+from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.hardware.interface import Interface
+from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.lut_netlist import Netlist
 
 #: Flip-flops that the UART shell takes, whatever the export.
@@ -25,21 +27,26 @@ _FULL = 0.95
 
 def estimate(exported: Exported, family: str) -> dict[str, float]:
     """LUTs, flip-flops and blocks of RAM of the whole board design, by the mapped netlists and what its shell takes."""
-    said = exported.interface
-    mapped = family if family in TARGETS else "generic"
-    own_target = said["target"] if said["kind"] == "folded" else mapped  # a folded engine is plain Verilog everywhere
-    design = reader.read_design({**said, "target": own_target}, exported.network, lowered=True)
+    design = exported.design.lowered(family if family in TARGETS else "generic")
     total = cost.total(cost.estimate(design, FAMILIES[family]))
-    around = shell(said, family)
+    around = shell(exported.interface, family)
     own = {"lut": total.site + _passed(design, family), "ff": total.ff, "bram": total.bram}
     return {kind: own[kind] + around[kind] for kind in own}
 
 
 def _passed(design: Design, family: str) -> int:
     """LUTs that only pass something on to a flip-flop: what a streamed encoder captures, wires, and wide multiplexers."""
-    if not FAMILIES[family].registers_take_luts or not isinstance(design, ParallelDesign):
-        return 0
-    most, found = FAMILIES[family].lut_inputs, 0
+    match design:
+        case ParallelDesign():
+            return _passed_in_parallel(design, FAMILIES[family]) if FAMILIES[family].registers_take_luts else 0
+        case FoldedDesign():
+            return 0
+        case _:
+            assert_never(design)
+
+
+def _passed_in_parallel(design: ParallelDesign, family: Family) -> int:
+    most, found = family.lut_inputs, 0
     for stage, part, edge in zip(design.pipeline.stages, design.netlists, design.network.edges()[1:], strict=True):
         if not stage.registers.after:
             continue
@@ -51,9 +58,9 @@ def _passed(design: Design, family: str) -> int:
     return found
 
 
-def shell(said: Mapping[str, Any], family: str) -> dict[str, float]:
+def shell(interface: Interface, family: str) -> dict[str, float]:
     """What the UART takes around an export, about: so much always, and a register of all bits that come in at once."""
-    bits, known = said["input"]["bits"], FAMILIES[family]
+    bits, known = interface.input.bits, FAMILIES[family]
     registers = bits if known.registers_take_luts else 0
     buffer = block_rams(Memory(8, frames.BUFFER), known.block_ram)
     return {"lut": known.uart_luts + registers, "ff": _UART_FF + bits, "bram": buffer}
@@ -102,10 +109,20 @@ def unfit(board: Board, why: str, by_part: Mapping[str, float], exported: Export
     """The error of a design that is too large: why, its largest parts, and what to try."""
     largest = sorted(by_part.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {count:,}" for name, count in largest if count)
-    streamed = ["--encoder streamed at the export"] * (exported.interface.get("encoder") == "parallel")
+    streamed = ["--encoder streamed at the export"] if _has_parallel_encoder(exported.design) else []
     larger = [row["board"] for row in survey(exported) if row["fits"] and _exceeds(boards.read(row["board"]), board)]
     tries = " or ".join([*streamed, *(f"--board {name}" for name in larger[:1])])
     return Unfit(f"does not fit {board.key}: {why}: {shown}" + (f"; try {tries}" if tries else ""))
+
+
+def _has_parallel_encoder(design: Design) -> bool:
+    match design:
+        case ParallelDesign():
+            return design.encoder == encoders.PARALLEL
+        case FoldedDesign():
+            return False
+        case _:
+            assert_never(design)
 
 
 def _exceeds(other: Board, board: Board) -> bool:

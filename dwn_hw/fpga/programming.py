@@ -11,7 +11,7 @@ from dwn_hw import _json, toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem, ToolError, in_words
 from dwn_hw.exports import checksums
-from dwn_hw.exports.reader import read_export
+from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import boards
 from dwn_hw.fpga.boards import Board
 
@@ -25,9 +25,9 @@ _REMEDY = (
 )
 
 
-def built(folder: Path, board: str) -> dict[str, Any]:
+def built(exported: Exported, board: str) -> dict[str, Any]:
     """The report of what was built of an export for a board. Raises ExportError for none, or for another network's."""
-    chosen, exported = boards.read(board), read_export(folder)
+    chosen, folder = boards.read(board), exported.folder
     path = folder / "build" / chosen.key / "report.json"
     remedy = f"Run `dwn-hw build {shlex.quote(str(folder))} --board {chosen.key}`."
     try:
@@ -37,7 +37,7 @@ def built(folder: Path, board: str) -> dict[str, Any]:
         raise ExportError(Problem(str(path.parent), f"a build for {chosen.key}", "none", remedy)) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(Problem(str(path), "the report of a build", in_words(error), remedy)) from None
-    wanted = exported.interface["digest"]
+    wanted = exported.interface.digest
     if found != wanted:
         raise ExportError(Problem(str(path.parent), f"a build of network {wanted}", f"one of {found}", remedy))
     _check(report, path, remedy)
@@ -61,9 +61,9 @@ def _check(report: dict[str, Any], path: Path, remedy: str) -> None:
             raise ExportError(Problem(str(path), "the report of a build", got, remedy))
 
 
-def bitstream(folder: Path, board: str) -> Path:
+def bitstream(exported: Exported, board: str) -> Path:
     """The bitstream of an export for a board. Raises ExportError where there is none, or another than the build made."""
-    report = built(folder, board)
+    report, folder = built(exported, board), exported.folder
     place = folder / "build" / report["board"]
     if report["bitstream"] is None:
         path: Path = place / report["makes"]
@@ -82,7 +82,7 @@ def bitstream(folder: Path, board: str) -> Path:
 def program(folder: Path, board: str, progress: Progress = lambda text: None) -> dict[str, Any]:
     """Load the bitstream; what was run. Raises ToolError with the exact command where no program for it is installed."""
     chosen = boards.read(board)
-    path = bitstream(folder, board)
+    path = bitstream(read_export(folder), board)
     every = commands(chosen, path)
     command = next((words for words in every if shutil.which(words[0])), None)
     if command is None:

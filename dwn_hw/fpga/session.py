@@ -13,7 +13,6 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw._progress import Progress
 from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
-from dwn_hw.exports import reader
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes, serial_host
 from dwn_hw.hardware.frames import Layout
@@ -35,10 +34,10 @@ class Answers:
 
 def check(exported: Exported) -> Layout:
     """The layout on the line. Raises ExportError for an export without streams."""
-    if exported.interface["input"].get("valid") is None:
+    if not exported.interface.has_streams:
         remedy = "Export with --shell stream."
         raise ExportError(Problem(str(exported.folder), "an export with streams", "one without", remedy))
-    return Layout.of(exported.interface)
+    return exported.interface.layout
 
 
 def run(exported: Exported, board: serial_host.Board, codes: Ints, progress: Progress = lambda text: None) -> Answers:
@@ -52,10 +51,9 @@ def run(exported: Exported, board: serial_host.Board, codes: Ints, progress: Pro
             shown = now
             progress(f"{done} of {len(codes)} samples, {done / (now - started):.0f} a second")
 
-    design = reader.read_design(exported.interface, exported.network)
-    results = board.run(sample_bytes.pack_samples(codes, design), tell)
+    results = board.run(sample_bytes.pack_samples(codes, exported.design), tell)
     seconds = time.monotonic() - started
-    return Answers(codes, *sample_bytes.unpack_results(results, design, exported.interface), seconds)
+    return Answers(codes, *sample_bytes.unpack_results(results, exported.design, exported.interface), seconds)
 
 
 def expected(network: ir.Network, codes: Ints) -> dict[str, Ints]:
@@ -113,7 +111,7 @@ def session(
     encoded = None if samples is None else sample_files.to_codes(samples, exported.network)
     progress("asking the board which network it holds")
     board.check()
-    report: dict[str, Any] = {"digest": exported.interface["digest"]}
+    report: dict[str, Any] = {"digest": exported.interface.digest}
     where = f"the board on {shlex.quote(board.line.name)}"
     if self_test:
         codes, wanted = golden(exported)

@@ -17,11 +17,10 @@ from typing import Any
 from dwn_hw import rtl, toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, in_words
-from dwn_hw.exports import reader
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.hardware import cost
-from dwn_hw.hardware.design import Design
 from dwn_hw.hardware.families import FAMILIES, SYNTHESES, Synthesis
+from dwn_hw.hardware.kinds import Design
 
 
 def synth(
@@ -31,7 +30,7 @@ def synth(
     if target not in SYNTHESES:
         raise OptionError(Problem("--target", f"one of {', '.join(SYNTHESES)}", repr(target), "Choose one of them."))
     exported = read_export(folder)
-    design = reader.read_design(exported.interface, exported.network, lowered=True)
+    design = exported.design.lowered()
     place = folder / "synth"
     place.mkdir(exist_ok=True)
     modules = design.modules()
@@ -44,7 +43,7 @@ def synth(
             name = running[job]
             counts[name] = job.result()
             progress(f"{name}: {counts[name]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
-    report = _report(design, exported.interface["digest"], target, counts)
+    report = _report(design, exported.interface.digest, target, counts)
     (place / f"{target}.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -101,10 +100,10 @@ def _count(exported: Exported, target: str, module: str, place: Path, timeout: f
 
 def _map(exported: Exported, target: str, module: str, place: Path, last: str, timeout: float) -> None:
     """Synthesise one module and all below it in the folder of the export, and run one command more."""
-    name, command = exported.interface["name"], SYNTHESES[target].command
+    name, command = exported.interface.name, SYNTHESES[target].command
     top = f"{name}_{module}"
     # Cells of another family than the one asked for are read as what they do.
-    foreign = exported.models if exported.interface["target"] != target else ()
+    foreign = exported.models if exported.interface.target != target else ()
     # yosys from the wheel sees only the folder it runs in, and below.
     root, paths = exported.folder, (*exported.sources, *foreign)
     own = " ".join(f"{path.parent.name}/{path.name}" for path in paths if path.name != f"{name}_lut.v")

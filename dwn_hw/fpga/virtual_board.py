@@ -114,7 +114,7 @@ def compiled(
 def _sources(exported: Exported) -> dict[str, str]:
     """File name → text of everything that is built. The shell is this version's, whatever the export holds."""
     shell = uart.to_verilog(exported.interface, CLOCKS_PER_BIT)
-    paths = (*exported.sources, *exported.memories, *rtl.model_files(exported.interface["target"]))
+    paths = (*exported.sources, *exported.memories, *rtl.model_files(exported.interface.target))
     return {path.name: path.read_text("utf-8") for path in paths} | shell
 
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from dwn_hw.hardware import lut_count, register_levels
 from dwn_hw.hardware.block_ram import Memory, banks, block_rams
-from dwn_hw.hardware.design import Design, ParallelDesign
+from dwn_hw.hardware.design import ParallelDesign, clock_estimate
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.feature_schedule import Schedule as StreamSchedule
 from dwn_hw.hardware.folded import FoldedDesign, Schedule
+from dwn_hw.hardware.kinds import Design
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A cost: ``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of block RAM
-    in ``bram`` blocks, of the size that the family's boards are counted in, where half a block may be one (24.5).
+    """A cost: ``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of
+    block RAM in ``bram`` blocks, of the size that the family's boards are counted in, where half a block may be one (24.5).
 
     A site of a chain has its LUT in front of it, which is among ``lut``. ``site``: all that is taken, with the LUTs that
     carries pass on their way out of a chain.
@@ -44,7 +46,18 @@ def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
         case FoldedDesign():
             return _estimate_folded(design.schedule, family)
         case _:
-            raise TypeError(f"no estimate for a design of kind {design.kind}")
+            assert_never(design)
+
+
+def clock(design: Design) -> float | None:
+    """MHz that the longest path allows, where the delay model of the design's family can say it."""
+    match design:
+        case ParallelDesign():
+            return clock_estimate(design)
+        case FoldedDesign():
+            return None
+        case _:
+            assert_never(design)
 
 
 def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost]:
@@ -57,7 +70,7 @@ def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost
         costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, lut_count.sites(family, netlist))
     if design.with_scores:  # they wait beside the last part
         last = design.pipeline.stages[-1]
-        waiting = design.network.edges()[-2].bits * last.registers.count
+        waiting = design.network.scores_edge.bits * last.registers.count
         costs[last.name] = replace(costs[last.name], ff=costs[last.name].ff + waiting)
     if plan := design.stream:
         first = design.pipeline.stages[0]

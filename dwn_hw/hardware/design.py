@@ -1,78 +1,23 @@
 """What is to be built of a network, decided once, then read by everything that follows: Verilog, cost, interface, checks.
 
-:class:`Design` is what every kind of hardware says of itself. :class:`ParallelDesign` is the one that computes all at once:
-its parts in LUTs, where the registers go, the shell and the target. :mod:`dwn_hw.hardware.folded` has another.
+:class:`ParallelDesign` is the hardware that computes all at once: its parts in LUTs, where the registers go, the shell and the
+target. :mod:`dwn_hw.hardware.folded` has another, and :mod:`dwn_hw.hardware.kinds` says what they have in common.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.hardware import feature_schedule, naming, register_levels
+from dwn_hw.hardware import encoders, feature_schedule, naming, register_levels, shell_facts
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.feature_schedule import Schedule
+from dwn_hw.hardware.interface import ParallelSettings, Part, output_edges
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.pipelining import Placer, Registers
 from dwn_hw.hardware.register_levels import Logic
 from dwn_hw.ir import Format, Network
-
-#: How codes come in and results go out; :mod:`dwn_hw.rtl.shells.stream` has the rules of the first two, and
-#: :mod:`dwn_hw.rtl.shells.wrap` what stands around ``stream`` for the others.
-SHELLS = ("stream", "none", "uart", "axis")
-
-
-class Design(Protocol):
-    """What every kind of hardware says of itself. To add a kind: write its class, and teach what reads ``kind`` about it:
-    :func:`dwn_hw.exports.reader.read_design`, :func:`dwn_hw.hardware.cost.estimate`, :func:`dwn_hw.rtl.to_verilog`, and
-    the verifier.
-    """
-
-    kind: ClassVar[str]
-
-    @property
-    def network(self) -> Network:
-        """What it computes."""
-
-    @property
-    def shell(self) -> str:
-        """One of :data:`SHELLS`."""
-
-    @property
-    def target(self) -> str:
-        """One of :data:`dwn_hw.hardware.families.TARGETS`."""
-
-    @property
-    def name(self) -> str:
-        """What its modules' names begin with (:mod:`dwn_hw.hardware.naming`)."""
-
-    @property
-    def with_scores(self) -> bool:
-        """Whether the port also gives the edge before the last node, above its output."""
-
-    @property
-    def latency(self) -> int:
-        """Clocks from a sample's last transfer to its result, when nothing stalls; 0: no registers, and no clock."""
-
-    @property
-    def interval(self) -> int:
-        """Clocks from a sample's first transfer to the next sample's, at least."""
-
-    @property
-    def word(self) -> Format | None:
-        """The format of a code where a transfer of the port carries one, the first feature first; None: all, packed."""
-
-    def settings(self) -> dict[str, Any]:
-        """What its interface says of it beside all this: from it and the network it can be built again."""
-
-    def modules(self) -> dict[str, tuple[str, ...]]:
-        """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance."""
-
-
-def transfers(design: Design) -> int:
-    """Transfers of the port that a sample takes."""
-    return design.network.input.edge.size if design.word else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,59 +64,69 @@ class Section:
 class ParallelDesign:
     """``netlists[i]`` is part ``i``, in LUTs or in words; with ``with_scores`` the port also gives the edge before the last node.
 
-    ``share``: whether thermometer comparisons share logic. ``encoder``: one of
-    :data:`dwn_hw.hardware.feature_schedule.ENCODERS`; the netlist of a streamed one is that of its comparators, and the
-    register after it is its own: the shift registers that capture. ``name``: what its modules' names begin with.
+    One that is not lowered has no netlists: enough for its interface; :meth:`lowered` gives it some. ``share``: whether
+    thermometer comparisons share logic. ``encoder``: one of :data:`dwn_hw.hardware.encoders.ENCODERS`; the netlist of a
+    streamed one is that of its comparators, and the register after it is its own: the shift registers that capture.
+    ``name``: what its modules' names begin with.
     """
 
-    kind: ClassVar[str] = "parallel"
+    kind: ClassVar[str] = ParallelSettings.kind
 
     network: Network
     netlists: tuple[Logic, ...]
     pipeline: Pipeline
-    shell: str = "stream"
+    shell: str = shell_facts.DEFAULT
     with_scores: bool = False
     target: str = "generic"
     share: bool = True
-    encoder: str = "parallel"
+    encoder: str = encoders.DEFAULT
     name: str = naming.DEFAULT
 
     @property
     def stream(self) -> Schedule | None:
         """How a streamed encoder takes the features in turn."""
-        return _schedule(self.network) if self.encoder == "streamed" else None
+        return _schedule(self.network) if self.encoder == encoders.STREAMED else None
 
     @property
     def latency(self) -> int:
-        """As the pipeline's."""
+        """Clocks from a sample's last transfer to its result, as the pipeline's; 0: no registers, and no clock."""
         return self.pipeline.latency
 
     @property
     def word(self) -> Format | None:
-        """A streamed encoder takes a code at a time."""
+        """The format of a code where a transfer carries one, which a streamed encoder takes; None: all at once, packed."""
         return self.stream.word if self.stream else None
 
     @property
-    def interval(self) -> int:
-        """A transfer a clock."""
-        return transfers(self)
+    def transfers(self) -> int:
+        """Transfers of the port that a sample takes."""
+        return self.network.input.edge.size if self.word else 1
 
-    def settings(self) -> dict[str, Any]:
-        """How codes come in, and where the registers are."""
+    @property
+    def interval(self) -> int:
+        """Clocks from a sample's first transfer to the next sample's, at least: a transfer a clock."""
+        return self.transfers
+
+    def settings(self) -> ParallelSettings:
+        """How codes come in, and where the registers are: with the network it can be built again of them."""
         names = self.network.names()
-        parts = [
-            {
-                "name": stage.name,
-                "node": names[stage.node],
-                "registers_inside": list(stage.registers.inside),
-                "register_after": stage.registers.after,
-            }
+        parts = tuple(
+            Part(stage.name, names[stage.node], stage.registers.inside, stage.registers.after)
             for stage in self.pipeline.stages
-        ]
-        return {"encoder": self.encoder, "shared_encoder": self.share, "parts": parts}
+        )
+        return ParallelSettings(self.encoder, self.share, parts)
+
+    def lowered(self, target: str | None = None) -> ParallelDesign:
+        """The same with netlists in the LUTs of a target, which is then its own; None: of the one that it has."""
+        target = target or self.target
+        netlists = lower_network(self.network, FAMILIES[target], self.share, self.encoder)
+        return replace(self, netlists=netlists, target=target)
 
     def modules(self) -> dict[str, tuple[str, ...]]:
-        """Those between registers; but a streamed encoder is one, which holds the others."""
+        """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance.
+
+        A part is several modules where registers stand inside it; but a streamed encoder is one, which holds the others.
+        """
         return {
             stage.name: (stage.name,) if self.stream and stage.node == 0 else stage.sections()
             for stage in self.pipeline.stages
@@ -200,11 +155,11 @@ def make_design(
     *,
     latency: int | None = None,
     clock_mhz: float | None = None,
-    shell: str = "stream",
+    shell: str = shell_facts.DEFAULT,
     with_scores: bool = False,
     target: str = "generic",
     share: bool = True,
-    encoder: str = "parallel",
+    encoder: str = encoders.DEFAULT,
     name: str = naming.DEFAULT,
 ) -> ParallelDesign:
     """Lower ``network`` and place its registers. Raises OptionError for what this network cannot have.
@@ -214,7 +169,8 @@ def make_design(
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
     ``share`` off keeps one comparator a threshold. ``encoder``: ``streamed`` takes one feature a clock.
     """
-    if encoder == "streamed" and network.encoder is None:
+    output_edges(network, with_scores)  # or it is refused
+    if encoder == encoders.STREAMED and network.encoder is None:
         rule = "streamed only for a network that begins with a thermometer"
         remedy = "Use the parallel encoder."
         raise OptionError(Problem("--encoder", rule, type(network.nodes[0]).__name__, remedy))
@@ -236,7 +192,7 @@ def clock_estimate(design: ParallelDesign) -> float:
 
 
 def _placer(netlists: tuple[Logic, ...], target: str, encoder: str) -> Placer:
-    return Placer(netlists, FAMILIES[target], captured=encoder == "streamed")
+    return Placer(netlists, FAMILIES[target], captured=encoder == encoders.STREAMED)
 
 
 def _place(placer: Placer, target: str, latency: int | None, clock_mhz: float | None) -> tuple[Registers, ...]:

@@ -18,10 +18,7 @@ from typing import TypeAlias
 from dwn_hw import ir
 from dwn_hw.ir import Ints
 
-#: The ways in which an encoder takes its codes: all at once, or one feature a clock.
-ENCODERS = ("parallel", "streamed")
-
-#: The most features whose index has no more bits than a LUT has inputs.
+#: An index of more features than this has more bits than a LUT has inputs.
 LOGIC_FEATURES = 64
 
 #: The (feature, threshold) pairs of a comparator in rising order of features, at most one a feature.

@@ -13,7 +13,6 @@ import enum
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 FLAG, ESCAPE, FLIP = 0x7E, 0x7D, 0x20
 
@@ -76,7 +75,8 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the payloads of an export look like: all that the shell's Verilog and a host must agree on.
+    """What the payloads of an export look like: all that the shell's Verilog and a host must agree on. An
+    :class:`dwn_hw.hardware.interface.Interface` has it.
 
     A sample is ``transfers`` of ``x_bits``, each in whole bytes; a result is ``y_bits`` in whole bytes, then clocks.
     """
@@ -86,15 +86,6 @@ class Layout:
     x_bits: int
     transfers: int
     y_bits: int
-
-    @classmethod
-    def of(cls, interface: dict[str, Any]) -> Layout:
-        """Of an export's ``interface.json``."""
-        version = interface["tool"].split()[-1].split(".")[:3]
-        major, minor, patch = (int("".join(filter(str.isdigit, part)) or 0) for part in version)
-        y_bits = sum(field["bits"] * field["count"] for field in interface["output"]["fields"])
-        bits, transfers = interface["input"]["bits"], interface["transfers"]
-        return cls(interface["digest"], (major, minor, patch), bits, transfers, y_bits)
 
     @property
     def x_bytes(self) -> int:

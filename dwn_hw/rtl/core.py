@@ -31,14 +31,14 @@ class Core(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     def __init__(self, design: ParallelDesign, instances: bool = False) -> None:
         self.design, self.instances = design, instances
         self.pipeline, self.with_scores = design.pipeline, design.with_scores
-        edges = design.network.edges()
-        ports: dict[str, Hdl] = {"x": In(edges[0].bits), "y": Out(edges[-1].bits)}
+        network = design.network
+        ports: dict[str, Hdl] = {"x": In(network.input.edge.bits), "y": Out(network.output.bits)}
         if design.stream:
             ports |= {"x": In(design.stream.word.bits), "valid": In(1), "last": Out(1)}
         if design.pipeline.latency:
             ports["enable"] = In(1)
         if design.with_scores:
-            ports["scores"] = Out(edges[-2].bits)
+            ports["scores"] = Out(network.scores_edge.bits)
         super().__init__(ports)
 
     def outputs(self) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
+from typing import assert_never
 
-from dwn_hw.hardware.design import Design, ParallelDesign
+from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.naming import renamed
 from dwn_hw.rtl.engine.engine_verilog import engine_to_verilog
 from dwn_hw.rtl.verilog import parallel_to_verilog
@@ -27,7 +29,7 @@ def to_verilog(design: Design, header: str = "") -> dict[str, str]:
             case FoldedDesign():
                 files = engine_to_verilog(design, header)
             case _:
-                raise TypeError(f"no Verilog for a design of kind {design.kind}")
+                assert_never(design)
     return renamed(files, design.name)
 
 

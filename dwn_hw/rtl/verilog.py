@@ -23,7 +23,7 @@ from dwn_hw.rtl.cells import CELLS
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.hdl import Hdl
 from dwn_hw.rtl.parts import Part, make_parts
-from dwn_hw.rtl.shells.stream import SHELLS
+from dwn_hw.rtl.shells.stream import shell_around
 from dwn_hw.rtl.streamed_encoder import StreamedEncoder, describe
 from dwn_hw.rtl.word_part import WordPart
 
@@ -49,7 +49,7 @@ _TIMEOUT = 900.0
 def parallel_to_verilog(design: ParallelDesign, header: str = "") -> dict[str, str]:
     """Write a parallel design, as :func:`dwn_hw.rtl.to_verilog` gives it. A portable design includes ``dwn_lut``."""
     network, core = design.network, Core(design, instances=True)
-    top = SHELLS[design.shell](core)
+    top = shell_around(core)
     clocked = [
         rtlil_of("dwn_top", top, top.ports(), reset=top.reset),
         component_rtlil("dwn_core", core, reset=design.stream is not None),

@@ -41,7 +41,7 @@ def verify_bitstream(
     """
     chosen = boards.read(board)
     exported = reader.read_export(folder)
-    report = programming.built(folder, board)
+    report = programming.built(exported, board)
     if chosen.family != "ice40":
         ice40 = ", ".join(b.key for b in boards.every() if b.family == "ice40")
         rule = f"a board whose bitstream can be read back ({ice40})"
@@ -49,7 +49,7 @@ def verify_bitstream(
         raise OptionError(Problem("--board", rule, f"{board}, of {chosen.family}", remedy))
     codes = None if samples is None else sample_files.to_codes(samples, exported.network).codes
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
-    programming.bitstream(folder, board)  # the one that was built, and no other
+    programming.bitstream(exported, board)  # the one that was built, and no other
     clocks = report["clocks_per_bit"]
     progress("reading the bitstream back")
     sources = {

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from dwn_hw import _assets, toolchain
 from dwn_hw.errors import ToolError
-from dwn_hw.exports import interface
-from dwn_hw.hardware.design import transfers
+from dwn_hw.exports.description import describe
+from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.ir import evaluate, packing
 from dwn_hw.verification import simulate
@@ -90,10 +90,9 @@ class Simulated:
         # $readmemh looks in the folder that the simulation runs in.
         self.rtl = sources[0].parent.resolve()
         bench = _assets.asset("sim", "bench_engine.v")
-        output = sum(f["bits"] * f["count"] for f in interface.describe(design)["output"]["fields"])
-        words, bits = transfers(design), design.word.bits
-        self.top = f"{design.name}_top"
-        parameters = {"X_BITS": bits, "X_DIGITS": -(-bits // 4), "Y_BITS": output, "TRANSFERS": words}
+        interface = describe(design)
+        self.top, bits, output = interface.top, interface.input.bits, interface.output.bits
+        parameters = {"X_BITS": bits, "X_DIGITS": -(-bits // 4), "Y_BITS": output, "TRANSFERS": interface.transfers}
         self.command = self._build(simulator, (bench, *(path.resolve() for path in sources)), parameters)
 
     def _build(self, simulator: str, sources: tuple[Path, ...], parameters: dict[str, int]) -> list[str]:
@@ -149,7 +148,7 @@ class Simulated:
     def run(self, phase: Phase, codes: Codes, seed: int) -> Recording:
         """Feed ``codes`` (samples, …) and record."""
         files = {name: self.place / f"{phase.name}.{name}" for name in ("codes", "writes", "events", "resets")}
-        files["codes"].write_text(packing.to_hex(interface.pack_port(codes, self.design)))
+        files["codes"].write_text(packing.to_hex(port_packing.pack_input(codes, self.design)))
         files["resets"].write_text("".join(f"{clock}\n" for clock in phase.resets))
         for name in ("writes", "events"):
             files[name].unlink(missing_ok=True)
@@ -204,7 +203,7 @@ def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
     rng = np.random.default_rng(seed)
     span = (few + 2) * design.interval
     # Codes that are still being fed must be interrupted too, however few clocks that takes of a sample.
-    early = rng.integers(3, 3 + 2 * transfers(design), 2)
+    early = rng.integers(3, 3 + 2 * design.transfers, 2)
     resets = tuple(sorted({*early.tolist(), *rng.integers(3, span, min(20, 2 * few)).tolist()}))
     return (
         Phase("full_speed", samples),
@@ -278,10 +277,7 @@ class _Due:
         if start != self.start:
             self.start = start
             self.values = evaluate.trace(self.design.network, self.codes[start : start + _BLOCK])
-            edges = self.design.network.edges()
-            bits = [packing.pack(self.values[-1], edges[-1])]
-            bits += [packing.pack(self.values[-2], edges[-2])] * self.design.with_scores
-            self.results = packing.to_hex(np.concatenate(bits, axis=1)).split()
+            self.results = packing.to_hex(port_packing.pack_output(self.values, self.design)).split()
         return vector - start
 
     def result(self, vector: int) -> str:

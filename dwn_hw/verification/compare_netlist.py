@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from dwn_hw import toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError
-from dwn_hw.exports import reader
+from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import synthesis
+from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.families import SYNTHESES
+from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.ir import sample_files, vectors
 from dwn_hw.verification import compare_rtl, simulate
 
@@ -39,9 +41,9 @@ def verify_netlist(
 
     Raises Mismatch with the first vector whose result differs, and the command that repeats it.
     """
-    exported = reader.read_export(folder)
-    reader.parallel(exported)  # or it is refused before the work
-    asked, target = target, target or exported.interface["target"]
+    exported = read_export(folder)
+    design = _parallel(exported)  # or it is refused before the work
+    asked, target = target, target or exported.interface.target
     if target not in SYNTHESES:
         rule = f"one of {', '.join(SYNTHESES)}"
         got = repr(asked) if asked else "none, and a generic export has no family of its own"
@@ -61,9 +63,21 @@ def verify_netlist(
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     progress(f"building and running {len(stimulus.codes)} vectors in {simulator}")
     bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
-    counts = compare_rtl.run_bench(exported, stimulus, bench, timeout)
+    counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout)
     found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
     return {"level": "netlist", "target": target, **found}
+
+
+def _parallel(exported: Exported) -> ParallelDesign:
+    """The design of an export of parallel hardware, which the bench can follow from clock to clock. Raises OptionError."""
+    match exported.design:
+        case ParallelDesign() as design:
+            return design
+        case FoldedDesign() as design:
+            remedy = "Leave --level out: verify then compares every number of every layer of the Verilog."
+            raise OptionError(Problem("--level netlist", "an export of parallel hardware", design.kind, remedy))
+        case _:
+            assert_never(exported.design)
 
 
 def models_for(netlist: str, library: str, target: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,11 @@ import numpy.typing as npt
 from dwn_hw import rtl
 from dwn_hw._progress import Progress
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError
-from dwn_hw.exports import interface, reader
-from dwn_hw.exports.reader import Exported, check_golden, parallel, read_export
-from dwn_hw.hardware import shell_description
-from dwn_hw.hardware.design import Design, ParallelDesign
+from dwn_hw.exports.reader import Exported, check_golden, read_export
+from dwn_hw.hardware import port_packing
+from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.hardware.kinds import Design
 from dwn_hw.ir import evaluate, packing, sample_files, vectors
 from dwn_hw.verification import compare_engine, compare_shell, simulate
 
@@ -57,8 +57,7 @@ def verify(
     exported = read_export(folder)
     network = exported.network
     codes = None if samples is None else sample_files.to_codes(samples, network).codes
-    design = reader.read_design(exported.interface, network)
-    asked, random = random, min(random, _most_vectors(design))
+    asked, random = random, min(random, _most_vectors(exported.design))
     stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners, addresses=True)
     if not len(stimulus.codes):
         remedy = "Ask for --vectors, or give --data."
@@ -70,27 +69,41 @@ def verify(
     golden = check_golden(exported)
     bench = Bench(simulator, _sources(exported), place, repeat)
     progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
-    if isinstance(design, FoldedDesign):
-        counts = _record(exported, design, stimulus, bench, timeout)
-    else:
-        counts = run_bench(exported, stimulus, bench, timeout)
+    counts = _simulate(exported, stimulus, bench, timeout)
     summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
     summary["random_left_out"] = asked - random
-    if exported.interface["shell"] in shell_description.WRAPPED:
-        progress(f"the {exported.interface['shell']} shell in {simulator}")
+    if wrapper := exported.interface.wrapper:
+        progress(f"the {exported.interface.shell} shell in {simulator}")
         own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)
-        summary["ports"] = compare_shell.verify(design, exported.interface, stimulus.codes, own)
+        summary["ports"] = compare_shell.verify(exported, wrapper, stimulus.codes, own)
     return summary
+
+
+def _simulate(exported: Exported, stimulus: vectors.Vectors, bench: Bench, timeout: float) -> dict[str, dict[str, int]]:
+    """What was counted in each test or phase, by the bench of the kind of hardware. Raises Mismatch."""
+    match exported.design:
+        case ParallelDesign() as design:
+            return run_bench(exported, design, stimulus, bench, timeout)
+        case FoldedDesign() as design:
+            return _record(exported, design, stimulus, bench, timeout)
+        case _:
+            assert_never(exported.design)
 
 
 def _sources(exported: Exported) -> tuple[Path, ...]:
     """What a simulator reads. The models of cells are the shipped ones: an export is not asked what its own cells do."""
-    return (*exported.sources, *rtl.model_files(exported.interface["target"]))
+    return (*exported.sources, *rtl.model_files(exported.interface.target))
 
 
 def _most_vectors(design: Design) -> int:
     """Random vectors that a simulation is worth; the report says how many were left out."""
-    return max(1, MOST_CLOCKS // design.interval) if isinstance(design, FoldedDesign) else 1 << 30
+    match design:
+        case ParallelDesign():
+            return 1 << 30
+        case FoldedDesign():
+            return max(1, MOST_CLOCKS // design.interval)
+        case _:
+            assert_never(design)
 
 
 def _record(
@@ -106,8 +119,8 @@ def _record(
             codes = stimulus.codes[order]
             found = compare_engine.compare(design, phase, codes, simulated.run(phase, codes, stimulus.seed + i))
             if isinstance(found, compare_engine.Difference):
-                first = asdict(found) | {"vector": int(order[min(found.vector, len(order) - 1)])}
-                raise Mismatch(_describe(first, exported, stimulus, bench.repeat))
+                first = replace(found, vector=int(order[min(found.vector, len(order) - 1)]))
+                raise Mismatch(_describe(first, stimulus, bench.repeat))
             counts[phase.name] = found
     return counts
 
@@ -126,18 +139,24 @@ class Bench:
     inside: bool = True
 
 
-def run_bench(exported: Exported, stimulus: vectors.Vectors, bench: Bench, timeout: float) -> dict[str, dict[str, int]]:
+def run_bench(
+    exported: Exported, design: ParallelDesign, stimulus: vectors.Vectors, bench: Bench, timeout: float
+) -> dict[str, dict[str, int]]:
     """Simulate and compare; what was counted in each test. Raises Mismatch with the first difference."""
-    job = _write_job(exported, stimulus, bench.place, bench.inside)
+    for stale in ("counts.json", "counts.mismatch.json"):
+        (bench.place / stale).unlink(missing_ok=True)
+    np.savez(bench.place / "job.npz", **_expected(design, stimulus.codes))  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
+    job = simulate.write_job(asdict(_job(exported, design, stimulus, bench)), bench.place / "job.json")
     tests = ("full_speed", "idle_and_back_pressure", "reset_in_mid_stream")
-    top = exported.interface["top"]
+    top = exported.interface.top
     simulation = simulate.Simulation(
         *(bench.simulator, bench.sources, bench.place / "build", "bench_core", job, tests, top)
     )
     passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
     mismatch = bench.place / "counts.mismatch.json"
     if mismatch.is_file():
-        raise Mismatch(_describe(json.loads(mismatch.read_text()), exported, stimulus, bench.repeat))
+        first = compare_engine.Difference(**json.loads(mismatch.read_text()))
+        raise Mismatch(_describe(first, stimulus, bench.repeat))
     if not passed:
         raise ToolError(f"the bench failed without a mismatch; see {bench.place / 'build' / 'results.xml'}")
     counts: dict[str, dict[str, int]] = json.loads((bench.place / "counts.json").read_text())
@@ -153,7 +172,7 @@ def summarize(
         raise ToolError(f"{counts['full_speed']['results']} of {len(stimulus.codes)} vectors were compared")
     return {
         "equal": True,
-        "digest": exported.interface["digest"],
+        "digest": exported.interface.digest,
         "simulator": simulator,
         "vectors": len(stimulus.codes),
         "kinds": dict(stimulus.kinds),
@@ -165,42 +184,60 @@ def summarize(
     }
 
 
-def _write_job(exported: Exported, stimulus: vectors.Vectors, place: Path, inside: bool) -> Path:
-    """The bench's job (JSON) and its arrays (npz), with the results of an earlier run removed."""
-    network, described = exported.network, exported.interface
-    design = parallel(exported)
-    for stale in ("counts.json", "counts.mismatch.json"):
-        (place / stale).unlink(missing_ok=True)
-    edges = network.edges()
-    arrays = _expected(design, stimulus.codes)
-    np.savez(place / "job.npz", **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
-    job = {
-        "shell": "stream" if "valid" in described["input"] else "none",
-        "clock": described["clock"],
-        "reset": described["reset"],
-        "latency": design.latency,
-        "interval": design.interval,
-        "parts": [
-            {
-                "name": stage.name,
-                # What a streamed encoder gives are its own flip-flops.
-                "clocks": design.pipeline.before(i) + (i == 0 and design.stream is not None),
-                "node": stage.node,
-                "bits": edges[stage.node + 1].formats[0].bits,
-                "units": edges[stage.node + 1].size,
-            }
-            for i, stage in enumerate(design.pipeline.stages)
-            if inside
-        ],
-        "x_bits": described["input"]["bits"],
-        "y_bits": edges[-1].formats[0].bits,
-        "seed": stimulus.seed,
-        "slow_vectors": min(SLOW_VECTORS, max(FEWEST_SLOW, SLOW_WORDS // design.interval)),
-        "result": str((place / "counts.json").resolve()),
-    }
-    path = place / "job.json"
-    path.write_text(json.dumps(job))
-    return path
+@dataclass(frozen=True, slots=True)
+class _JobPart:
+    """A part whose output is compared: so many ``clocks`` after the codes, ``units`` of ``bits`` each, with row ``node``."""
+
+    name: str
+    clocks: int
+    node: int
+    bits: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What ``sim/bench_core.py`` reads beside its arrays. ``shell``: ``stream`` or ``none``; ``result``: what it writes."""
+
+    shell: str
+    clock: str | None
+    reset: str | None
+    latency: int
+    interval: int
+    parts: tuple[_JobPart, ...]
+    x_bits: int
+    y_bits: int
+    seed: int
+    slow_vectors: int
+    result: str
+
+
+def _job(exported: Exported, design: ParallelDesign, stimulus: vectors.Vectors, bench: Bench) -> _Job:
+    interface = exported.interface
+    return _Job(
+        shell="stream" if interface.has_streams else "none",
+        clock=interface.clock,
+        reset=interface.reset,
+        latency=design.latency,
+        interval=design.interval,
+        parts=_job_parts(design) if bench.inside else (),
+        x_bits=interface.input.bits,
+        y_bits=interface.output.fields[0].bits,
+        seed=stimulus.seed,
+        slow_vectors=min(SLOW_VECTORS, max(FEWEST_SLOW, SLOW_WORDS // design.interval)),
+        result=str((bench.place / "counts.json").resolve()),
+    )
+
+
+def _job_parts(design: ParallelDesign) -> tuple[_JobPart, ...]:
+    edges, parts = design.network.edges(), []
+    for i, stage in enumerate(design.pipeline.stages):
+        clocks = design.pipeline.before(i)
+        if i == 0 and design.stream:
+            clocks += 1  # what a streamed encoder gives are its own flip-flops
+        edge = edges[stage.node + 1]
+        parts.append(_JobPart(stage.name, clocks, stage.node, edge.formats[0].bits, edge.size))
+    return tuple(parts)
 
 
 def _expected(design: ParallelDesign, codes: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.uint8]]:
@@ -211,21 +248,21 @@ def _expected(design: ParallelDesign, codes: npt.NDArray[np.int64]) -> dict[str,
     for start in range(0, len(codes), _BLOCK):
         values = evaluate.trace(network, codes[start : start + _BLOCK])
         bits = [packing.pack(value, edge) for value, edge in zip(values, edges, strict=True)]
-        rows = {"x": interface.pack_port(values[0], design), **{f"node{i}": row for i, row in enumerate(bits[1:])}}
-        rows["y"] = np.concatenate([bits[-1], *([bits[-2]] if design.with_scores else [])], axis=1)
+        rows = {"x": port_packing.pack_input(values[0], design), **{f"node{i}": row for i, row in enumerate(bits[1:])}}
+        rows["y"] = port_packing.pack_output(values, design)
         for name, row in rows.items():
             blocks.setdefault(name, []).append(np.packbits(row, axis=1, bitorder="little"))
     return {name: np.concatenate(parts) for name, parts in blocks.items()}
 
 
-def _describe(found: dict[str, Any], exported: Exported, stimulus: vectors.Vectors, repeat: str) -> str:
-    vector = found["vector"]
+def _describe(found: compare_engine.Difference, stimulus: vectors.Vectors, repeat: str) -> str:
+    vector = found.vector
     kind = stimulus.kind_of(vector) if vector >= 0 else "no"
     codes = stimulus.codes[vector].reshape(-1).tolist() if vector >= 0 else []
     shown = ", ".join(map(str, codes[:16])) + (", …" if len(codes) > 16 else "")
     return (
-        f"the Verilog differs from the network: {found['node']}, unit {found['unit']}: "
-        f"expected {found['expected']}, got {found['got']}\n"
-        f"  vector {vector} ({kind}), in {found['phase']}; codes {shown}\n"
+        f"the Verilog differs from the network: {found.node}, unit {found.unit}: "
+        f"expected {found.expected}, got {found.got}\n"
+        f"  vector {vector} ({kind}), in {found.phase}; codes {shown}\n"
         f"  repeat: {repeat}"
     )

@@ -9,32 +9,77 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 
 from dwn_hw import toolchain
 from dwn_hw.errors import Mismatch, ToolError
+from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes
 from dwn_hw.hardware import frames
-from dwn_hw.hardware.design import Design
 from dwn_hw.hardware.frames import Frame, Kind, Layout, Refusal
+from dwn_hw.hardware.shell_facts import AxisWrapper, UartWrapper, Wrapper
 from dwn_hw.ir import evaluate
 from dwn_hw.verification import simulate
 
-#: Bytes of samples that go through each shell, and the fewest samples.
-MOST_BYTES, FEWEST = {"uart": 600, "axis": 4000}, 6
+#: The fewest samples that go through a shell.
+FEWEST = 6
 
 #: Of the uart's line in simulation.
 CLOCKS_PER_BIT = 4
 
-_TESTS = {
-    "uart": ("answers", "damaged_frames_take_no_other_with_them", "reset_in_mid_frame"),
-    "axis": ("full_speed", "pauses_on_both_sides", "cut_packets", "reset_in_mid_packet"),
-}
+
+#: (bytes that are sent, bytes that must come back), in hexadecimal.
+_Pairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _UartJob:
+    """What ``sim/bench_uart.py`` reads. ``exchanges``: bytes that are sent, those that must come back. ``damaged``: the same of a
+    broken frame, then a good one, at once. All in hexadecimal; ``result``: the file that it writes.
+    """
+
+    seed: int
+    result: str
+    clocks_per_bit: int
+    exchanges: _Pairs
+    damaged: _Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class _AxisJob:
+    """What ``sim/bench_axis.py`` reads. ``packets``: samples and the results that must come back, in hexadecimal. ``cuts``: bytes
+    of a packet's last sample that are sent; ``result``: the file that it writes.
+    """
+
+    seed: int
+    result: str
+    packets: _Pairs
+    cuts: tuple[int, ...]
+    sample_bytes: int
+    result_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The bench of a shell: its module, its tests, parameters of the top module, and the most bytes of samples through it."""
+
+    module: str
+    tests: tuple[str, ...]
+    parameters: dict[str, int]
+    most_bytes: int
+
+
+_UART = _Bench(
+    "bench_uart",
+    ("answers", "damaged_frames_take_no_other_with_them", "reset_in_mid_frame"),
+    {"CLOCKS_PER_BIT": CLOCKS_PER_BIT},
+    600,
+)
+_AXIS = _Bench("bench_axis", ("full_speed", "pauses_on_both_sides", "cut_packets", "reset_in_mid_packet"), {}, 4000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +93,27 @@ class Setting:
     timeout: float
 
 
-def verify(design: Design, described: dict[str, Any], codes: sample_bytes.Ints, setting: Setting) -> dict[str, Any]:
-    """What was compared, as counts. Raises Mismatch with the first difference."""
-    shell = described["shell"]
-    if shell == "axis" and importlib.util.find_spec("cocotbext") is None:
-        raise toolchain.missing("cocotbext-axi")
-    layout, place, seed = Layout.of(described), setting.place, setting.seed
-    picked = np.sort(random_rows(len(codes), max(FEWEST, MOST_BYTES[shell] // layout.sample_bytes), seed))
-    codes = codes[picked]
-    samples = sample_bytes.pack_samples(codes, design)
-    results = sample_bytes.pack_results(evaluate.trace(design.network, codes), design)
+@dataclass(frozen=True, slots=True)
+class _Traffic:
+    """Samples and the results (without clocks) that must come back, as bytes."""
+
+    samples: list[bytes]
+    results: list[bytes]
+    layout: Layout
+    latency: int
+
+
+def verify(exported: Exported, wrapper: Wrapper, codes: sample_bytes.Ints, setting: Setting) -> dict[str, Any]:
+    """What was compared of what stands around the core, as counts. Raises Mismatch with the first difference."""
+    shell, place, bench = exported.interface.shell, setting.place, _bench(wrapper)
+    traffic = _traffic(exported, codes, bench, setting.seed)
     for stale in ("ports.json", "ports.mismatch.json"):
         (place / stale).unlink(missing_ok=True)
-    job = {"seed": seed, "result": str((place / "ports.json").resolve()), "clocks_per_bit": CLOCKS_PER_BIT}
-    make: dict[str, Callable[..., dict[str, Any]]] = {"uart": _uart_job, "axis": _axis_job}
-    job |= make[shell](samples, results, layout, random.Random(seed), described["latency"])
-    path = place / "ports_job.json"
-    path.write_text(json.dumps(job))
-    parameters = {"CLOCKS_PER_BIT": CLOCKS_PER_BIT} if shell == "uart" else {}
+    job = _job(wrapper, traffic, setting.seed, str((place / "ports.json").resolve()))
+    path = simulate.write_job(asdict(job), place / "ports_job.json")
     simulation = simulate.Simulation(
-        *(setting.simulator, setting.sources, place / "build_ports", f"bench_{shell}"),
-        *(path, _TESTS[shell], described["wrapper"]["top"], parameters),
+        *(setting.simulator, setting.sources, place / "build_ports", bench.module),
+        *(path, bench.tests, wrapper.top, bench.parameters),
     )
     passed = simulate.run(simulation, build_timeout=setting.timeout, test_timeout=setting.timeout)
     mismatch = place / "ports.mismatch.json"
@@ -76,10 +121,46 @@ def verify(design: Design, described: dict[str, Any], codes: sample_bytes.Ints, 
         found = json.loads(mismatch.read_text())
         raise Mismatch(f"the {shell} shell differs: {found['what']}: expected {found['expected']}, got {found['got']}")
     if not passed:
-        raise ToolError(
-            f"the bench of the shell failed without a mismatch; see {place / 'build_ports' / 'results.xml'}"
-        )
-    return {"shell": shell, "samples": len(codes), "phases": json.loads((place / "ports.json").read_text())}
+        results = place / "build_ports" / "results.xml"
+        raise ToolError(f"the bench of the shell failed without a mismatch; see {results}")
+    phases = json.loads((place / "ports.json").read_text())
+    return {"shell": shell, "samples": len(traffic.samples), "phases": phases}
+
+
+def _bench(wrapper: Wrapper) -> _Bench:
+    """Raises ToolError where what it needs is missing."""
+    match wrapper:
+        case UartWrapper():
+            return _UART
+        case AxisWrapper():
+            if importlib.util.find_spec("cocotbext") is None:
+                raise toolchain.missing("cocotbext-axi")
+            return _AXIS
+        case _:
+            assert_never(wrapper)
+
+
+def _traffic(exported: Exported, codes: sample_bytes.Ints, bench: _Bench, seed: int) -> _Traffic:
+    """Some of the samples, drawn from ``seed``, in the order in which they stand."""
+    layout, design = exported.interface.layout, exported.design
+    picked = np.sort(random_rows(len(codes), max(FEWEST, bench.most_bytes // layout.sample_bytes), seed))
+    samples = sample_bytes.pack_samples(codes[picked], design)
+    results = sample_bytes.pack_results(evaluate.trace(design.network, codes[picked]), design)
+    return _Traffic(samples, results, layout, design.latency)
+
+
+def _job(wrapper: Wrapper, traffic: _Traffic, seed: int, result: str) -> _UartJob | _AxisJob:
+    rng = random.Random(seed)
+    match wrapper:
+        case UartWrapper():
+            exchanges, damaged = _exchanges(traffic, rng)
+            return _UartJob(seed, result, CLOCKS_PER_BIT, exchanges, damaged)
+        case AxisWrapper():
+            packets, cuts = _packets(traffic, rng)
+            sizes = (traffic.layout.sample_bytes, traffic.layout.y_bytes)
+            return _AxisJob(seed, result, packets, cuts, *sizes)
+        case _:
+            assert_never(wrapper)
 
 
 def random_rows(count: int, most: int, seed: int) -> sample_bytes.Ints:
@@ -87,27 +168,25 @@ def random_rows(count: int, most: int, seed: int) -> sample_bytes.Ints:
     return np.random.default_rng(seed).permutation(count)[:most].astype(np.int64)
 
 
-def _uart_job(
-    samples: list[bytes], results: list[bytes], layout: Layout, rng: random.Random, latency: int
-) -> dict[str, Any]:
-    """``exchanges``: bytes that are sent, those that must come back. ``damaged``: a broken frame, then a good one, at once."""
-    clocks = latency.to_bytes(frames.CLOCK_BYTES, "little")
+def _exchanges(traffic: _Traffic, rng: random.Random) -> tuple[_Pairs, _Pairs]:
+    """Those of a :class:`_UartJob`, and the damaged ones."""
+    clocks = traffic.latency.to_bytes(frames.CLOCK_BYTES, "little")
     exchanges, start = [], 0
     number = 0
-    while start < len(samples):
-        count = rng.randint(1, min(layout.batch, 7))
+    while start < len(traffic.samples):
+        count = rng.randint(1, min(traffic.layout.batch, 7))
         number += 1
         batch = slice(start, start + count)
-        reply = b"".join(result + clocks for result in results[batch])
-        exchanges.append(_exchange(Kind.RUN, number, b"".join(samples[batch]), reply))
+        reply = b"".join(result + clocks for result in traffic.results[batch])
+        exchanges.append(_exchange(Kind.RUN, number, b"".join(traffic.samples[batch]), reply))
         start += count
-    identify = _exchange(Kind.IDENTIFY, 0x7E, b"", layout.identity())
+    identify = _exchange(Kind.IDENTIFY, 0x7E, b"", traffic.layout.identity())
     damaged = []
     for index, fault in enumerate(_FAULTS):
         sent, reply = exchanges[index % len(exchanges)]
         broken, refusal = fault(sent, rng)
         damaged.append((broken.hex() + sent.hex(), refusal.hex() + reply.hex()))
-    return {"exchanges": [(sent.hex(), reply.hex()) for sent, reply in [identify, *exchanges]], "damaged": damaged}
+    return tuple((sent.hex(), reply.hex()) for sent, reply in (identify, *exchanges)), tuple(damaged)
 
 
 def _exchange(kind: Kind, number: int, payload: bytes, reply: bytes) -> tuple[bytes, bytes]:
@@ -154,15 +233,13 @@ def _unknown(sent: bytes, rng: random.Random) -> tuple[bytes, bytes]:
 _FAULTS = (_flipped, _cut, _noise, _wrong_length, _unknown) * 3
 
 
-def _axis_job(
-    samples: list[bytes], results: list[bytes], layout: Layout, rng: random.Random, latency: int
-) -> dict[str, Any]:
-    """``packets``: samples and the results that must come back. ``cut``: bytes of a packet's last sample that are sent."""
-    packets, start = [], 0
-    while start < len(samples):
+def _packets(traffic: _Traffic, rng: random.Random) -> tuple[_Pairs, tuple[int, ...]]:
+    """Those of an :class:`_AxisJob`, and where they are cut."""
+    packets, start, layout = [], 0, traffic.layout
+    while start < len(traffic.samples):
         count = rng.randint(1, 9)
         batch = slice(start, start + count)
-        packets.append((b"".join(samples[batch]).hex(), b"".join(results[batch]).hex()))
+        packets.append((b"".join(traffic.samples[batch]).hex(), b"".join(traffic.results[batch]).hex()))
         start += count
     cuts = [rng.randrange(1, layout.transfers) * layout.x_bytes for _ in packets] if layout.transfers > 1 else []
-    return {"packets": packets, "cuts": cuts, "sample_bytes": layout.sample_bytes, "result_bytes": layout.y_bytes}
+    return tuple(packets), tuple(cuts)

@@ -54,6 +54,12 @@ class Simulation:
     parameters: Mapping[str, int] = field(default_factory=dict)
 
 
+def write_job(job: Mapping[str, object], path: Path) -> Path:
+    """What a bench reads, as JSON in the file ``path``, which is given back."""
+    path.write_text(json.dumps(job))
+    return path
+
+
 def run(simulation: Simulation, *, build_timeout: float, test_timeout: float) -> bool:
     """Build (unless the same sources were built there) and run; whether every test passed. Raises ToolError."""
     env = environment(simulation.simulator)

@@ -635,8 +635,14 @@ def test_an_interface_of_another_network_is_refused(exported, command):
         json.dumps(described | {"parts": described["parts"][1:]}), json.dumps(described | {"output": {"fields": 4}}),
     ]  # fmt: skip
     said = [""] * len(wrong)
-    said[:4] = ["no digest", "no object of JSON", "no JSON (Expecting value: line 1", "JSON nested too deep"]
-    said[-3:] = ["no output", "parts that are not encoder, l0, ", "something else ("]
+    said[:4] = ["no kind", "no object of JSON", "no JSON (Expecting value: line 1", "JSON nested too deep"]
+    said[6:10] = [
+        "shell 1, which is none of stream",
+        "shell [], which is none of stream",
+        "another latency",
+        "another clock",
+    ]
+    said[-3:] = ["no output", "parts that are not encoder, l0, ", "no output.port, output.fields 4, which is no list"]
     for text, got in zip(wrong, said, strict=True):
         path.write_text(text)
         message = refused(exported.parent, command, "out")

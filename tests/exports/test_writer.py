@@ -243,22 +243,19 @@ def test_the_bit_positions_are_those_that_the_bench_drives(tmp_path, stated):
     writer.export(model(), tmp_path / "out", Options(scores=True, input_format=stated))
     exported = reader.read_export(tmp_path / "out")
     golden = arrays_of(tmp_path / "out" / "vectors" / "golden.npz")
-    fields = exported.interface["output"]["fields"]
-    packed = compare_rtl._expected(
-        reader.read_design(exported.interface, exported.network), golden["codes"].astype(np.int64)
-    )
+    packed = compare_rtl._expected(exported.design, golden["codes"].astype(np.int64))
     for i in range(len(golden["codes"])):
         x = int.from_bytes(packed["x"][i].tobytes(), "little")
-        for f, feature in enumerate(exported.interface["input"]["features"]):
-            assert cut(x, feature["lsb"], feature["bits"], feature["signed"]) == golden["codes"][i, f]
+        for f, feature in enumerate(exported.interface.input.features):
+            assert cut(x, feature.lsb, feature.bits, feature.signed) == golden["codes"][i, f]
         y = int.from_bytes(packed["y"][i].tobytes(), "little")
-        klass, scores = fields
-        assert (klass["name"], klass["lsb"], klass["count"]) == ("class", 0, 1)
-        assert cut(y, klass["lsb"], klass["bits"], klass["signed"]) == golden["y"][i]
-        assert scores["name"] == "scores"
-        for c in range(scores["count"]):
-            place = scores["lsb"] + c * scores["bits"]
-            assert cut(y, place, scores["bits"], scores["signed"]) == golden["scores"][i, c]
+        klass, scores = exported.interface.output.fields
+        assert (klass.name, klass.lsb, klass.count) == ("class", 0, 1)
+        assert cut(y, klass.lsb, klass.bits, klass.signed) == golden["y"][i]
+        assert scores.name == "scores"
+        for c in range(scores.count):
+            place = scores.lsb + c * scores.bits
+            assert cut(y, place, scores.bits, scores.signed) == golden["scores"][i, c]
 
 
 def cut(word, low, bits, signed):

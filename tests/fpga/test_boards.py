@@ -268,7 +268,7 @@ def test_programming_wants_a_build_of_this_network(tmp_path, small_export):
     (place / "report.json").write_text(json.dumps(report))
     with pytest.raises(ExportError, match=r"a build of network [0-9a-f]{16}; got one of 0000000000000000"):
         programming.program(out, "icebreaker")
-    report["digest"] = reader.read_export(out).interface["digest"]
+    report["digest"] = reader.read_export(out).interface.digest
     (place / "report.json").write_text(json.dumps(report))
     with pytest.raises(ExportError, match="the bitstream that was built; got nothing there"):
         programming.program(out, "icebreaker")
@@ -292,7 +292,7 @@ def built(out):
         "board": "icebreaker",
         "baud": 115200,
         "clocks_per_bit": 104,
-        "digest": reader.read_export(out).interface["digest"],
+        "digest": reader.read_export(out).interface.digest,
         "bitstream": "dwn_board.bin",
         "bitstream_sha256": checksums.digest(place / "dwn_board.bin"),
     }

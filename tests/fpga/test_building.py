@@ -48,7 +48,7 @@ def test_a_small_network_becomes_a_bitstream_with_its_report(built):
     assert b"\x7e\xaa\x99\x7e" in bits.read_bytes()[:64]
     assert bits.stat().st_size == 104_090
     assert report["bitstream_sha256"] == checksums.digest(bits)
-    assert report["digest"] == reader.read_export(out).interface["digest"]
+    assert report["digest"] == reader.read_export(out).interface.digest
     assert (report["baud"], report["clocks_per_bit"]) == (1_000_000, 12)
     timing = report["timing"]
     assert set(timing["fmax_by_seed"]) == {"1", "2"}

@@ -21,12 +21,12 @@ from lut_networks import random_network
 
 from dwn_hw.cli import main
 from dwn_hw.errors import BoardError, ExportError, Mismatch, ToolError
-from dwn_hw.exports import checksums, planning, reader, writer
+from dwn_hw.exports import checksums, planning, writer
 from dwn_hw.exports.reader import read_export
 from dwn_hw.fpga import sample_bytes, serial_host, virtual_board
 from dwn_hw.fpga.session import session
 from dwn_hw.hardware.design import make_design
-from dwn_hw.hardware.frames import Frame, Kind, Layout, encode
+from dwn_hw.hardware.frames import Frame, Kind, encode
 from dwn_hw.ir import evaluate
 
 #: Frames with a fault that the fault test sends.
@@ -117,17 +117,16 @@ class FaultyLine(serial.Serial):
 
 def test_under_faults_every_answer_is_right_and_every_bad_frame_is_asked_for_again(small):
     rng = np.random.default_rng(3)
-    design = reader.read_design(small.interface, small.network)
     fmt = small.network.input.edge.formats[0]
     with virtual_board.board(small) as running, FaultyLine(running.device, 115200, timeout=0) as faulty:
-        board = serial_host.Board(faulty, Layout.of(small.interface), patience=0.15, attempts=200)
+        board = serial_host.Board(faulty, small.interface.layout, patience=0.15, attempts=200)
         board.check()
         answered = 0
         while faulty.faults < FRAMES:
             codes = rng.integers(fmt.low, fmt.high + 1, (int(rng.integers(1, 5)), 5))
             values = evaluate.trace(small.network, codes)
             fields, _ = sample_bytes.unpack_results(
-                board.run(sample_bytes.pack_samples(codes, design)), design, small.interface
+                board.run(sample_bytes.pack_samples(codes, small.design)), small.design, small.interface
             )
             assert np.array_equal(fields["class"], values[-1])
             assert np.array_equal(fields["scores"], values[-2])
@@ -145,12 +144,12 @@ def test_a_cut_frame_is_refused_after_a_silence_and_the_next_is_answered(small, 
     line.write(whole[:4])
     assert line.read(8) == encode(Frame(0xC1, 9))
     line.write(whole)
-    reply = encode(Frame(0x82, 9, Layout.of(small.interface).identity()))
+    reply = encode(Frame(0x82, 9, small.interface.layout.identity()))
     assert line.read(len(reply)) == reply
 
 
 def test_a_batch_beyond_the_buffer_is_refused_and_not_answered_in_part(small, line):
-    layout = Layout.of(small.interface)
+    layout = small.interface.layout
     board = serial_host.Board(line, layout, attempts=2)
     with pytest.raises(BoardError, match="of a wrong length"):
         board.ask(Kind.RUN, bytes(layout.sample_bytes * (layout.batch + 1)))
@@ -158,7 +157,7 @@ def test_a_batch_beyond_the_buffer_is_refused_and_not_answered_in_part(small, li
 
 
 def test_the_board_counts_what_it_answered_and_refused(line, small):
-    board = serial_host.Board(line, Layout.of(small.interface))
+    board = serial_host.Board(line, small.interface.layout)
     board.check()
     broken = bytearray(encode(Frame(Kind.IDENTIFY, 3)))
     broken[3] ^= 1
@@ -171,15 +170,15 @@ def test_the_board_counts_what_it_answered_and_refused(line, small):
 
 def test_a_board_with_another_network_is_recognised_by_its_identity(line, tmp_path):
     other = write(tmp_path / "other", seed=2)
-    board = serial_host.Board(line, Layout.of(other.interface))
-    with pytest.raises(BoardError, match=rf"holds network {other.interface['digest']}; got network [0-9a-f]{{16}}\."):
+    board = serial_host.Board(line, other.interface.layout)
+    with pytest.raises(BoardError, match=rf"holds network {other.interface.digest}; got network [0-9a-f]{{16}}\."):
         session(other, board, None, self_test=True)
 
 
 def test_the_same_network_with_another_port_is_recognised_too(line, tmp_path):
     other = write(tmp_path / "other")
     with pytest.raises(BoardError, match="the same network exported in another way"):
-        serial_host.Board(line, Layout.of(other.interface)).check()
+        serial_host.Board(line, other.interface.layout).check()
 
 
 def test_the_self_test_names_the_first_difference(small, line, tmp_path):
@@ -192,7 +191,7 @@ def test_the_self_test_names_the_first_difference(small, line, tmp_path):
     try:
         np.savez(golden, **{**arrays, "y": wrong})
         with pytest.raises(Mismatch, match=rf"golden vector 17, class: expected {wrong.ravel()[17]}, got"):
-            session(small, serial_host.Board(line, Layout.of(small.interface)), None, self_test=True)
+            session(small, serial_host.Board(line, small.interface.layout), None, self_test=True)
     finally:
         golden.write_bytes(kept)
 
@@ -259,7 +258,7 @@ def test_the_c_header_compiles_cleanly_and_speaks_to_the_board(small, tmp_path, 
         )
     got = np.array([line.split() for line in done.stdout.splitlines()], dtype=int)
     assert np.array_equal(got[:, :4], wanted)
-    assert (got[:, 4] == exported.interface["latency"]).all()
+    assert (got[:, 4] == exported.interface.latency).all()
 
 
 def test_board_sim_prints_a_device_that_any_serial_program_can_open(small):

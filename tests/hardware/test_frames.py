@@ -85,15 +85,12 @@ def test_noise_is_next_to_never_a_frame_and_never_fills_the_memory():
     assert len(decoder._held) <= Decoder.LONGEST
 
 
-def interface(bits=320, transfers=1, fields=((4, 1),)):
-    return {
-        "digest": "0123456789abcdef", "tool": "dwn-hw 1.2.3", "transfers": transfers, "input": {"bits": bits},
-        "output": {"fields": [{"bits": width, "count": count} for width, count in fields]},
-    }  # fmt: skip
+def layout_of(x_bits=320, transfers=1, y_bits=4):
+    return Layout("0123456789abcdef", (1, 2, 3), x_bits, transfers, y_bits)
 
 
 def test_the_layout_has_whole_bytes_and_replies_that_fit_the_buffer():
-    layout = Layout.of(interface(fields=((4, 1), (5, 10))))
+    layout = layout_of(y_bits=4 + 5 * 10)
     assert (layout.sample_bytes, layout.result_bytes) == (40, 7 + 3)
     assert layout.batch == 51
     assert layout.batch * layout.result_bytes < layout.buffer == 512
@@ -103,7 +100,7 @@ def test_the_layout_has_whole_bytes_and_replies_that_fit_the_buffer():
     ("bits", "transfers", "count"), [(6272, 1, 1), (8, 784, 1), (20000, 1, 1), (3, 1, 1), (8, 4, 900)]
 )
 def test_a_batch_fits_lengths_and_buffers(bits, transfers, count):
-    layout = Layout.of(interface(bits, transfers, ((16, count),)))
+    layout = layout_of(bits, transfers, 16 * count)
     assert 1 <= layout.batch <= 255
     assert layout.batch * layout.sample_bytes <= 0xFFFF
     assert layout.batch * layout.result_bytes < layout.buffer
@@ -111,7 +108,7 @@ def test_a_batch_fits_lengths_and_buffers(bits, transfers, count):
 
 
 def test_the_identity_says_network_version_and_formats():
-    identity = Layout.of(interface(12, 64, ((4, 1),))).identity()
+    identity = layout_of(12, 64).identity()
     wanted = b"DWN\x01" + bytes.fromhex("0123456789abcdef") + b"\x01\x02\x03" + b"\x0c\x00\x40\x00\x04\x00\x7f\x00"
     assert identity == wanted
 

@@ -228,12 +228,11 @@ def test_synth_and_the_mapped_netlist_of_a_named_export(tmp_path, small_export):
 def test_a_virtual_board_of_a_named_export_answers(jets):
     pytest.importorskip("serial")
     from dwn_hw.fpga import serial_host
-    from dwn_hw.hardware.frames import Layout
 
     exported = reader.read_export(jets)
     with virtual_board.board(exported) as board, serial_host.open_line(board.device) as line:
         report, _ = session.session(
-            exported, serial_host.Board(line, Layout.of(exported.interface), 60.0), None, self_test=True
+            exported, serial_host.Board(line, exported.interface.layout, 60.0), None, self_test=True
         )
     assert report["self_test"]["vectors"] > 0
 

@@ -17,7 +17,6 @@ from dwn_hw.errors import ExportError, Mismatch, OptionError
 from dwn_hw.exports import planning, reader, writer
 from dwn_hw.fpga.session import check
 from dwn_hw.hardware.design import make_design
-from dwn_hw.hardware.frames import Layout
 from dwn_hw.ir import vectors
 from dwn_hw.verification import compare_rtl, compare_shell
 
@@ -113,19 +112,18 @@ def test_a_planted_fault_in_a_shell_is_a_mismatch(tmp_path, shell, kind, module,
     assert text.count(right) == 1
     path.write_text(text.replace(right, wrong))
     exported = reader.read_export(out)
-    design = reader.read_design(exported.interface, exported.network)
     codes = vectors.make(exported.network, random=200, seed=0, corners=False).codes
     setting = compare_shell.Setting("icarus", exported.sources, tmp_path, 0, 120)
     with pytest.raises(Mismatch, match=f"the {shell} shell differs"):
-        compare_shell.verify(design, exported.interface, codes, setting)
+        compare_shell.verify(exported, exported.interface.wrapper, codes, setting)
 
 
 def test_the_interface_says_what_stands_around_the_core(tmp_path):
-    described = json.loads((write(tmp_path / "uart", "uart", "streamed") / "interface.json").read_text())
-    assert described["top"] == "dwn_top"
-    shell, layout = described["wrapper"], Layout.of(described)
-    assert (shell["top"], shell["input"], shell["output"]) == ("dwn_uart", "rx", "tx")
-    assert (shell["sample_bytes"], shell["result_bytes"], shell["batch"]) == (5, layout.y_bytes + 3, layout.batch)
+    interface = reader.read_export(write(tmp_path / "uart", "uart", "streamed")).interface
+    assert interface.top == "dwn_top"
+    shell, layout = interface.wrapper, interface.layout
+    assert (shell.top, shell.input, shell.output) == ("dwn_uart", "rx", "tx")
+    assert (shell.sample_bytes, shell.result_bytes, shell.batch) == (5, layout.y_bytes + 3, layout.batch)
     text = (tmp_path / "uart" / "INTERFACE.md").read_text()
     assert "## Shell `dwn_uart`" in text
     axis = json.loads((write(tmp_path / "axis", "axis") / "interface.json").read_text())["wrapper"]
@@ -134,12 +132,12 @@ def test_the_interface_says_what_stands_around_the_core(tmp_path):
 
 def test_the_generator_wraps_a_plain_stream_export_and_bakes_its_identity_in(tmp_path):
     out = write(tmp_path / "out", "stream")
-    described = json.loads((out / "interface.json").read_text())
-    assert "wrapper" not in described
-    files = rtl.uart.to_verilog(described, 217)
+    assert "wrapper" not in json.loads((out / "interface.json").read_text())
+    interface = reader.read_export(out).interface
+    files = rtl.uart.to_verilog(interface, 217)
     assert re.search(r"parameter CLOCKS_PER_BIT = 217\b", files["dwn_uart.v"])
-    assert Layout.of(described).identity()[::-1].hex() in files["dwn_uart.v"]
-    assert rtl.uart.to_verilog(described, 217) == files
+    assert interface.layout.identity()[::-1].hex() in files["dwn_uart.v"]
+    assert rtl.uart.to_verilog(interface, 217) == files
 
 
 def test_a_design_without_streams_has_no_serial_line(tmp_path):

@@ -136,7 +136,7 @@ def recorded(tmp_path_factory):
     """A small engine, codes, and what it recorded."""
     out = write(nets.mlp(2, 5, 4, 3), tmp_path_factory.mktemp("recorded") / "out", 2)
     export = reader.read_export(out)
-    design = reader.read_design(export.interface, export.network)
+    design = export.design
     codes = nets.codes_of(export.network, 0, 3)
     phase = compare_engine.Phase("full_speed", 3)
     with compare_engine.built(design, export.sources, out / "sim", "icarus", 60) as simulated:

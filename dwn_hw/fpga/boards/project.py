@@ -16,6 +16,7 @@ from amaranth.lib import io
 from dwn_hw.fpga.boards import Board, platforms
 from dwn_hw.hardware import naming
 from dwn_hw.hardware.families import FAMILIES
+from dwn_hw.hardware.shell_facts import UartWrapper
 
 #: The top module, and the stem of every file.
 TOP = "dwn_board"
@@ -77,7 +78,7 @@ def make(board: Board, sources: Mapping[str, str], clocks_per_bit: int, name: st
         platform.add_file(file, text)
     options = _OPTIONS[board.family] if board.flow == "nextpnr" else _VENDORS.get(board.flow, {})
     overrides = {option: text.replace("{name}", name) for option, text in options.items()}
-    plan = platform.prepare(Top(f"{name}_uart", clocks_per_bit), TOP, emit_src=False, **overrides)
+    plan = platform.prepare(Top(f"{name}_{UartWrapper.suffix}", clocks_per_bit), TOP, emit_src=False, **overrides)
     files = {file: text.decode() if isinstance(text, bytes) else text for file, text in plan.files.items()}
     commands = tuple(tuple(words) for words in json.loads(files[f"build_{TOP}.json"])["commands"])
     return Project(files, commands, f"{TOP}.{FAMILIES[board.family].bitstream}")

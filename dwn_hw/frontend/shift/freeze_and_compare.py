@@ -208,7 +208,7 @@ def equal(network: ir.Network, codes: npt.NDArray[np.int64], scores: Doubles, ex
     first that does not.
     """
     got, _ = Emulator(network).run(codes)
-    lsb = network.edges()[-2].formats[0].lsb
+    lsb = network.scores_edge.formats[0].lsb
     wanted = scores * 2.0**-lsb
     different = np.argwhere((got != wanted) & exact[:, None])
     if len(different):
@@ -252,7 +252,7 @@ def _on_data(
         "predictions_changed": int((y != wanted).sum()),
     }
     if not any(text.lower().startswith("softmax") for text in model.left_out):
-        real = np.asarray(own * 2.0 ** network.edges()[-2].formats[0].lsb, np.float64)
+        real = np.asarray(own * 2.0 ** network.scores_edge.formats[0].lsb, np.float64)
         found["largest_score_difference"] = round(float(np.abs(_below_best(real) - _below_best(original)).max()), 6)
     if samples.y is not None:
         found["accuracy"] = round(float((samples.y == y).mean()), 6)

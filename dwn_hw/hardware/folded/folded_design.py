@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from dwn_hw import ir
-from dwn_hw.errors import OptionError, Problem
-from dwn_hw.hardware import naming
-from dwn_hw.hardware.design import transfers
+from dwn_hw.hardware import naming, shell_facts
 from dwn_hw.hardware.folded.engine_schedule import Schedule, schedule
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
+from dwn_hw.hardware.interface import FoldedSettings, FoldedStep, output_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class FoldedDesign:
     ``name``: what the names of its modules begin with.
     """
 
-    kind: ClassVar[str] = "folded"
+    kind: ClassVar[str] = FoldedSettings.kind
 
     network: ir.Network
     lanes: int
@@ -31,7 +30,7 @@ class FoldedDesign:
     @property
     def shell(self) -> str:
         """The shell's name. A sample takes many clocks, so the shell has valid and ready."""
-        return "stream"
+        return shell_facts.DEFAULT
 
     @property
     def target(self) -> str:
@@ -40,34 +39,39 @@ class FoldedDesign:
 
     @property
     def latency(self) -> int:
-        """The clocks from the last code accepted to the result, as scheduled."""
+        """Clocks from a sample's last transfer to its result, as scheduled."""
         return self.schedule.latency
 
     @property
-    def interval(self) -> int:
-        """The clocks from one sample to the next, which is taken when the result of the first has been."""
-        return transfers(self) + self.latency
-
-    @property
     def word(self) -> ir.Format:
-        """The format of a word at the port: it holds every feature's codes."""
+        """The format of the code that a transfer carries: it holds every feature's codes."""
         return self.schedule.values(0)
 
-    def settings(self) -> dict[str, Any]:
-        """The number of lanes, and for each step its name, what it writes, and its clocks."""
+    @property
+    def transfers(self) -> int:
+        """Transfers of the port that a sample takes: one a feature."""
+        return self.network.input.edge.size
+
+    @property
+    def interval(self) -> int:
+        """Clocks from a sample's first transfer to the next sample's, which is taken when the result has been."""
+        return self.transfers + self.latency
+
+    def settings(self) -> FoldedSettings:
+        """The lanes, and how long each step takes on them: with the network it can be built again of them."""
         names = self.network.names()
-        steps = [
-            {
-                "name": step.name,
-                "writes": names[step.edge - 1] if step.edge else "input",
-                "clocks": self.schedule.clocks(step),
-            }
+        steps = tuple(
+            FoldedStep(step.name, names[step.edge - 1] if step.edge else "input", self.schedule.clocks(step))
             for step in self.schedule.steps
-        ]
-        return {"lanes": self.lanes, "steps": steps}
+        )
+        return FoldedSettings(self.lanes, steps)
+
+    def lowered(self, target: str | None = None) -> FoldedDesign:
+        """Itself, for every target: it is plain Verilog, and nothing in it is a netlist."""
+        return self
 
     def modules(self) -> dict[str, tuple[str, ...]]:
-        """The modules of each part of the engine; the lanes have one module each."""
+        """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance: one a lane."""
         single = ["sequencer", "reader", "writer", "result"]
         memories = ["weights", "biases"] * bool(self.schedule.weights.rows)
         buffers = [f"buffer{i}" for i in range(len(self.schedule.buffers))]
@@ -82,8 +86,6 @@ def make_folded(
     name: str = naming.DEFAULT,
 ) -> FoldedDesign:
     """Fold ``network`` onto ``lanes`` lanes. Raises OptionError for what this network cannot have."""
-    if with_scores and not network.classifies:
-        rule = "only where the network ends in an argmax; else the scores are its result"
-        raise OptionError(Problem("--scores", rule, type(network.nodes[-1]).__name__, "Leave it out."))
+    output_edges(network, with_scores)  # or it is refused
     network = narrow_before_pooling(network)
     return FoldedDesign(network, lanes, with_scores, schedule(network, lanes), name)

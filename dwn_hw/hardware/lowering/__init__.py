@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
-from dwn_hw.hardware import lut_count
+from dwn_hw.hardware import encoders, lut_count
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.lowering.absorb import absorb
 from dwn_hw.hardware.lowering.encoder import lower_thermometer
@@ -21,7 +21,7 @@ __all__ = ["LUT_INPUTS", "fits", "lower", "lower_network"]
 
 
 def lower_network(
-    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = "parallel"
+    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = encoders.DEFAULT
 ) -> tuple[Logic, ...]:
     """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers.
 
@@ -34,7 +34,7 @@ def lower_network(
     found: list[Logic] = []
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
     for step, node in zip(network.steps(), network.lut_nodes(), strict=True):
-        if step.index == 0 and encoder == "streamed" and network.encoder:
+        if step.index == 0 and encoder == encoders.STREAMED and network.encoder:
             built = [absorb(lower_streamed(network.encoder, step.before, k), k) for k in sizes]
         else:
             built = [lower(node, step.name, step.before, step.after, k, share, family.chain_inputs) for k in sizes]

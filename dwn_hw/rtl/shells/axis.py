@@ -5,10 +5,9 @@ The fixed part is ``rtl_templates/dwn_axis_link.v``; written here is the module 
 
 from __future__ import annotations
 
-from typing import Any
-
 from dwn_hw import _assets
 from dwn_hw.hardware.frames import Layout
+from dwn_hw.hardware.interface import Interface
 from dwn_hw.hardware.naming import renamed
 from dwn_hw.rtl.shells.core_wiring import tie
 
@@ -16,17 +15,17 @@ from dwn_hw.rtl.shells.core_wiring import tie
 FIXED = ("dwn_axis_link",)
 
 
-def to_verilog(interface: dict[str, Any]) -> dict[str, str]:
+def to_verilog(interface: Interface) -> dict[str, str]:
     """File name → text of ``dwn_axis`` and its part, around the ``dwn_top`` that ``interface`` describes."""
     files = {f"{name}.v": _assets.asset("rtl_templates", f"{name}.v").read_text("utf-8") for name in FIXED}
-    files = {"dwn_axis.v": _top(interface, Layout.of(interface)), **files}
-    return renamed(files, interface["name"], ["dwn_top"])
+    files = {"dwn_axis.v": _top(interface, interface.layout), **files}
+    return renamed(files, interface.name, ["dwn_top"])
 
 
-def _top(interface: dict[str, Any], layout: Layout) -> str:
+def _top(interface: Interface, layout: Layout) -> str:
     wires, x, y, core = tie(interface, layout, reset="~aresetn", clock="aclk")
-    depth = 1 << (interface["latency"] + 1).bit_length()
-    return f"""// The axis shell: {interface["tool"]}, network digest {interface["digest"]}.
+    depth = 1 << (interface.latency + 1).bit_length()
+    return f"""// The axis shell: {interface.tool}, network digest {interface.digest}.
 // TDATA in: {layout.x_bits} bits, {layout.transfers} beats a sample. TDATA out: {layout.y_bits} bits, zeros above.
 `default_nettype none
 

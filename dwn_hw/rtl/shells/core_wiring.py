@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dwn_hw.hardware.frames import Layout
+from dwn_hw.hardware.interface import Interface
 
 
 class Ties(NamedTuple):
@@ -16,10 +17,10 @@ class Ties(NamedTuple):
     core: str
 
 
-def tie(interface: dict[str, Any], layout: Layout, *, clock: str, reset: str) -> Ties:
+def tie(interface: Interface, layout: Layout, *, clock: str, reset: str) -> Ties:
     """For a shell with the wires ``clock`` and ``reset``; a core without registers takes neither."""
     x_pad, y_pad = 8 * layout.x_bytes - layout.x_bits, 8 * layout.y_bytes - layout.y_bits
-    ports = [(interface["clock"], clock), (interface["reset"], reset)]
+    ports = [(interface.clock, clock), (interface.reset, reset)]
     clocked = "".join(f".{port}({wire}), " for port, wire in ports if port)
     wires = [f"    wire [{x_pad - 1}:0] unused_x; // above the codes"] * (x_pad > 0)
     wires += [f"    wire [{layout.x_bits - 1}:0] x_payload;", f"    wire [{layout.y_bits - 1}:0] y_payload;"]

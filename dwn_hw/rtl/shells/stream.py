@@ -19,6 +19,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, ResetSignal,
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from dwn_hw.hardware.shell_facts import SHELLS
 from dwn_hw.rtl.core import Core
 
 
@@ -90,13 +91,9 @@ class StreamShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no 
         return m
 
 
-#: The shells by name.
-SHELLS: dict[str, type[FreeShell] | type[StreamShell]] = {
-    "none": FreeShell,
-    "stream": StreamShell,
-    "uart": StreamShell,
-    "axis": StreamShell,
-}
+def shell_around(core: Core) -> FreeShell | StreamShell:
+    """The top module of a design, as its shell says."""
+    return StreamShell(core) if SHELLS[core.design.shell].streams else FreeShell(core)
 
 
 def output_width(core: Core) -> int:

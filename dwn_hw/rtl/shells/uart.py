@@ -6,11 +6,11 @@ export's ``dwn_top`` and tells it the sizes and the identity, which are :class:`
 
 from __future__ import annotations
 
-from typing import Any
-
 from dwn_hw import _assets
 from dwn_hw.hardware.frames import Layout
+from dwn_hw.hardware.interface import Interface
 from dwn_hw.hardware.naming import renamed
+from dwn_hw.hardware.shell_facts import UartWrapper
 from dwn_hw.rtl.shells.core_wiring import tie
 
 #: Beside ``dwn_uart.v``, the same for every export.
@@ -20,26 +20,26 @@ FIXED = ("dwn_uart_link", "dwn_uart_rx", "dwn_uart_tx", "dwn_deframe", "dwn_enfr
 CLOCKS_PER_BIT = 104
 
 
-def top(interface: dict[str, Any]) -> str:
-    """The module that :func:`to_verilog` ties to the top module which ``interface`` describes."""
-    return f"{interface['name']}_uart"
+def top(interface: Interface) -> str:
+    """The module that :func:`to_verilog` ties to the top module which ``interface`` describes, whatever its own shell."""
+    return f"{interface.name}_{UartWrapper.suffix}"
 
 
-def to_verilog(interface: dict[str, Any], clocks_per_bit: int = CLOCKS_PER_BIT) -> dict[str, str]:
+def to_verilog(interface: Interface, clocks_per_bit: int = CLOCKS_PER_BIT) -> dict[str, str]:
     """File name → text of ``dwn_uart(clk, rst, rx, tx)`` and its parts, around the ``dwn_top`` that ``interface`` describes.
 
     ``clocks_per_bit``: the default of its parameter ``CLOCKS_PER_BIT``, at least 4: the clock's rate over the line's.
     """
     files = {f"{name}.v": _assets.asset("rtl_templates", f"{name}.v").read_text("utf-8") for name in FIXED}
-    files = {"dwn_uart.v": _top(interface, Layout.of(interface), clocks_per_bit), **files}
-    return renamed(files, interface["name"], ["dwn_top"])
+    files = {"dwn_uart.v": _top(interface, interface.layout, clocks_per_bit), **files}
+    return renamed(files, interface.name, ["dwn_top"])
 
 
-def _top(interface: dict[str, Any], layout: Layout, clocks_per_bit: int) -> str:
-    reset = "core_rst" if interface["reset"] else "unused_rst"
+def _top(interface: Interface, layout: Layout, clocks_per_bit: int) -> str:
+    reset = "core_rst" if interface.reset else "unused_rst"
     wires, x, y, core = tie(interface, layout, clock="clk", reset=reset)
     identity = layout.identity()
-    return f"""// The uart shell: {interface["tool"]}, network digest {interface["digest"]}.
+    return f"""// The uart shell: {interface.tool}, network digest {interface.digest}.
 // 8N1. A sample is {layout.transfers} x {layout.x_bytes} bytes, a result {layout.y_bytes} and 3 of clocks;
 // a frame holds at most {layout.batch} samples.
 `default_nettype none

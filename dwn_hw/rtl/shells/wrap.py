@@ -1,15 +1,22 @@
-"""Shells around a ``dwn_top`` with streams, by the name that an export's interface gives them."""
+"""Shells around a ``dwn_top`` with streams, by what an export's interface says that stands there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import assert_never
 
+from dwn_hw.hardware.interface import Interface
+from dwn_hw.hardware.shell_facts import AxisWrapper, UartWrapper
 from dwn_hw.rtl.shells import axis, uart
 
-_WRAPPERS: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {"uart": uart.to_verilog, "axis": axis.to_verilog}
 
-
-def wrap(interface: dict[str, Any]) -> dict[str, str]:
+def wrap(interface: Interface) -> dict[str, str]:
     """File name → text of what stands around ``dwn_top``: nothing for the shells that are ``dwn_top`` itself."""
-    return _WRAPPERS[interface["shell"]](interface) if interface["shell"] in _WRAPPERS else {}
+    match interface.wrapper:
+        case None:
+            return {}
+        case UartWrapper():
+            return uart.to_verilog(interface)
+        case AxisWrapper():
+            return axis.to_verilog(interface)
+        case _:
+            assert_never(interface.wrapper)

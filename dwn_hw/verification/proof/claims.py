@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ from dwn_hw import ir, toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError, Undecided
 from dwn_hw.exports.reader import Exported, read_export
+from dwn_hw.hardware.design import ParallelDesign
+from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.ir import evaluate, packing, serialize, vectors
 from dwn_hw.verification.proof import compare_networks, handshake
 from dwn_hw.verification.proof.aig import Aig, pack, unpack
@@ -71,26 +73,19 @@ def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda t
     """
     toolchain.native_yosys(), toolchain.abc()
     exported = read_export(folder)
-    if exported.interface["kind"] != "parallel" or not exported.network.is_luts():
-        remedy = "Run `dwn-hw verify`, which simulates it."
-        got = f"{exported.interface['kind']} hardware of {', '.join(sorted({type(n).__name__ for n in exported.network.nodes}))}"
-        raise OptionError(Problem("prove", "parallel hardware of look-up tables", got, remedy))
-    if exported.interface["encoder"] != "parallel":
-        # A sample then takes as many clocks as features: registers cannot be followed as wires.
-        remedy = "Run `dwn-hw verify`, which simulates it, or export with --encoder parallel."
-        raise OptionError(Problem("prove", "an export with a parallel encoder", "a streamed one", remedy))
+    design = _provable(exported)
     place = folder / "prove"
     place.mkdir(exist_ok=True)
     for stale in ("report.json", "counterexample.npz"):
         (place / stale).unlink(missing_ok=True)
-    prover = _Prover(exported, timeout)
+    prover = _Prover(exported, design, timeout)
     claims = []
     for claim in prover.claims(progress):
         claims.append(claim)
     open_ = [claim for claim in claims if not claim.proven]
     report = {
         "proven": not open_,
-        "digest": exported.interface["digest"],
+        "digest": exported.interface.digest,
         "vectors": len(prover.codes),
         "claims": [asdict(claim) for claim in claims],
         "trusted": list(TRUSTED),
@@ -102,11 +97,34 @@ def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda t
     return report
 
 
+def _provable(exported: Exported) -> ParallelDesign:
+    """The design of an export, if it is one that can be proven. Raises OptionError."""
+    design, simulated = exported.design, "Run `dwn-hw verify`, which simulates it"
+    nodes = ", ".join(sorted({type(node).__name__ for node in exported.network.nodes}))
+    refused = Problem(
+        "prove", "parallel hardware of look-up tables", f"{design.kind} hardware of {nodes}", f"{simulated}."
+    )
+    match design:
+        case ParallelDesign():
+            if not exported.network.is_luts():
+                raise OptionError(refused)
+            if design.stream:
+                # A sample then takes as many clocks as features: registers cannot be followed as wires.
+                remedy = f"{simulated}, or export with --encoder parallel."
+                raise OptionError(Problem("prove", "an export with a parallel encoder", "a streamed one", remedy))
+            return design
+        case FoldedDesign():
+            raise OptionError(refused)
+        case _:
+            assert_never(design)
+
+
 class _Prover:
     """Proves one export, claim by claim."""
 
-    def __init__(self, exported: Exported, timeout: float) -> None:
-        self.exported, self.network, self.timeout = exported, exported.network, timeout
+    def __init__(self, exported: Exported, design: ParallelDesign, timeout: float) -> None:
+        self.exported, self.design, self.timeout = exported, design, timeout
+        self.network = exported.network
         self.codes = _vectors(self.network)
         self.traces = evaluate.trace(self.network, self.codes)
 
@@ -117,7 +135,7 @@ class _Prover:
             progress("proving that the passes kept the meaning")
             yield self._passes(serialize.load(path))
         progress("reading the Verilog")
-        hardware = Hardware(self.exported, self.timeout)
+        hardware = Hardware(self.exported, self.design.pipeline, self.timeout)
         yield self._registers(hardware)
         for index, wires in enumerate(hardware.wires[1:]):
             progress(f"proving {wires.name}")
@@ -160,7 +178,7 @@ class _Prover:
                 raise self._mismatch("the optimised network differs from the frozen one", where, codes[case], how)
 
     def _registers(self, hardware: Hardware) -> Claim:
-        started, pipeline, latency = time.monotonic(), hardware.pipeline, self.exported.interface["latency"]
+        started, pipeline, latency = time.monotonic(), hardware.pipeline, self.exported.interface.latency
         bits = [(wires.name, wires.clocks, bit) for wires in hardware.wires for bit in wires.bits]
         bits += [("the result port", latency, bit) for bit in hardware.result()]
         stages = pipeline.stages(pipeline.step.literals(bit for _, _, bit in bits))
@@ -247,14 +265,14 @@ class _Prover:
     def _ports(self, hardware: Hardware) -> Claim:
         started, result = time.monotonic(), hardware.result()
         carried = [hardware.wires[-1]]
-        if len(self.exported.interface["output"]["fields"]) > 1:
+        if self.exported.interface.with_scores:
             carried += [wires for wires in hardware.wires if wires.place == len(self.network.nodes) - 1]
         found = hardware.logic(result, [bit for wires in carried for bit in wires.bits])
         wanted = found.logic.cone(found.given)
         verdict = compare(found.logic, wanted, self.timeout)
         if verdict.case is not None:
             raise Mismatch(
-                f"the Verilog differs from the network: {self.exported.interface['output']['port']} does not carry "
+                f"the Verilog differs from the network: {self.exported.interface.output.port} does not carry "
                 + " and ".join(wires.name for wires in carried)
             )
         what = f"{len(result)} bits of the result carry " + " and ".join(wires.name for wires in carried)
@@ -262,7 +280,7 @@ class _Prover:
 
     def _handshake(self, hardware: Hardware, ports: handshake.Stream) -> Claim:
         started = time.monotonic()
-        chain = handshake.valid_chain(hardware.pipeline, ports, self.exported.interface["latency"])
+        chain = handshake.valid_chain(hardware.pipeline, ports, self.exported.interface.latency)
         verdict = handshake.prove_handshake(hardware.pipeline, ports, chain, self.timeout)
         what = f"{len(hardware.design.registers)} registers lose, double and invent nothing under back pressure and after reset"
         return _claim("handshake", what, verdict, started)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from dwn_hw import ir, rtl
 from dwn_hw.errors import Mismatch
-from dwn_hw.exports import reader
 from dwn_hw.exports.reader import Exported
+from dwn_hw.hardware import design as decided
+from dwn_hw.hardware.interface import Interface
 from dwn_hw.verification.proof import read_verilog
 from dwn_hw.verification.proof.aig import Aig
 from dwn_hw.verification.proof.clocked import CONSTANTS, Pipeline, Step
@@ -41,22 +42,24 @@ class Logic:
 
 
 class Hardware:
-    """The design of an export, read from its Verilog. ``wires[0]`` is the input port, ``wires[i + 1]`` what leaves part ``i``."""
+    """The design of an export, read from its Verilog. ``wires[0]`` is the input port, ``wires[i + 1]`` what leaves part ``i``.
 
-    def __init__(self, exported: Exported, timeout: float) -> None:
+    ``pipeline``: the parts and registers that the export says.
+    """
+
+    def __init__(self, exported: Exported, pipeline: decided.Pipeline, timeout: float) -> None:
         self.interface = exported.interface
         self.stream = _stream(exported.interface)
         # The models of a target's cells are the shipped ones: an export is not asked what its own cells do.
-        sources = (*exported.sources, *rtl.model_files(exported.interface["target"]))
-        self.design = read_verilog.read(sources, exported.interface["top"], exported.interface["clock"], timeout)
-        self.wires = self._wires(exported)
+        sources = (*exported.sources, *rtl.model_files(exported.interface.target))
+        self.design = read_verilog.read(sources, exported.interface.top, exported.interface.clock, timeout)
+        self.wires = self._wires(exported, pipeline)
         held = self.stream.advancing() if self.stream else {}
         self.pipeline = Pipeline(Step(self.design, held, [bit for wires in self.wires for bit in wires.bits]))
 
-    def _wires(self, exported: Exported) -> tuple[Wires, ...]:
+    def _wires(self, exported: Exported, pipeline: decided.Pipeline) -> tuple[Wires, ...]:
         network, edges = exported.network, exported.network.edges()
-        pipeline = reader.read_pipeline(exported.interface, network)
-        port = self.port("inputs", exported.interface["input"]["port"], edges[0].bits)
+        port = self.port("inputs", exported.interface.input.port, edges[0].bits)
         found, first = [Wires("input", (), 0, edges[0], port, 0)], 0
         for i, stage in enumerate(pipeline.stages):
             edge = edges[stage.node + 1]
@@ -86,8 +89,8 @@ class Hardware:
 
     def result(self) -> tuple[Bit, ...]:
         """The bits of the result port."""
-        output = self.interface["output"]
-        return self.port("outputs", output["port"], sum(f["bits"] * f["count"] for f in output["fields"]))
+        output = self.interface.output
+        return self.port("outputs", output.port, output.bits)
 
     def logic(self, bits: Sequence[Bit], before: Sequence[Bit]) -> Logic:
         """The logic of ``bits`` over ``before``, registers being wires, and over ports that are read past it."""
@@ -101,11 +104,8 @@ class Hardware:
         return Logic(logic, tuple(ends), tuple(place[bit] for bit in before))
 
 
-def _stream(described: dict[str, object]) -> Stream | None:
-    source, sink = described["input"], described["output"]
-    if not isinstance(source, dict) or not isinstance(sink, dict) or "valid" not in source:
+def _stream(interface: Interface) -> Stream | None:
+    source, sink = interface.input, interface.output
+    if source.valid is None or source.ready is None or sink.valid is None or sink.ready is None:
         return None
-    reset = described["reset"]
-    return Stream(
-        source["valid"], source["ready"], sink["valid"], sink["ready"], reset if isinstance(reset, str) else None
-    )
+    return Stream(source.valid, source.ready, sink.valid, sink.ready, interface.reset)

@@ -1,0 +1,80 @@
+"""Each fact of a shell, of an encoder and of a kind of hardware stands once, and nothing is said of what there is not."""
+
+from __future__ import annotations
+
+import typing
+
+import pytest
+from click.testing import CliRunner
+from lut_networks import random_network
+
+from dwn_hw.cli import main
+from dwn_hw.errors import OptionError
+from dwn_hw.exports.description import describe
+from dwn_hw.hardware import encoders, shell_facts
+from dwn_hw.hardware.design import make_design
+from dwn_hw.hardware.encoders import ENCODERS
+from dwn_hw.hardware.folded import make_folded
+from dwn_hw.hardware.interface import Settings
+from dwn_hw.hardware.kinds import Design
+from dwn_hw.hardware.shell_facts import SHELLS, Wrapper
+from dwn_hw.rtl import wrap
+
+
+def test_the_kinds_of_shells_designs_and_settings_are_the_same():
+    designs, settings = ([each.kind for each in typing.get_args(union)] for union in (Design, Settings))
+    assert designs == settings
+    assert {kind for shell in SHELLS.values() for kind in shell.kinds} == set(designs)
+
+
+def test_every_wrapper_is_a_shell_s_and_goes_around_streams():
+    wrapped = {name: shell.wrapper for name, shell in SHELLS.items() if shell.wrapper}
+    assert set(wrapped.values()) == set(typing.get_args(Wrapper))
+    assert all(wrapper.suffix == name and SHELLS[name].streams for name, wrapper in wrapped.items())
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_interface_of_a_shell_says_its_streams_and_its_wrapper_and_its_verilog_is_there(name):
+    interface = describe(make_design(random_network(1), shell=name))
+    assert interface.has_streams == SHELLS[name].streams
+    files = wrap(interface)
+    assert (f"dwn_{name}.v" in files) == (interface.wrapper is not None) == (SHELLS[name].wrapper is not None)
+    if interface.wrapper:
+        assert interface.wrapper.top == f"dwn_{name}"
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_design_can_be_had_where_the_tables_say_so(name, encoder):
+    if SHELLS[name].takes(encoder):
+        assert make_design(random_network(1), shell=name, encoder=encoder).shell == name
+    else:
+        with pytest.raises(OptionError, match="--shell"):
+            make_design(random_network(1), shell=name, encoder=encoder)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_folded_engine_has_the_shells_that_the_table_says(name, small_folded):
+    if "folded" in SHELLS[name].kinds:
+        assert make_folded(small_folded, lanes=2, shell=name).shell == name
+    else:
+        with pytest.raises(OptionError, match="--shell: stream"):
+            make_folded(small_folded, lanes=2, shell=name)
+
+
+@pytest.fixture
+def small_folded():
+    import shift_networks
+
+    return shift_networks.mlp(2, 5, 4, 3)
+
+
+def test_the_command_line_offers_every_shell_and_every_encoder():
+    text = " ".join(CliRunner().invoke(main.main, ["export", "--help"], terminal_width=200).stdout.split())
+    assert (
+        f"--shell [{'|'.join(SHELLS)}] Valid/ready, bare ports, serial line, AXI4-Stream. [default: {shell_facts.DEFAULT}]"
+        in text
+    )
+    assert (
+        f"--encoder [{'|'.join(ENCODERS)}] All features at once, or one a clock. [default: {encoders.DEFAULT}]" in text
+    )
