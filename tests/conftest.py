@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
+import object_cache
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -28,6 +31,18 @@ def data_path(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the real data {name!r} (looked in {DATA}; set DWN_HW_DATA)")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_of_verilator_compiled_once(tmp_path_factory):
+    """Every simulation links the same run-time library of Verilator's: most of what a small build takes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "objects"  # one for all workers
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(object_cache.FOLDER, str(folder))
+        patch.setenv("OBJCACHE", shlex.join([sys.executable, "-S", object_cache.__file__]))
+        yield
 
 
 @pytest.fixture

@@ -336,7 +336,7 @@ def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, 
 
     model = checkpoints.load(next(jsc.glob("*_checkpoint.pt")))
     recorded = np.load(next(jsc.glob("*_testvectors.npz")))
-    samples = samples_of.load(sample_files("jsc-1000") / "jsc_openml42468_test1000.npz")
+    samples = samples_of.load(data("jsc-1000") / "jsc_openml42468_test1000.npz")
     out = tmp_path / "out"
     writer.export(model, out)
     report = compare_rtl.verify(out, samples=samples, random=200)
