@@ -71,7 +71,9 @@ def mapped(tmp_path_factory):
     (folder / "cases.v").write_text(f"{text}module dwn_top ({sizes});\n{wires}endmodule\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
-        script = f"read_verilog cases.v; {importlib.import_module('counting').COMMAND} -top dwn_top; write_json netlist.json"
+        script = (
+            f"read_verilog cases.v; {importlib.import_module('counting').COMMAND} -top dwn_top; write_json netlist.json"
+        )
         importlib.import_module("rivals").yosys(script, folder)
     return folder / "netlist.json"
 
