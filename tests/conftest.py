@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
+import object_cache
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,6 +21,9 @@ from dwn_hw.hardware.design import make_design
 settings.register_profile("tests", derandomize=True, database=None, deadline=None)
 settings.load_profile("tests")
 
+# Each worker has a core: threads of torch, in tests and in what they start, would wait for those of the other worker.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("DWN_HW_DATA", ROOT.parent / "shared" / "data"))
 
@@ -28,6 +34,24 @@ def data_path(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the real data {name!r} (looked in {DATA}; set DWN_HW_DATA)")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the whole tree first: they run for a minute, and at the end one worker would wait for the other."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.parent != here)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_of_verilator_compiled_once(tmp_path_factory):
+    """Every simulation links the same run-time library of Verilator's: most of what a small build takes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "objects"  # one for all workers
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(object_cache.FOLDER, str(folder))
+        patch.setenv("OBJCACHE", shlex.join([sys.executable, "-S", object_cache.__file__]))
+        yield
 
 
 @pytest.fixture

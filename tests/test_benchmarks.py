@@ -40,29 +40,49 @@ ALL = ".CI(1'b0), .CYINIT(1'b0), .DI(x[7:4])"
 LUT = "LUT2 #(.INIT(4'h6)) l{0} (.I0(x[{0}]), .I1(x[{1}]), .O(s[{0}]));"
 
 
-@pytest.mark.parametrize(
-    ("s", "outputs", "luts", "sites"),
-    [
-        # Four LUTs stand in the four positions that they drive.
-        ("s", ".O(y)", 4, 4),
-        # Inputs drive S: four sites pass them on; the LUTs are elsewhere.
-        ("x[3:0]", ".O(y)", 4, 8),
-        # One LUT drives two positions: it stands in one, and another passes its value on.
-        ("{s[3:1], s[1]}", ".O(y)", 4, 5),
-        # Only the lower two positions give something: the upper two are free.
-        ("x[3:0]", ".O(y[1:0])", 4, 6),
-        # A constant takes its position as well.
-        ("{s[3:1], 1'b1}", ".O(y)", 4, 5),
-    ],
-)
-def test_a_carry_position_costs_a_site_unless_a_counted_lut_stands_in_it(count, s, outputs, luts, sites):
-    text = f"""
-        module dwn_top (input wire [7:0] x, output wire [3:0] y, output wire [3:0] s);
-          {" ".join(LUT.format(i, i + 4) for i in range(4))}
-          CARRY4 c0 ({ALL}, .S({s}), {outputs});
-        endmodule"""
-    found = count(text)
-    assert (found.lut, found.carry, found.sites) == (luts, 1, sites)
+#: What drives S of a CARRY4 and what is read of it; the LUTs and sites that this takes.
+CARRIES = [
+    # Four LUTs stand in the four positions that they drive.
+    ("s", ".O(y)", 4, 4),
+    # Inputs drive S: four sites pass them on; the LUTs are elsewhere.
+    ("x[3:0]", ".O(y)", 4, 8),
+    # One LUT drives two positions: it stands in one, and another passes its value on.
+    ("{s[3:1], s[1]}", ".O(y)", 4, 5),
+    # Only the lower two positions give something: the upper two are free.
+    ("x[3:0]", ".O(y[1:0])", 4, 6),
+    # A constant takes its position as well.
+    ("{s[3:1], 1'b1}", ".O(y)", 4, 5),
+]
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory):
+    """The netlist that yosys makes of all of them, each a module ``case<i>`` that is kept: reading its library takes longest."""
+    folder = tmp_path_factory.mktemp("carries")
+    ports = "input wire [7:0] x, output wire [3:0] y, output wire [3:0] s"
+    luts = " ".join(LUT.format(i, i + 4) for i in range(4))
+    text = "".join(
+        f"(* keep_hierarchy *) module case{i} ({ports});\n{luts}\nCARRY4 c0 ({ALL}, .S({s}), {outputs});\nendmodule\n"
+        for i, (s, outputs, _, _) in enumerate(CARRIES)
+    )
+    ends = range(len(CARRIES))
+    wires = "".join(f"case{i} c{i} (.x(x[{8 * i} +: 8]), .y(y[{4 * i} +: 4]), .s(s[{4 * i} +: 4]));\n" for i in ends)
+    sizes = f"input wire [{8 * len(ends) - 1}:0] x, output wire [{4 * len(ends) - 1}:0] y, s"
+    (folder / "cases.v").write_text(f"{text}module dwn_top ({sizes});\n{wires}endmodule\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        script = (
+            f"read_verilog cases.v; {importlib.import_module('counting').COMMAND} -top dwn_top; write_json netlist.json"
+        )
+        importlib.import_module("rivals").yosys(script, folder)
+    return folder / "netlist.json"
+
+
+@pytest.mark.parametrize("case", range(len(CARRIES)))
+def test_a_carry_position_costs_a_site_unless_a_counted_lut_stands_in_it(module, mapped, case):
+    *_, luts, sites = CARRIES[case]
+    found = module("counting").Netlist(mapped, f"case{case}")
+    assert (len(found.of_kind("LUT")), len(found.of_kind("CARRY4")), found.sites()) == (luts, 1, sites)
 
 
 PIPE = """

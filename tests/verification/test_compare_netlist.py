@@ -54,7 +54,7 @@ def test_the_netlist_of_each_family_gives_what_the_network_gives(own, target):
 @pytest.mark.parametrize("target", [None, *SYNTHESES])
 def test_carry_chains_and_wide_multiplexers_are_simulated_as_the_library_has_them(tmp_path, target):
     """Of a family's own cells, and of a portable export on a family whose constants are cells."""
-    network = random_network(5, luts=(90,), groups=2, inputs=6)
+    network = random_network(5, luts=(40,), groups=2, inputs=6)
     design = make_design(network, target=target or "generic")
     writer.write(planning.Plan(design, 0, {}, None), tmp_path / "out")
     assert compare_netlist.verify_netlist(tmp_path / "out", target or "gowin", simulator="icarus", random=20)["equal"]

@@ -268,10 +268,17 @@ def test_a_core_that_ignores_stalls_turns_it_red(tmp_path):
         compare_rtl.verify(out, simulator="icarus", random=100)
 
 
-@pytest.mark.parametrize("shell", ["stream", "none"])
-@pytest.mark.parametrize("latency", [1, None])
-@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+@pytest.mark.parametrize(
+    ("simulator", "shell", "latency"),
+    [
+        ("verilator", "stream", None),
+        ("verilator", "none", 1),
+        ("icarus", "stream", 1),
+        ("icarus", "none", None),
+    ],
+)
 def test_registers_on_the_falling_edge_turn_it_red(tmp_path, simulator, shell, latency):
+    """Every pair of simulator, shell and latency occurs."""
     out = write(SENSITIVE, tmp_path / "out", shell, latency)
     for path in (out / "rtl" / "dwn_core.v", out / "rtl" / "dwn_top.v"):
         path.write_text(path.read_text().replace("posedge", "negedge"))
