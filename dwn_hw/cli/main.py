@@ -155,7 +155,7 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     options, samples = _options(arguments), samples_of(data_file)
     writer.check_out(out)
     screen.progress("reading the model")
-    report = writer.export(api.load(model, arch), out, options, samples, screen.progress)
+    report: Report = writer.export(api.load(model, arch), out, options, samples, screen.progress)
     say_plan(screen, report)
     for name in report.get("removed", ()):
         screen.say(f"removed {out / name}, built of other Verilog")
@@ -219,7 +219,8 @@ def predict(screen: Screen, directory: Path, samples: Path, out: Path | None) ->
     network = serialize.load(directory / "network.safetensors")
     loaded = sample_files.load(samples)
     screen.progress(f"predicting {len(loaded)} samples")
-    report, arrays = prediction.predict(network, loaded)
+    found, arrays = prediction.predict(network, loaded)
+    report: Report = found
     if out is not None:
         sample_files.save_predictions(out, network, *arrays)
     screen.say(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report.items() if key != "classes"))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.exports.options import Options, Request, check
@@ -47,7 +48,7 @@ class Plan:
 
     design: Design
     seed: int
-    report: dict[str, Any]
+    report: Document
     codes: npt.NDArray[np.int64] | None
     frozen: ir.Network | None = None
 
@@ -78,7 +79,7 @@ def _plan_shift(model: ShiftModel, options: Options, samples: sample_files.Sampl
     return Plan(design, options.seed, report, frozen.codes, frozen.network)
 
 
-def _hardware(design: Design, options: Options) -> dict[str, Any]:
+def _hardware(design: Design, options: Options) -> Document:
     """What is reported of a design; a clock is estimated of parallel ones."""
     clock = cost.clock(design)
     return {
@@ -108,7 +109,7 @@ def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples
     progress("comparing with torch")
     encoded = None if samples is None else sample_files.to_codes(samples, network)
     checks = _check(model, network, design.network, options.seed)
-    report = {
+    report: Document = {
         "tool": TOOL,
         **_hardware(design, options),
         "optimized": passes.removed(network, design.network) if options.optimize else None,
@@ -128,7 +129,7 @@ def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples
 
 def _port(
     model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress
-) -> tuple[input_port.Port, dict[str, Any] | None]:
+) -> tuple[input_port.Port, Document | None]:
     """The port, and how it was calibrated if it was."""
     if options.calibrate is None:
         return input_port.choose(freeze_dwn.raw_thresholds(model), options.input_format, _real_samples(samples)), None
@@ -205,7 +206,7 @@ def _real_samples(samples: sample_files.Samples | None) -> npt.NDArray[Any] | No
     return samples.x.reshape(len(samples.x), -1)
 
 
-def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int) -> dict[str, Any]:
+def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int) -> Document:
     """The first rung: model = network (= what is ``built`` of it), on directed and random codes. Raises Mismatch."""
     checked = vectors.make(network, random=CHECKED_CODES, seed=seed).codes
     encoder = freeze_dwn.check_encoder(model, network, checked)
@@ -220,12 +221,10 @@ def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int)
     }
 
 
-def _agreement(
-    model: TrainedDwn, network: ir.Network, samples: sample_files.Samples, encoded: Encoded
-) -> dict[str, Any]:
+def _agreement(model: TrainedDwn, network: ir.Network, samples: sample_files.Samples, encoded: Encoded) -> Document:
     """On the user's data: what the port's grid cost, against the model fed with the real numbers."""
     _, y = Emulator(network).run(encoded.codes)
-    found: dict[str, Any] = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
+    found: Document = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
     if samples.x is not None and not are_codes(network.input, samples.x):
         real = samples.x.reshape(len(samples.x), -1).astype(freeze_dwn.model_dtype(model))
         bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)

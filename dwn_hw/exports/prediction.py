@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw._json import Document
 from dwn_hw.ir import sample_files
 from dwn_hw.ir.emulate import Emulator
 
@@ -16,14 +17,14 @@ from dwn_hw.ir.emulate import Emulator
 Arrays = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 
-def predict(network: ir.Network, samples: sample_files.Samples) -> tuple[dict[str, Any], Arrays]:
+def predict(network: ir.Network, samples: sample_files.Samples) -> tuple[Document, Arrays]:
     """What was found, as plain values, and the arrays."""
     encoded = sample_files.to_codes(samples, network)
     emulator = Emulator(network)
     started = time.perf_counter()
     scores, y = emulator.run(encoded.codes)
     seconds = time.perf_counter() - started
-    report: dict[str, Any] = {
+    report: Document = {
         "samples": len(samples),
         "rounded": encoded.rounded,
         "saturated": encoded.saturated,

@@ -12,12 +12,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir, rtl
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import c_host, checksums, interface_json, interface_text
@@ -61,7 +61,7 @@ def export(
     options: Options | None = None,
     samples: sample_files.Samples | None = None,
     progress: Progress = lambda text: None,
-) -> dict[str, Any]:
+) -> Document:
     """Write the export directory ``out`` and return its report; in ``removed``, what :func:`write` removed, if anything."""
     check_out(out)
     decided = plan(model, options or Options(), samples, progress)

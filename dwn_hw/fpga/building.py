@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dwn_hw import _json, rtl, toolchain
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
 from dwn_hw.exports import checksums
@@ -127,13 +128,13 @@ def cached(place: Path, key: str) -> dict[str, Any] | None:
     return report | {"cached": True} if whole else None
 
 
-def overview(folder: Path | None = None) -> list[dict[str, Any]]:
+def overview(folder: Path | None = None) -> list[Document]:
     """Every board's data; of an export also the estimated needs, whether they fit, and what was built of it."""
     exported = None if folder is None else read_export(folder)
-    found = {row["board"]: row for row in fitting.survey(exported)} if exported else {}
-    rows = []
+    found = {row.board.key: row for row in fitting.survey(exported)} if exported else {}
+    rows: list[Document] = []
     for board in boards.every():
-        row = {
+        row: Document = {
             "board": board.key,
             "name": board.name,
             "device": board.device,
@@ -147,7 +148,9 @@ def overview(folder: Path | None = None) -> list[dict[str, Any]]:
             "built": _built(exported, board) if exported else None,
             "takes_target": exported is None or exported.interface.target in board.targets,
         }
-        rows.append(row | found.get(board.key, {}))
+        if own := found.get(board.key):
+            row |= {"needs": own.needs, "fits": own.fits}
+        rows.append(row)
     return rows
 
 
@@ -163,7 +166,7 @@ def _built(exported: Exported, board: Board) -> dict[str, Any] | None:
         return None
 
 
-def _head(job: Job) -> dict[str, Any]:
+def _head(job: Job) -> Document:
     return {
         "board": job.board.key,
         "name": job.board.name,
@@ -182,7 +185,7 @@ def _head(job: Job) -> dict[str, Any]:
     }
 
 
-def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> dict[str, Any]:
+def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> Document:
     # What is left of a command line that no wheel can do (dfu-suffix) is of no consequence for the bits.
     synth, route, pack = (words for words in job.made.commands if words[0] in toolchain.WHEELS)
     progress(f"synthesising for {job.board.family}")
@@ -280,7 +283,7 @@ def _check_clock(job: Job, timing: dict[str, Any]) -> None:
         )
 
 
-def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) -> dict[str, Any]:
+def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) -> Document:
     """Reads the project with yosys, as the vendor's tool would: every module there, every wire driven, every part counted."""
     progress("checking the project with yosys")
     name = job.exported.interface.name

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, assert_never
+from dataclasses import dataclass
+from typing import assert_never
 
 from dwn_hw.errors import Unfit
 from dwn_hw.exports.reader import Exported
@@ -71,14 +72,20 @@ def fits(board: Board, needs: Mapping[str, float]) -> bool:
     return all(needs[kind] <= _FULL * board.capacity[kind] for kind in boards.KINDS)
 
 
-def survey(exported: Exported) -> list[dict[str, Any]]:
-    """For every board: its capacity, what the export would take there, and whether that fits."""
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What an export ``needs`` on a board, by kind (:data:`boards.KINDS`), and whether that ``fits``."""
+
+    board: Board
+    needs: dict[str, float]
+    fits: bool
+
+
+def survey(exported: Exported) -> tuple[Fit, ...]:
+    """The fit of an export on every board, by estimate."""
     by_family = {family: estimate(exported, family) for family in sorted({b.family for b in boards.every()})}
-    found = []
-    for board in boards.every():
-        needs = by_family[board.family]
-        found.append({"board": board.key, "needs": needs, "fits": fits(board, needs)})
-    return found
+    needs = [(board, by_family[board.family]) for board in boards.every()]
+    return tuple(Fit(board, own, fits(board, own)) for board, own in needs)
 
 
 def check(board: Board, parts: Mapping[str, Mapping[str, float]], exported: Exported) -> dict[str, float]:
@@ -110,7 +117,7 @@ def unfit(board: Board, why: str, by_part: Mapping[str, float], exported: Export
     largest = sorted(by_part.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {count:,}" for name, count in largest if count)
     streamed = ["--encoder streamed at the export"] if _has_parallel_encoder(exported.design) else []
-    larger = [row["board"] for row in survey(exported) if row["fits"] and _exceeds(boards.read(row["board"]), board)]
+    larger = [row.board.key for row in survey(exported) if row.fits and _exceeds(row.board, board)]
     tries = " or ".join([*streamed, *(f"--board {name}" for name in larger[:1])])
     return Unfit(f"does not fit {board.key}: {why}: {shown}" + (f"; try {tries}" if tries else ""))
 

@@ -11,10 +11,10 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import serial
 
+from dwn_hw._json import Document
 from dwn_hw.errors import BoardError, OptionError, Problem
 from dwn_hw.hardware import frames
 from dwn_hw.hardware.frames import Frame, Kind, Layout, Refusal, Statistics
@@ -224,7 +224,7 @@ class Board:
         return Problem(self.line.name, rule, "no answer", remedy)
 
 
-def describe(board: Board, counted: Statistics) -> dict[str, Any]:
+def describe(board: Board, counted: Statistics) -> Document:
     """What happened on the line, as plain values."""
     return {
         "requests": board.sent,

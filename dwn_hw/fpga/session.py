@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
 from dwn_hw.exports.reader import Exported
@@ -104,14 +104,14 @@ def session(
     compared: bool = False,
     self_test: bool = False,
     progress: Progress = lambda text: None,
-) -> tuple[dict[str, Any], Answers | None]:
+) -> tuple[Document, Answers | None]:
     """All that `dwn-hw run` does with a board: identity, self-test, samples, comparison; a report, and what was predicted."""
     if samples is None and not self_test:
         raise OptionError(Problem("run", "a file of samples, or --self-test", "neither", "Give one of them."))
     encoded = None if samples is None else sample_files.to_codes(samples, exported.network)
     progress("asking the board which network it holds")
     board.check()
-    report: dict[str, Any] = {"digest": exported.interface.digest}
+    report: Document = {"digest": exported.interface.digest}
     where = f"the board on {shlex.quote(board.line.name)}"
     if self_test:
         codes, wanted = golden(exported)

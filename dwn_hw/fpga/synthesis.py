@@ -12,9 +12,9 @@ import re
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from dwn_hw import rtl, toolchain
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, in_words
 from dwn_hw.exports.reader import Exported, read_export
@@ -23,9 +23,7 @@ from dwn_hw.hardware.families import FAMILIES, SYNTHESES, Synthesis
 from dwn_hw.hardware.kinds import Design
 
 
-def synth(
-    folder: Path, target: str, *, timeout: float = 1800.0, progress: Progress = lambda text: None
-) -> dict[str, Any]:
+def synth(folder: Path, target: str, *, timeout: float = 1800.0, progress: Progress = lambda text: None) -> Document:
     """Synthesise an export for ``target``; the counts by part and the estimate. Written to ``synth/<target>.json``."""
     if target not in SYNTHESES:
         raise OptionError(Problem("--target", f"one of {', '.join(SYNTHESES)}", repr(target), "Choose one of them."))
@@ -48,7 +46,7 @@ def synth(
     return report
 
 
-def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str, float]]) -> dict[str, Any]:
+def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str, float]]) -> Document:
     estimate = cost.estimate(design, FAMILIES[target])
     parts = {}
     for part, modules in design.modules().items():

@@ -6,9 +6,9 @@ import re
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from dwn_hw import toolchain
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 from dwn_hw.exports import reader
@@ -34,7 +34,7 @@ def verify_bitstream(
     samples: sample_files.Samples | None = None,
     timeout: float = 1800.0,
     progress: Progress = lambda text: None,
-) -> dict[str, Any]:
+) -> Document:
     """Read the bitstream that was built for an iCE40 board back, simulate it, and compare what it answers; counts.
 
     Raises Mismatch with the first vector that is answered wrongly, BoardError where the design does not answer at all.

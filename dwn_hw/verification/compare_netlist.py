@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from dwn_hw import toolchain
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError
 from dwn_hw.exports.reader import Exported, read_export
@@ -36,7 +37,7 @@ def verify_netlist(
     samples: sample_files.Samples | None = None,
     timeout: float = 1800.0,
     progress: Progress = lambda text: None,
-) -> dict[str, Any]:
+) -> Document:
     """Synthesise an export for ``target`` (its own by default), simulate the cells, and compare the results; counts.
 
     Raises Mismatch with the first vector whose result differs, and the command that repeats it.

@@ -10,12 +10,13 @@ import json
 import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import rtl
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError
 from dwn_hw.exports.reader import Exported, check_golden, read_export
@@ -46,7 +47,7 @@ def verify(
     corners: bool = True,
     timeout: float = 1800.0,
     progress: Progress = lambda text: None,
-) -> dict[str, Any]:
+) -> Document:
     """Simulate an export's Verilog and compare it with its network; what was checked, as counts.
 
     Raises Mismatch with the first difference: vector, node, unit, both values, seed, and the command that repeats it.
@@ -165,7 +166,7 @@ def run_bench(
 
 def summarize(
     counts: dict[str, dict[str, int]], stimulus: vectors.Vectors, simulator: str, nodes: int, exported: Exported
-) -> dict[str, Any]:
+) -> Document:
     """What was checked, as plain values. Raises ToolError if it was not every vector."""
     results = sum(phase["results"] for phase in counts.values())
     if counts["full_speed"]["results"] != len(stimulus.codes) or not results:

@@ -11,11 +11,12 @@ import json
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
 from dwn_hw import toolchain
+from dwn_hw._json import Document
 from dwn_hw.errors import Mismatch, ToolError
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes
@@ -103,7 +104,7 @@ class _Traffic:
     latency: int
 
 
-def verify(exported: Exported, wrapper: Wrapper, codes: sample_bytes.Ints, setting: Setting) -> dict[str, Any]:
+def verify(exported: Exported, wrapper: Wrapper, codes: sample_bytes.Ints, setting: Setting) -> Document:
     """What was compared of what stands around the core, as counts. Raises Mismatch with the first difference."""
     shell, place, bench = exported.interface.shell, setting.place, _bench(wrapper)
     traffic = _traffic(exported, codes, bench, setting.seed)

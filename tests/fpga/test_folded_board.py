@@ -44,10 +44,10 @@ def test_a_virtual_board_answers_as_the_network_does_wherever_it_is_asked_from(f
 
 
 def test_what_it_needs_is_estimated_for_every_board(folder):
-    rows = {row["board"]: row for row in fitting.survey(read_export(folder))}
-    assert rows["icebreaker"]["fits"]
-    assert rows["icebreaker"]["needs"]["bram"] >= 4  # weights, biases, two buffers; the shell's own beside them
-    assert rows["icebreaker"]["needs"]["lut"] > rows["arty-a7-35"]["needs"]["lut"]
+    rows = {row.board.key: row for row in fitting.survey(read_export(folder))}
+    assert rows["icebreaker"].fits
+    assert rows["icebreaker"].needs["bram"] >= 4  # weights, biases, two buffers; the shell's own beside them
+    assert rows["icebreaker"].needs["lut"] > rows["arty-a7-35"].needs["lut"]
 
 
 def test_a_bitstream_is_built_and_every_lane_is_counted(folder):

@@ -21,6 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.shell_facts import SHELLS
 from dwn_hw.rtl.core import Core
+from dwn_hw.rtl.hdl import Hdl
 
 
 class FreeShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
@@ -35,7 +36,7 @@ class FreeShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no ty
         self.core = core
         super().__init__({"x": In(len(core.x)), "y": Out(output_width(core))})
 
-    def ports(self) -> dict[str, Any]:
+    def ports(self) -> dict[str, Hdl]:
         """Top-level ports by name, the clock excepted."""
         return {"x": self.x, "y": self.y}
 
@@ -65,7 +66,7 @@ class StreamShell(wiring.Component):  # type: ignore[misc]  # amaranth ships no 
         self.core = core
         super().__init__({"x": In(stream.Signature(len(core.x))), "y": Out(stream.Signature(output_width(core)))})
 
-    def ports(self) -> dict[str, Any]:
+    def ports(self) -> dict[str, Hdl]:
         """Top-level ports by name, clock and reset excepted."""
         return {
             f"{side}_{name}": getattr(getattr(self, side), name)
@@ -117,7 +118,7 @@ def place_core(m: Module, core: Core, x: Any, valid: Any) -> tuple[Any, Any, Any
             m.d.comb += [core.valid.eq(valid), last.eq(core.last)]
         return (Cat(core.y, core.scores) if core.with_scores else core.y), enable, complete
     outputs = {name: Signal(len(getattr(core, name)), name=f"core_{name}") for name in core.outputs()}
-    connections: dict[str, Any] = {"i_x": x, **{f"o_{name}": signal for name, signal in outputs.items()}}
+    connections: dict[str, Hdl] = {"i_x": x, **{f"o_{name}": signal for name, signal in outputs.items()}}
     if clocked:
         connections |= {"i_clk": ClockSignal(), "i_enable": enable}
     if streamed:

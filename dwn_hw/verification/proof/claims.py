@@ -19,12 +19,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir, toolchain
+from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError, Undecided
 from dwn_hw.exports.reader import Exported, read_export
@@ -65,7 +66,7 @@ class Claim:
     proven: bool
 
 
-def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda text: None) -> dict[str, Any]:
+def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda text: None) -> Document:
     """Prove the chain for an export. Returns every claim with how and in what time, and writes it to ``prove/report.json``.
 
     ``timeout``: seconds for each claim. Raises Mismatch with codes that show the first difference, and Undecided with the claims
@@ -83,7 +84,7 @@ def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda t
     for claim in prover.claims(progress):
         claims.append(claim)
     open_ = [claim for claim in claims if not claim.proven]
-    report = {
+    report: Document = {
         "proven": not open_,
         "digest": exported.interface.digest,
         "vectors": len(prover.codes),
