@@ -19,8 +19,15 @@ from dwn_hw.hardware.block_ram import Memory
 from dwn_hw.hardware.folded.steps import Step, make_steps
 from dwn_hw.ir import Edge, Format, Ints
 
-#: Clocks from a step's last tap to its first sum written: the registers on the way.
-FLUSH = 10
+#: Registers on the way of a tap, numbered from the clock in which the loops stand at it: with ``LOADED`` its window is whole in
+#: the lanes, with ``HELD`` its sums stand still to leave, and behind ``WRITTEN`` the first of them is in the buffer, with its
+#: bias, rounded and clamped. :mod:`dwn_hw.rtl.engine` builds as many as these say.
+LOADED = 6
+HELD = LOADED + 1
+WRITTEN = HELD + 4
+
+#: Clocks from a step's last tap to its first sum written.
+FLUSH = WRITTEN - 1
 
 #: The widest shift that a lane makes: its shifter takes a level of LUTs for every doubling.
 WIDEST_SHIFT = 31

@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.folded.engine_schedule import Schedule
+from dwn_hw.hardware.folded.engine_schedule import LOADED, Schedule
 from dwn_hw.hardware.folded.steps import LOOPS, WINDOW
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed
 from dwn_hw.rtl.hdl import Hdl
@@ -67,9 +67,9 @@ class Sequencer(Unit):
         there, begins, *_ = (delayed(m, name, value, 3) for name, value in (("goes", goes), ("first", fresh)))
         m.d.comb += [self.take.eq(there[3] & inside), self.begins.eq(begins[3])]
         m.d.comb += self.first.eq(delayed(m, "first", begins[3], 2, 4)[-1])
-        m.d.comb += self.load.eq(delayed(m, "load", goes & window_ends, 6)[-1])
+        m.d.comb += self.load.eq(delayed(m, "load", goes & window_ends, LOADED)[-1])
         flags = (("ends_block", ends_block), ("ends_group", last_block), ("ends_step", ends[-1]))
-        m.d.comb += [getattr(self, name).eq(delayed(m, name, flag, 6)[-1]) for name, flag in flags]
+        m.d.comb += [getattr(self, name).eq(delayed(m, name, flag, LOADED)[-1]) for name, flag in flags]
         self.program.place(m, self.step)
         return m
 

@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.folded.engine_schedule import Schedule
+from dwn_hw.hardware.folded.engine_schedule import HELD, WRITTEN, Schedule
 from dwn_hw.hardware.folded.pointwise import Pointwise
 from dwn_hw.ir import Format
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed, number
@@ -40,7 +40,7 @@ class Writer(Unit):
         plan, steps = self.plan, self.plan.steps
         most = max(map(plan.full, steps))
         left = Signal(bits_for(most))
-        flags = {name: Signal(name=f"{name}7") for name in FLAGS}
+        flags = {name: Signal(name=f"{name}{HELD}") for name in FLAGS}
         rest = self.program.of("rest", [plan.rest(step) for step in steps])
         full = self.program.of("full", [plan.full(step) for step in steps])
         with m.If(self.load):
@@ -52,8 +52,10 @@ class Writer(Unit):
         pools = self.program.of("pools", [step.pools for step in steps])
         self._biases(m, leaves & ~pools, ends, flags["ends_block"])
         self._numbers(m, pools)
-        last = {name: delayed(m, name, ends & flags[name], 4, 8)[-1] for name in FLAGS}
-        there, end = (delayed(m, name, flag, 4, 8)[-1] for name, flag in (("leaves", leaves), ("ends", ends)))
+        last = {name: delayed(m, name, ends & flags[name], WRITTEN - HELD, HELD + 1)[-1] for name in FLAGS}
+        there, end = (
+            delayed(m, name, flag, WRITTEN - HELD, HELD + 1)[-1] for name, flag in (("leaves", leaves), ("ends", ends))
+        )
         self._address(m, there, end, last)
         m.d.comb += [self.write.eq(there), self.finished.eq(there & last["ends_step"])]
         self.program.place(m, self.step)
@@ -61,7 +63,9 @@ class Writer(Unit):
 
     def _biases(self, m: Module, leaves: Any, ends: Any, ends_block: Any) -> None:
         """Every sum has the next row; positions of a block have the same ones."""
-        row, block, following = (Signal(len(self.row), name=name) for name in ("row7", "row_of_block", "row_next"))
+        row, block, following = (
+            Signal(len(self.row), name=name) for name in (f"row{HELD}", "row_of_block", "row_next")
+        )
         m.d.comb += [following.eq(row + 1), self.row.eq(row)]
         with m.If(leaves):
             m.d.sync += row.eq(Mux(ends & ~ends_block, block, following))
@@ -71,12 +75,12 @@ class Writer(Unit):
             m.d.sync += [row.eq(0), block.eq(0)]
 
     def _numbers(self, m: Module, pools: Any) -> None:
-        """Registers 8 to 11."""
+        """The registers between ``HELD`` and ``WRITTEN``: what leaves, its sum with the bias, rounded, clamped."""
         plan, steps = self.plan, self.plan.steps
-        leaving = Signal(plan.total.bits, name="leaving8", reset_less=True)
-        total = Signal(plan.total.bits, name="sum9", reset_less=True)
-        rounded = Signal(plan.rounded.bits, name="rounded10", reset_less=True)
-        value = Signal(plan.written.bits, name="value11", reset_less=True)
+        leaving = Signal(plan.total.bits, name=f"leaving{HELD + 1}", reset_less=True)
+        total = Signal(plan.total.bits, name=f"sum{HELD + 2}", reset_less=True)
+        rounded = Signal(plan.rounded.bits, name=f"rounded{HELD + 3}", reset_less=True)
+        value = Signal(plan.written.bits, name=f"value{WRITTEN}", reset_less=True)
         greatest = number(self.greatest, plan.operand)
         m.d.sync += leaving.eq(Mux(pools, greatest, self.held.as_signed()))
         offset = self.program.of("offset", [step.post.offset if step.pools else 0 for step in steps])
@@ -97,7 +101,7 @@ class Writer(Unit):
     def _address(self, m: Module, there: Any, end: Any, last: dict[str, Hdl]) -> None:
         """A channel's numbers lie together: the sums of a window go that far from each other."""
         plan, steps = self.plan, self.plan.steps
-        at, place, following = (Signal(len(self.at), name=name) for name in ("at11", "place", "place_next"))
+        at, place, following = (Signal(len(self.at), name=name) for name in (f"at{WRITTEN}", "place", "place_next"))
         channel = self.program.of("channel", [step.positions for step in steps])
         # From a block's last position to the next block's first: past the other channels that this block wrote.
         skips = [
