@@ -105,7 +105,7 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as temporary:
             out = Path(temporary) / "out"
-            writer.write(planning.Plan(design, 0, {}, None), out)
+            writer.write(planning.ExportPlan(design, 0, {}, None), out)
             if asked.images:
                 started = time.monotonic()
                 report = compare_rtl.verify(out, random=0, corners=False, samples=samples)

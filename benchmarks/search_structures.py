@@ -23,7 +23,7 @@ from dwn_hw.hardware.lowering import stored
 from dwn_hw.hardware.lowering.absorb import absorb
 from dwn_hw.hardware.lowering.carries import count_ones
 from dwn_hw.hardware.lowering.vote import tournament
-from dwn_hw.hardware.lut_netlist import Builder, Lut, Netlist
+from dwn_hw.hardware.lut_netlist import Lut, LutBuilder, LutNetlist
 from dwn_hw.ir import ArgMax, Edge, Format, Ints
 
 MOST_INPUTS = 20
@@ -31,11 +31,11 @@ MOST_INPUTS = 20
 K = stored.LUT_INPUTS
 
 
-def by_rule(kind: str, shape: Ints) -> Netlist:
+def by_rule(kind: str, shape: Ints) -> LutNetlist:
     """What dwn-hw builds where nothing is stored."""
     if kind == "count":
         (bits,) = shape
-        builder = Builder(bits)
+        builder = LutBuilder(bits)
         columns = [list(range(bits)), *[[] for _ in range(bits.bit_length() - 1)]]
         return absorb(builder.finish(count_ones(builder, "count", columns, K)), K)
     entries, bits = shape
@@ -43,7 +43,7 @@ def by_rule(kind: str, shape: Ints) -> Netlist:
     return absorb(tournament(before, last.output(before), K), K)
 
 
-def write_domain(path: Path, netlist: Netlist) -> None:
+def write_domain(path: Path, netlist: LutNetlist) -> None:
     """The file that ``lut_search`` reads: every input and its outputs, in random order, so that any part is a fair sample."""
     cases = np.random.default_rng(0).permutation(1 << netlist.inputs)
     inputs = (cases[:, None] >> np.arange(netlist.inputs) & 1).astype(np.uint8)
@@ -56,7 +56,7 @@ def write_domain(path: Path, netlist: Netlist) -> None:
     path.write_bytes(head.tobytes() + np.packbits(padded, axis=1, bitorder="little").tobytes())
 
 
-def search(start: Netlist, seed: int, steps: int) -> Netlist:
+def search(start: LutNetlist, seed: int, steps: int) -> LutNetlist:
     """What ``lut_search`` makes of a netlist: the same function, and at most as many LUTs."""
     lines = [f"{start.inputs} {len(start.cells)} {len(start.outputs)}"]
     lines += [f"{len(c.inputs)} {_words(c.inputs)} {c.table:x}" for c in start.cells]
@@ -73,7 +73,7 @@ def search(start: Netlist, seed: int, steps: int) -> Netlist:
     for i, line in enumerate(luts):
         _, *nets, table = line.split()
         cells.append(Lut(f"n{i:03}", tuple(map(int, nets)), int(table, 16)))
-    return Netlist(int(head.split()[0]), tuple(cells), tuple(map(int, outputs.split())))
+    return LutNetlist(int(head.split()[0]), tuple(cells), tuple(map(int, outputs.split())))
 
 
 def _words(numbers: Iterable[int]) -> str:

@@ -128,7 +128,7 @@ def _small_export(
     layer = ir.LutLayer(wires, (0x96, 0xE8, 0x1B, 0x7E, 0x2D, 0xD4))
     nodes = (ir.Thermometer(((3, 9),) * features), layer, ir.GroupSum(3), ir.ArgMax())
     network = ir.Network(ir.Input((features,), (ir.Format(4),)), nodes)
-    writer.write(planning.Plan(make_design(network, target=target, shell=shell, **options), 0, {}, None), out)
+    writer.write(planning.ExportPlan(make_design(network, target=target, shell=shell, **options), 0, {}, None), out)
     return out
 
 

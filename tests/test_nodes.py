@@ -19,7 +19,7 @@ from dwn_hw import ir
 from dwn_hw.errors import InputError
 from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.lowering import lower_network
-from dwn_hw.hardware.word_netlist import Words
+from dwn_hw.hardware.word_netlist import WordNetlist
 from dwn_hw.ir import evaluate, packing, serialize, vectors
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.verification.proof.aig import pack, unpack
@@ -119,7 +119,7 @@ def test_lowered_it_means_the_same_or_is_refused_by_name(kind, network):
     netlists = unless_refused(lambda: lower_network(network), kind)
     for step in places(kind, network) if netlists else ():
         part, before, after = netlists[step.index], values[step.index], values[step.index + 1]
-        if isinstance(part, Words):
+        if isinstance(part, WordNetlist):
             assert np.array_equal(part.evaluate(before.reshape(len(codes), -1)), after.reshape(len(codes), -1))
         else:
             assert np.array_equal(part.evaluate(packing.pack(before, step.before)), packing.pack(after, step.after))

@@ -103,7 +103,7 @@ def _board(screen: Screen, exported: Any, port: str | None, virtual: bool, baud:
 
             port = stack.enter_context(simulated.board(exported, screen.progress)).device
             patience = _VIRTUAL_PATIENCE
-        yield serial_host.Board(stack.enter_context(serial_host.open_line(port, baud)), layout, patience)
+        yield serial_host.BoardLink(stack.enter_context(serial_host.open_line(port, baud)), layout, patience)
 
 
 def _say(screen: Screen, report: Report) -> None:

@@ -43,7 +43,7 @@ DEFAULT_LANES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ExportPlan:
     """Everything decided, nothing written: the design, and the report so far; ``frozen``: the network before the passes."""
 
     design: Design
@@ -58,7 +58,7 @@ def plan(
     options: Options,
     samples: sample_files.Samples | None = None,
     progress: Progress = lambda text: None,
-) -> Plan:
+) -> ExportPlan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
     check(Request(options, model, folded=options.lanes is not None and isinstance(model, ShiftModel)))
     if isinstance(model, ShiftModel):
@@ -66,7 +66,9 @@ def plan(
     return _plan_dwn(model, options, samples, progress)
 
 
-def _plan_shift(model: ShiftModel, options: Options, samples: sample_files.Samples | None, progress: Progress) -> Plan:
+def _plan_shift(
+    model: ShiftModel, options: Options, samples: sample_files.Samples | None, progress: Progress
+) -> ExportPlan:
     from dwn_hw.frontend.shift import freeze_and_compare as shift
 
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
@@ -76,7 +78,7 @@ def _plan_shift(model: ShiftModel, options: Options, samples: sample_files.Sampl
     codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed).codes
     equal = freeze_dwn.check_scores(frozen.network, design.network, codes)
     report = {"tool": TOOL, **frozen.report, "optimized_scores": equal, **_hardware(design, options)}
-    return Plan(design, options.seed, report, frozen.codes, frozen.network)
+    return ExportPlan(design, options.seed, report, frozen.codes, frozen.network)
 
 
 def _hardware(design: Design, options: Options) -> Document:
@@ -95,7 +97,9 @@ def _hardware(design: Design, options: Options) -> Document:
     }
 
 
-def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress) -> Plan:
+def _plan_dwn(
+    model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress
+) -> ExportPlan:
     left_to_host = None if options.use_scaler else model.scaler
     model = normalization.apply(model, options.normalize, options.input_shape, options.use_scaler)
     progress("choosing the input format")
@@ -124,7 +128,7 @@ def _plan_dwn(model: TrainedDwn, options: Options, samples: sample_files.Samples
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
     }
-    return Plan(design, options.seed, report, None if encoded is None else encoded.codes, network)
+    return ExportPlan(design, options.seed, report, None if encoded is None else encoded.codes, network)
 
 
 def _port(

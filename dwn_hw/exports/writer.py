@@ -23,7 +23,7 @@ from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import c_host, checksums, interface_json, interface_text
 from dwn_hw.exports.description import describe
 from dwn_hw.exports.options import Options
-from dwn_hw.exports.planning import Plan, plan
+from dwn_hw.exports.planning import ExportPlan, plan
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.hardware import port_packing
@@ -69,7 +69,7 @@ def export(
     return decided.report | ({"removed": removed} if removed else {})
 
 
-def write(decided: Plan, out: Path, progress: Progress = lambda text: None) -> list[str]:
+def write(decided: ExportPlan, out: Path, progress: Progress = lambda text: None) -> list[str]:
     """Write what was planned to ``out``, whole or not at all.
 
     An earlier export's bitstreams and projects stay if the Verilog is the same; else they are removed, and named.

@@ -17,7 +17,7 @@ from dwn_hw.hardware.families import FAMILIES, TARGETS, Family
 from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.hardware.interface import Interface
 from dwn_hw.hardware.kinds import Design
-from dwn_hw.hardware.lut_netlist import Netlist
+from dwn_hw.hardware.lut_netlist import LutNetlist
 
 #: Flip-flops that the UART shell takes, whatever the export.
 _UART_FF = 300
@@ -53,7 +53,7 @@ def _passed_in_parallel(design: ParallelDesign, family: Family) -> int:
             continue
         if design.stream and stage.node == 0:
             found += edge.bits
-        elif isinstance(part, Netlist):
+        elif isinstance(part, LutNetlist):
             cells = (part.cells[net - part.inputs] if net >= part.inputs else None for net in part.outputs)
             found += sum(cell is None or len(cell.inputs) > most for cell in cells)
     return found

@@ -85,7 +85,7 @@ class _Overrun(BoardError):
 
 
 @dataclass(slots=True)
-class Board:
+class BoardLink:
     """A board on an open ``line`` that should hold an export of this ``layout``.
 
     ``patience``: seconds beside the bytes' own time on the line; a simulated board is slower than its line. ``sent``,
@@ -224,7 +224,7 @@ class Board:
         return Problem(self.line.name, rule, "no answer", remedy)
 
 
-def describe(board: Board, counted: Statistics) -> Document:
+def describe(board: BoardLink, counted: Statistics) -> Document:
     """What happened on the line, as plain values."""
     return {
         "requests": board.sent,

@@ -40,7 +40,9 @@ def check(exported: Exported) -> Layout:
     return exported.interface.layout
 
 
-def run(exported: Exported, board: serial_host.Board, codes: Ints, progress: Progress = lambda text: None) -> Answers:
+def run(
+    exported: Exported, board: serial_host.BoardLink, codes: Ints, progress: Progress = lambda text: None
+) -> Answers:
     """Codes (samples, features) through the board."""
     started = shown = time.monotonic()
 
@@ -98,7 +100,7 @@ def golden(exported: Exported) -> tuple[Ints, dict[str, Ints]]:
 
 def session(
     exported: Exported,
-    board: serial_host.Board,
+    board: serial_host.BoardLink,
     samples: sample_files.Samples | None,
     *,
     compared: bool = False,

@@ -14,8 +14,8 @@ from dwn_hw.hardware import lut_count, register_levels
 from dwn_hw.hardware.block_ram import Memory, banks, block_rams
 from dwn_hw.hardware.design import ParallelDesign, clock_estimate
 from dwn_hw.hardware.families import FAMILIES, Family
-from dwn_hw.hardware.feature_schedule import Schedule as StreamSchedule
-from dwn_hw.hardware.folded import FoldedDesign, Schedule
+from dwn_hw.hardware.feature_schedule import FeatureSchedule
+from dwn_hw.hardware.folded import EngineSchedule, FoldedDesign
 from dwn_hw.hardware.kinds import Design
 
 
@@ -78,7 +78,7 @@ def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost
     return costs
 
 
-def _streamed(compared: Cost, plan: StreamSchedule, outputs: int, family: Family) -> Cost:
+def _streamed(compared: Cost, plan: FeatureSchedule, outputs: int, family: Family) -> Cost:
     """The cost of a streamed encoder, from that of its comparators, which counts a flip-flop for each output.
 
     Around them are a counter and what captures. The counter takes a LUT for each bit, one for when it moves, and one for its
@@ -103,7 +103,7 @@ def total(costs: dict[str, Cost]) -> Cost:
     return Cost(**added, depth=max(c.depth for c in values))
 
 
-def _estimate_folded(plan: Schedule, family: Family) -> dict[str, Cost]:
+def _estimate_folded(plan: EngineSchedule, family: Family) -> dict[str, Cost]:
     """The cost of a folded engine. Block RAMs and the lanes' registers are counted; the rest is rough.
 
     The rough figures are some LUTs and flip-flops for each bit of what a part does.

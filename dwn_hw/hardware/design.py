@@ -12,7 +12,7 @@ from typing import ClassVar
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.hardware import encoders, feature_schedule, naming, register_levels, shell_facts
 from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.feature_schedule import Schedule
+from dwn_hw.hardware.feature_schedule import FeatureSchedule
 from dwn_hw.hardware.interface import ParallelSettings, Part, output_edges
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.pipelining import Placer, Registers
@@ -83,7 +83,7 @@ class ParallelDesign:
     name: str = naming.DEFAULT
 
     @property
-    def stream(self) -> Schedule | None:
+    def stream(self) -> FeatureSchedule | None:
         """How a streamed encoder takes the features in turn."""
         return _schedule(self.network) if self.encoder == encoders.STREAMED else None
 
@@ -181,7 +181,7 @@ def make_design(
     return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
 
 
-def _schedule(network: Network) -> Schedule | None:
+def _schedule(network: Network) -> FeatureSchedule | None:
     return feature_schedule.schedule(network.encoder, network.input.edge) if network.encoder else None
 
 

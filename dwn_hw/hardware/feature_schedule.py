@@ -26,7 +26,7 @@ Chain: TypeAlias = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class FeatureSchedule:
     """The plan of a streamed encoder. ``word``: the integer format of the port, which holds every feature's codes.
 
     ``places[i]``: chain and position of the flip-flop that holds output bit ``i``, or its constant value.
@@ -96,7 +96,7 @@ def _members(chain: Chain) -> int:
 
 
 @functools.lru_cache(maxsize=16)
-def schedule(node: ir.Thermometer, before: ir.Edge) -> Schedule:
+def schedule(node: ir.Thermometer, before: ir.Edge) -> FeatureSchedule:
     """Plan how the encoder ``node`` takes the features of the edge ``before`` in turn."""
     formats = before.flat_formats()
     word = ir.Format.covering(min(fmt.low for fmt in formats), max(fmt.high for fmt in formats))
@@ -113,11 +113,11 @@ def schedule(node: ir.Thermometer, before: ir.Edge) -> Schedule:
         for feature, (row, fmt) in enumerate(zip(node.thresholds, formats, strict=True))
         for t in row
     )
-    found = Schedule(word, len(formats), chains, places, ())
-    return Schedule(word, len(formats), chains, places, _columns(found)) if found.in_memory else found
+    found = FeatureSchedule(word, len(formats), chains, places, ())
+    return FeatureSchedule(word, len(formats), chains, places, _columns(found)) if found.in_memory else found
 
 
-def _columns(plan: Schedule) -> Ints:
+def _columns(plan: FeatureSchedule) -> Ints:
     """The columns in which features differ, each different one once."""
     everything = (1 << plan.features) - 1
     bits = [plan.threshold_bit(c, bit) for c in range(len(plan.chains)) for bit in range(plan.word.bits)]

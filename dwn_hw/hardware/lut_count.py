@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dwn_hw.hardware.families import Family
-from dwn_hw.hardware.lut_netlist import CARRY, LUT, Lut, Netlist
-from dwn_hw.hardware.word_netlist import MUX, QUANTIZE, Operation, Words
+from dwn_hw.hardware.lut_netlist import CARRY, LUT, Lut, LutNetlist
+from dwn_hw.hardware.word_netlist import MUX, QUANTIZE, Operation, WordNetlist
 
 
 def through(family: Family, cell: Lut | Operation) -> float:
@@ -29,20 +29,20 @@ def luts(family: Family, inputs: int) -> int:
     return 2 * luts(family, inputs - 1) + (inputs > family.cell_inputs)
 
 
-def counted(family: Family, netlist: Netlist | Words) -> tuple[int, int]:
+def counted(family: Family, netlist: LutNetlist | WordNetlist) -> tuple[int, int]:
     """LUTs, and sites of carry chains; a tool chooses those of words, so they are not told apart."""
-    if isinstance(netlist, Words):
+    if isinstance(netlist, WordNetlist):
         return sites(family, netlist), 0
     lut = sum(luts(family, len(cell.inputs)) for cell in netlist.cells if cell.kind == LUT)
     return lut, sum(cell.kind == CARRY for cell in netlist.cells)
 
 
-def sites(family: Family, netlist: Netlist | Words) -> int:
+def sites(family: Family, netlist: LutNetlist | WordNetlist) -> int:
     """LUTs of a netlist, those in front of sites that need none, and those that a carry takes on its way out.
 
     Of words, about one a bit.
     """
-    if isinstance(netlist, Words):
+    if isinstance(netlist, WordNetlist):
         return sum(netlist.sites(i) for i in range(len(netlist.cells)))
     cells = netlist.cells
     fronts = {(cell.inputs[0], cell.inputs[-1]) for cell in cells if cell.kind != LUT}

@@ -1,6 +1,6 @@
 """Netlists of LUT cells, each with a name and a truth table: one level below the network.
 
-A part of the network (an encoder, a layer, a vote) lowers into a :class:`Netlist` (:mod:`dwn_hw.hardware.lowering`).
+A part of the network (an encoder, a layer, a vote) lowers into a :class:`LutNetlist` (:mod:`dwn_hw.hardware.lowering`).
 Emission, the cost figures and later proof all read it, so that what is counted is what is built.
 
 A *net* is an integer: ``0 … inputs-1`` are the part's input bits, ``inputs + i`` is the output of cell ``i``; :data:`FALSE` and
@@ -50,7 +50,7 @@ class Lut:
 
 
 @dataclass(frozen=True, slots=True)
-class Netlist(Levelled):
+class LutNetlist(Levelled):
     """``cells`` over ``inputs`` input bits; ``outputs[i]`` is the net of output bit ``i``. A netlist checks itself when built."""
 
     inputs: int
@@ -78,12 +78,12 @@ class Netlist(Levelled):
         """The number of flip-flops that hold a net."""
         return 1
 
-    def piece(self, entering: Sequence[int], kept: Sequence[int], leaving: Sequence[int]) -> Netlist:
+    def piece(self, entering: Sequence[int], kept: Sequence[int], leaving: Sequence[int]) -> LutNetlist:
         """The piece between two cuts: the cells ``kept``, between the nets that cross the one cut and the other."""
         number = {net: i for i, net in enumerate(entering)}
         number |= {self.inputs + cell: len(entering) + i for i, cell in enumerate(kept)}
         cells = [self.cells[cell] for cell in kept]
-        return Netlist(
+        return LutNetlist(
             len(entering),
             tuple(replace(cell, inputs=tuple(number.get(net, net) for net in cell.inputs)) for cell in cells),
             tuple(number.get(net, net) for net in leaving),
@@ -106,7 +106,7 @@ class Netlist(Levelled):
         return "\n".join([*lines, f"out {self.outputs}"])
 
 
-class Builder:
+class LutBuilder:
     """Builds a netlist cell by cell, folding what costs nothing: constants, inverters, repeated and idle inputs, equal cells."""
 
     def __init__(self, inputs: int) -> None:
@@ -150,7 +150,7 @@ class Builder:
         self._cells.append(cell)
         return self.inputs + len(self._cells) - 1
 
-    def finish(self, outputs: Sequence[int]) -> Netlist:
+    def finish(self, outputs: Sequence[int]) -> LutNetlist:
         """The netlist of the cells that the outputs need."""
         needed, stack = set[int](), [net for net in outputs if net >= self.inputs]
         while stack:
@@ -163,4 +163,4 @@ class Builder:
             replace(cell, inputs=tuple(number.get(n, n) for n in cell.inputs))
             for cell in (self._cells[net - self.inputs] for net in sorted(needed))
         )
-        return Netlist(self.inputs, cells, tuple(number.get(net, net) for net in outputs))
+        return LutNetlist(self.inputs, cells, tuple(number.get(net, net) for net in outputs))

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from dwn_hw.hardware.levels import Cell
-from dwn_hw.hardware.lut_netlist import Netlist
-from dwn_hw.hardware.word_netlist import Words
+from dwn_hw.hardware.lut_netlist import LutNetlist
+from dwn_hw.hardware.word_netlist import WordNetlist
 from dwn_hw.ir import Ints
 
 #: What a part of a design is made of: LUT cells, or operations on words.
-Logic: TypeAlias = Netlist | Words
+Logic: TypeAlias = LutNetlist | WordNetlist
 
 
 def levels(netlist: Logic) -> list[int]:

@@ -60,7 +60,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Words(Levelled):
+class WordNetlist(Levelled):
     """``cells`` over words of ``formats``; ``leaves[i]`` is word ``i`` of what comes out. Words check themselves when built."""
 
     formats: tuple[Format, ...]
@@ -144,13 +144,13 @@ class Words(Levelled):
         fmt = self.format(term)
         return fmt.low, fmt.high, fmt.bits
 
-    def piece(self, entering: Sequence[int], kept: Sequence[int], leaving: Sequence[int]) -> Words:
+    def piece(self, entering: Sequence[int], kept: Sequence[int], leaving: Sequence[int]) -> WordNetlist:
         """The piece between two cuts: the cells ``kept``, between the terms that cross the one cut and the other."""
         number = {term: i for i, term in enumerate(entering)}
         number |= {self.inputs + cell: len(entering) + i for i, cell in enumerate(kept)}
         last = tuple(leaving) == self.outputs
         leaves = self.leaves if last else tuple(Output(term, 0, self.format(term)) for term in leaving)
-        return Words(
+        return WordNetlist(
             tuple(self.format(term) for term in entering),
             self.constants,
             tuple(_renumbered(self.cells[cell], number) for cell in kept),
@@ -175,7 +175,7 @@ class Words(Levelled):
         return "\n".join([*lines, f"out {self.outputs}"])
 
 
-class Builder:
+class WordBuilder:
     """Builds the cells of a part one by one."""
 
     def __init__(self, formats: Sequence[Format]) -> None:
@@ -216,9 +216,9 @@ class Builder:
         """The term of the bit ``right > left``."""
         return self.add(Operation(name, GREATER, (left, right), Format(1)))
 
-    def finish(self, leaves: Sequence[Output]) -> Words:
+    def finish(self, leaves: Sequence[Output]) -> WordNetlist:
         """The netlist of the cells that its outputs need."""
-        whole = Words(self.formats, tuple(self._constants), tuple(self._cells), tuple(leaves))
+        whole = WordNetlist(self.formats, tuple(self._constants), tuple(self._cells), tuple(leaves))
         needed, stack = set[int](), [term for term in whole.outputs if term >= whole.inputs]
         while stack:
             term = stack.pop()

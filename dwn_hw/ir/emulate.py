@@ -46,7 +46,7 @@ class Planar:
         return raw[:, : self.samples].T
 
 
-Step: TypeAlias = Callable[[Any], Any]
+PlaneStep: TypeAlias = Callable[[Any], Any]
 
 
 class Emulator:
@@ -185,7 +185,7 @@ def _narrowest(values: npt.NDArray[np.int64]) -> np.dtype[Any]:
 
 
 #: The nodes that have a fast form, made of the node and the edge after it.
-_FAST: dict[type[Node], Callable[[Any, Edge], Step]] = {
+_FAST: dict[type[Node], Callable[[Any, Edge], PlaneStep]] = {
     Thermometer: lambda node, after: _Encode(node),
     LutLayer: lambda node, after: _Lookup(node),
     GroupSum: lambda node, after: _Count(node),
@@ -195,7 +195,7 @@ _FAST: dict[type[Node], Callable[[Any, Edge], Step]] = {
 }
 
 
-def _prepare(step: PlacedNode) -> Step:
+def _prepare(step: PlacedNode) -> PlaneStep:
     """The fast form of a node; one that has none keeps the oracle's own code, and is not where the time goes."""
     if type(step.node) in _FAST:
         return _FAST[type(step.node)](step.node, step.after)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from amaranth.hdl import Cat, Const, Instance, Signal
 
-from dwn_hw.hardware.lut_netlist import CARRY, LUT, SUM, Lut, Netlist
+from dwn_hw.hardware.lut_netlist import CARRY, LUT, SUM, Lut, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, cofactors, invert_input
 
 Placed: TypeAlias = Iterator[tuple[str, Instance]]
@@ -149,7 +149,7 @@ class CarryBlock:
         used |= {(2, i) for i, (*_, carry) in enumerate(self.sites) if carry in read - leaving}
         return [pin[i] for which, pin in ((1, self.o), (2, self.co)) for i in range(4) if (which, i) not in used]
 
-    def instance(self, netlist: Netlist, nets: Sequence[Any]) -> Instance:
+    def instance(self, netlist: LutNetlist, nets: Sequence[Any]) -> Instance:
         """The instance of the block. ``nets``: the bit of every net."""
         zero = Const(0, 1)
         own = [own_bit(netlist, site) for site in self.sites]
@@ -166,13 +166,13 @@ class CarryBlock:
         )
 
 
-def own_bit(netlist: Netlist, site: Site) -> int:
+def own_bit(netlist: LutNetlist, site: Site) -> int:
     """The net of the bit that a site adds itself, or FALSE."""
     carry = site[2]
     return FALSE if carry is None else netlist.cells[carry - netlist.inputs].inputs[1]
 
 
-def shared(netlist: Netlist, cell: Lut, own: int) -> Shared | None:
+def shared(netlist: LutNetlist, cell: Lut, own: int) -> Shared | None:
     """Give ``cell``, whose output is ``S``, a second output that is the bit ``own`` wherever ``S`` is 0; None if it cannot.
 
     That is all a site asks: where S is 1 it passes the carry below. The second output is S for own = 0, and does not depend on
@@ -188,7 +188,7 @@ def shared(netlist: Netlist, cell: Lut, own: int) -> Shared | None:
     return Shared((*rest, *[FALSE] * (5 - len(rest)), own), low * spread | high * spread << 32)
 
 
-def _reading(netlist: Netlist, cell: Lut, own: int) -> tuple[list[int], int]:
+def _reading(netlist: LutNetlist, cell: Lut, own: int) -> tuple[list[int], int]:
     """The inputs and the table of ``cell``; where it reads what an inverter turns into ``own``, those as if it read ``own``."""
     inputs, table = list(cell.inputs), cell.table
     source = netlist.cells[own - netlist.inputs] if own >= netlist.inputs else None
@@ -198,7 +198,7 @@ def _reading(netlist: Netlist, cell: Lut, own: int) -> tuple[list[int], int]:
     return inputs, table
 
 
-def carry_blocks(netlist: Netlist) -> Iterator[CarryBlock]:
+def carry_blocks(netlist: LutNetlist) -> Iterator[CarryBlock]:
     """The carry chains of a netlist, four sites each, and a site more where a carry leaves.
 
     A site is known by its LUT's output: the sum and the carry that read it belong together, and a chain goes on where a
@@ -235,7 +235,7 @@ def carry_blocks(netlist: Netlist) -> Iterator[CarryBlock]:
             entering, below, front = own[-1][2] if own[-1][2] is not None else -1, co, None
 
 
-def _front(netlist: Netlist, site: Site) -> Shared | None:
+def _front(netlist: LutNetlist, site: Site) -> Shared | None:
     lut, _, carry = site
     if lut is None or lut < netlist.inputs or (cell := netlist.cells[lut - netlist.inputs]).kind != LUT:
         return None
@@ -243,7 +243,7 @@ def _front(netlist: Netlist, site: Site) -> Shared | None:
     return shared(netlist, cell, cell.inputs[-1] if carry is None else own_bit(netlist, site))
 
 
-def read_outside(netlist: Netlist) -> set[int]:
+def read_outside(netlist: LutNetlist) -> set[int]:
     """The nets that something reads other than as the carry below a site."""
     read = {net for cell in netlist.cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
     return read | {net for cell in netlist.cells if cell.kind != LUT for net in cell.inputs[:-1]}

@@ -13,8 +13,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.design import ParallelDesign, Section
-from dwn_hw.hardware.lut_netlist import LUT, Netlist
-from dwn_hw.hardware.word_netlist import Words
+from dwn_hw.hardware.lut_netlist import LUT, LutNetlist
+from dwn_hw.hardware.word_netlist import WordNetlist
 from dwn_hw.ir.truth_tables import FALSE, TRUE
 from dwn_hw.rtl.cells import CELLS, carry_blocks, read_outside
 from dwn_hw.rtl.word_part import WordPart
@@ -23,7 +23,7 @@ from dwn_hw.rtl.word_part import WordPart
 class Part(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     """A netlist as hardware: an instance a LUT, ``lut_<name>``, driving the wire ``<name>``; its carry chains in blocks."""
 
-    def __init__(self, name: str, netlist: Netlist, target: str = "generic") -> None:
+    def __init__(self, name: str, netlist: LutNetlist, target: str = "generic") -> None:
         self.name, self.netlist, self.cells = name, netlist, CELLS[target]
         super().__init__({"x": In(netlist.inputs), "y": Out(len(netlist.outputs))})
 
@@ -90,7 +90,7 @@ def register(m: Module, name: str, value: Any, enable: Any) -> Any:
 
 def make_part(section: Section, target: str) -> Part | WordPart:
     """The component of one section."""
-    if isinstance(section.netlist, Words):
+    if isinstance(section.netlist, WordNetlist):
         return WordPart(section.name, section.netlist)
     return Part(section.name, section.netlist, target)
 

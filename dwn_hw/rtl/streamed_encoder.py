@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.design import ParallelDesign
-from dwn_hw.hardware.feature_schedule import Schedule
+from dwn_hw.hardware.feature_schedule import FeatureSchedule
 from dwn_hw.hardware.naming import number_label
 from dwn_hw.rtl.parts import place, register
 
@@ -61,7 +61,7 @@ class StreamedEncoder(wiring.Component):  # type: ignore[misc]  # amaranth ships
         return m
 
 
-def _key(m: Module, plan: Schedule, ports: Any, taken: Any) -> Any:
+def _key(m: Module, plan: FeatureSchedule, ports: Any, taken: Any) -> Any:
     """The value that tells the comparators which feature is there; drives ``last``."""
     index = Signal(plan.index_bits, reset_less=plan.in_memory)
     above = Signal(plan.index_bits)  # without a name of ours it would get one of yosys'
@@ -85,7 +85,7 @@ def _key(m: Module, plan: Schedule, ports: Any, taken: Any) -> Any:
     return row[:-1]
 
 
-def describe(plan: Schedule) -> str:
+def describe(plan: FeatureSchedule) -> str:
     """The text for people of what each shift register holds after the last word."""
     digits = max(2, len(str(plan.features - 1)))
     lines = [

@@ -8,14 +8,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.word_netlist import QUANTIZE, Operation, Words
+from dwn_hw.hardware.word_netlist import QUANTIZE, Operation, WordNetlist
 from dwn_hw.ir.edges import Format
 
 
 class WordPart(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
     """Words as hardware: ``x`` and ``y`` hold the words end to end, the first one lowest, each in its format. Latency 0."""
 
-    def __init__(self, name: str, words: Words) -> None:
+    def __init__(self, name: str, words: WordNetlist) -> None:
         self.name, self.words = name, words
         super().__init__({"x": In(sum(fmt.bits for fmt in words.formats)), "y": Out(words.output_bits)})
 

@@ -80,7 +80,7 @@ def _drive(exported: Exported, program: Path, stimulus: vectors.Vectors, repeat:
     """Every vector through a simulated board's serial line; how many values were equal."""
     wanted = session.expected(exported.network, stimulus.codes)
     with virtual_board.start(program) as simulated, serial_host.open_line(simulated.device) as line:
-        board = serial_host.Board(line, session.check(exported), _PATIENCE, _ATTEMPTS)
+        board = serial_host.BoardLink(line, session.check(exported), _PATIENCE, _ATTEMPTS)
         board.check()
         answers = session.run(exported, board, stimulus.codes, progress)
     try:

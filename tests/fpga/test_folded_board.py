@@ -23,7 +23,7 @@ from dwn_hw.verification import compare_netlist
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("folded board") / "out"
-    writer.write(planning.Plan(make_folded(small_convolution(), lanes=2), 0, {}, None), out)
+    writer.write(planning.ExportPlan(make_folded(small_convolution(), lanes=2), 0, {}, None), out)
     return out
 
 

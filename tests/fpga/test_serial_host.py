@@ -71,7 +71,7 @@ def samples(count):
 
 def run(board, count=600, **options):
     with serial_host.open_line(board.name) as line:
-        driver = serial_host.Board(line, LAYOUT, patience=0.2, **options)
+        driver = serial_host.BoardLink(line, LAYOUT, patience=0.2, **options)
         driver.check()
         return driver.run(samples(count)), driver
 
@@ -79,7 +79,7 @@ def run(board, count=600, **options):
 def test_samples_go_in_batches_and_their_results_come_in_order():
     told = []
     with FakeBoard() as board, serial_host.open_line(board.name) as line:
-        results = serial_host.Board(line, LAYOUT).run(samples(600), told.append)
+        results = serial_host.BoardLink(line, LAYOUT).run(samples(600), told.append)
     assert results == [bytes([(i + 1) % 256, 4, 0, 0]) for i in range(600)]
     assert told == [127, 254, 381, 508, 600]
     assert [len(frame.payload) for frame in board.asked] == [127, 127, 127, 127, 92]
@@ -91,7 +91,7 @@ def test_a_port_that_takes_no_bytes_is_an_error_and_no_hang(monkeypatch):
     other, device = pty.openpty()  # nobody reads
     tty.setraw(device)
     with serial_host.open_line(os.ttyname(device)) as line, pytest.raises(BoardError, match="none taken in time"):
-        serial_host.Board(line, LAYOUT, patience=0.1).ask(Kind.RUN, bytes(8_000))
+        serial_host.BoardLink(line, LAYOUT, patience=0.1).ask(Kind.RUN, bytes(8_000))
     os.close(device)
     os.close(other)
 

@@ -29,7 +29,7 @@ def place(tmp_path_factory):
     """``stream`` and ``none``, exports of the same network, and ``x.npz``."""
     folder = tmp_path_factory.mktemp("place")
     for shell in ("stream", "none"):
-        writer.write(planning.Plan(make_design(NETWORK, shell=shell), 0, {}, None), folder / shell)
+        writer.write(planning.ExportPlan(make_design(NETWORK, shell=shell), 0, {}, None), folder / shell)
     np.savez(folder / "x.npz", codes=np.array([[1, 2], [15, 0]]))
     return folder
 

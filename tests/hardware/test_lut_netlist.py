@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwn_hw.errors import IRError
-from dwn_hw.hardware.lut_netlist import Builder, Lut, Netlist
+from dwn_hw.hardware.lut_netlist import Lut, LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, TRUE, cofactors, compose, idle_input, simplify
 
 
@@ -19,7 +19,7 @@ def all_inputs(count):
 
 
 def test_a_netlist_prints_itself_one_cell_a_line():
-    netlist = Netlist(2, (Lut("both", (0, 1), 0x8), Lut("not_both", (2,), 0x1)), (3, FALSE))
+    netlist = LutNetlist(2, (Lut("both", (0, 1), 0x8), Lut("not_both", (2,), 0x1)), (3, FALSE))
     assert repr(netlist).splitlines() == [
         "2 inputs, 2 cells, 2 outputs",
         "2: both (0, 1) 0x8",
@@ -31,7 +31,7 @@ def test_a_netlist_prints_itself_one_cell_a_line():
 
 
 def test_slot_0_is_the_address_lsb():
-    netlist = Netlist(3, (Lut("mux", (0, 1, 2), 0b11001010),), (3, TRUE))
+    netlist = LutNetlist(3, (Lut("mux", (0, 1, 2), 0b11001010),), (3, TRUE))
     wanted = [[(b if c else a), 1] for a, b, c in all_inputs(3).tolist()]
     assert netlist.evaluate(all_inputs(3)).tolist() == wanted
 
@@ -49,7 +49,7 @@ def test_slot_0_is_the_address_lsb():
 )
 def test_what_is_no_netlist_is_refused(cells, outputs):
     with pytest.raises(IRError, match=r"cell a: 1 to 8 nets in 0…1|netlist: outputs are nets"):
-        Netlist(2, cells, outputs)
+        LutNetlist(2, cells, outputs)
 
 
 @given(st.data())
@@ -97,16 +97,16 @@ def test_composing_puts_one_function_into_another(draw):
 
 
 def test_the_builder_reads_what_an_inverter_inverts():
-    builder = Builder(2)
+    builder = LutBuilder(2)
     inverse = builder.lut("not", [0], 0b01)
     assert builder.lut("back", [inverse], 0b01) == 0
     nor = builder.lut("both_not", [inverse, 1], 0b0010)
-    assert builder.finish([nor]) == Netlist(2, (Lut("both_not", (0, 1), 0b0001),), (2,))
+    assert builder.finish([nor]) == LutNetlist(2, (Lut("both_not", (0, 1), 0b0001),), (2,))
     assert len(builder.finish([inverse, nor]).cells) == 2
 
 
 def test_the_builder_folds_constants_wires_and_equal_cells():
-    builder = Builder(2)
+    builder = LutBuilder(2)
     assert builder.lut("zero", [0, 1], 0) == FALSE
     assert builder.lut("one", [0, TRUE], 0b1111) == TRUE
     assert builder.lut("wire", [1], 0b10) == 1
@@ -115,4 +115,4 @@ def test_the_builder_folds_constants_wires_and_equal_cells():
     assert builder.lut("repeated", [0, 0, 1], 0b10000000) == first
     unneeded = builder.lut("xor", [0, 1], 0b0110)
     assert unneeded != first
-    assert builder.finish([first, FALSE]) == Netlist(2, (Lut("and", (0, 1), 0b1000),), (2, FALSE))
+    assert builder.finish([first, FALSE]) == LutNetlist(2, (Lut("and", (0, 1), 0b1000),), (2, FALSE))

@@ -36,7 +36,7 @@ def jets(tmp_path_factory, small_export):
 def folded(tmp_path_factory):
     """A folded engine with a name."""
     out = tmp_path_factory.mktemp("named engine") / "out"
-    writer.write(planning.Plan(make_folded(small_convolution(), lanes=2, name="Digits_2"), 0, {}, None), out)
+    writer.write(planning.ExportPlan(make_folded(small_convolution(), lanes=2, name="Digits_2"), 0, {}, None), out)
     return out
 
 
@@ -233,7 +233,7 @@ def test_a_virtual_board_of_a_named_export_answers(jets):
     exported = reader.read_export(jets)
     with virtual_board.board(exported) as board, serial_host.open_line(board.device) as line:
         report, _ = session.session(
-            exported, serial_host.Board(line, exported.interface.layout, 60.0), None, self_test=True
+            exported, serial_host.BoardLink(line, exported.interface.layout, 60.0), None, self_test=True
         )
     assert report["self_test"]["vectors"] > 0
 

@@ -14,7 +14,7 @@ from dwn_hw.errors import OptionError
 from dwn_hw.hardware import register_levels
 from dwn_hw.hardware.design import clock_estimate, make_design
 from dwn_hw.hardware.families import FAMILIES, Delay
-from dwn_hw.hardware.lut_netlist import Builder
+from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.hardware.pipelining import Placer, Registers
 
 #: A LUT takes 1 ns whatever it feeds, a register nothing: paths are counted in levels.
@@ -22,7 +22,7 @@ LEVELS = dataclasses.replace(FAMILIES["generic"], delay=Delay(register=0.0, lut=
 
 
 def tree(draw, inputs, outputs):
-    builder = Builder(inputs)
+    builder = LutBuilder(inputs)
     nets = list(range(inputs))
     for i in range(draw(st.integers(0, 7))):
         a, b = draw(st.sampled_from(nets)), draw(st.sampled_from(nets))

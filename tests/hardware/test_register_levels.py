@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwn_hw.hardware import register_levels
-from dwn_hw.hardware.lut_netlist import Builder, Netlist
+from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, TRUE
 
 
 @st.composite
-def netlists(draw: st.DrawFn) -> Netlist:
+def netlists(draw: st.DrawFn) -> LutNetlist:
     """Random netlists, wires from input to output and constant outputs included."""
     inputs = draw(st.integers(1, 5))
-    builder = Builder(inputs)
+    builder = LutBuilder(inputs)
     nets = list(range(inputs))
     for i in range(draw(st.integers(0, 14))):
         chosen = draw(st.lists(st.sampled_from(nets), min_size=1, max_size=4, unique=True))
@@ -53,7 +53,7 @@ def test_a_cut_is_as_wide_as_what_the_piece_before_it_gives(netlist):
 
 def test_cells_stand_where_fewer_nets_cross():
     """Three pairs into one: as early as possible one net a pair crosses, as late as possible two."""
-    builder = Builder(6)
+    builder = LutBuilder(6)
     pairs = [builder.lut(f"p{i}", [2 * i, 2 * i + 1], 0x8) for i in range(3)]
     late = builder.lut("late", [builder.lut("a", pairs[:2], 0x6), pairs[2]], 0x6)
     netlist = builder.finish([late])

@@ -57,7 +57,7 @@ def random_network(seed, features=FEATURES, bits=6, ranks=4, luts=(16, 9), group
 
 def write(network, out, **options):
     design = make_design(network, encoder="streamed", **options)
-    writer.write(planning.Plan(design, 0, {}, None), out)
+    writer.write(planning.ExportPlan(design, 0, {}, None), out)
     return out
 
 

@@ -144,7 +144,7 @@ def test_the_verilog_of_any_network_of_integers_equals_it_node_by_node(
 ):
     design = make_design(network, latency=latency, shell=shell, with_scores=scores)
     folder = tmp_path_factory.mktemp("words") / "export"
-    writer.write(planning.Plan(design, 0, {}, None), folder)
+    writer.write(planning.ExportPlan(design, 0, {}, None), folder)
     report = compare_rtl.verify(folder, simulator="icarus", random=40)
     assert report["equal"]
     assert report["nodes"] == len(network.nodes)
@@ -154,7 +154,7 @@ def test_the_verilog_of_any_network_of_integers_equals_it_node_by_node(
 @given(network=classifiers())
 def test_the_verilog_of_words_is_lint_clean(tmp_path_factory, network):
     folder = tmp_path_factory.mktemp("lint") / "export"
-    writer.write(planning.Plan(make_design(network), 0, {}, None), folder)
+    writer.write(planning.ExportPlan(make_design(network), 0, {}, None), folder)
     sources = sorted(str(path) for path in (folder / "rtl").glob("*.v"))
     tool = toolchain.verilator()
     command = [tool.path, "--lint-only", "-Wall", "--top-module", "dwn_top", *sources]
@@ -165,7 +165,7 @@ def test_the_verilog_of_words_is_lint_clean(tmp_path_factory, network):
 def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
     node = ir.ShiftDense((1, -1, 1, 1), (0, 2, 1, 0), (3, -4), 0)
     network = ir.Network(ir.Input((2,), (ir.Format(4),)), (node, ir.ArgMax()))
-    writer.write(planning.Plan(make_design(network), 0, {}, None), tmp_path / "export")
+    writer.write(planning.ExportPlan(make_design(network), 0, {}, None), tmp_path / "export")
     path = tmp_path / "export" / "rtl" / "dwn_dense.v"
     text = path.read_text()
     assert " - " in text
@@ -177,7 +177,7 @@ def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
 def test_it_is_not_proven_and_says_so(tmp_path):
     node = ir.ShiftDense((1, -1), (0, 2), (3, -4), 0)
     network = ir.Network(ir.Input((1,), (ir.Format(4),)), (node, ir.ArgMax()))
-    writer.write(planning.Plan(make_design(network), 0, {}, None), tmp_path / "export")
+    writer.write(planning.ExportPlan(make_design(network), 0, {}, None), tmp_path / "export")
     with pytest.raises(OptionError, match="look-up tables; got parallel hardware of ArgMax, ShiftDense"):
         proof.prove(tmp_path / "export")
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dwn_hw import rtl, toolchain
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.lut_netlist import Builder
+from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer, truth_tables
 from dwn_hw.ir.truth_tables import table_of
 from dwn_hw.rtl import cells
@@ -189,7 +189,7 @@ def test_a_large_vote_in_a_family_s_cells_is_lint_clean_and_readable(tmp_path, t
 def test_the_second_output_of_a_chain_s_first_lut_is_the_own_bit_wherever_it_is_asked_for(seed, others, kind):
     """Where S is 1 the carry below is passed. A table that is no such sum gets a plain LUT."""
     rng = np.random.default_rng(seed)
-    builder = Builder(others + 1)
+    builder = LutBuilder(others + 1)
     inner = int.from_bytes(rng.bytes(4), "little")
     bit = builder.lut("not", [others], 0b01) if kind == "inverted" else truth_tables.FALSE if kind == "none" else others
     table = table_of(

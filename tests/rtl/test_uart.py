@@ -33,7 +33,7 @@ KINDS = {
 
 def write(out, shell, kind="parallel", **sizes):
     design = make_design(network(**sizes), shell=shell, **KINDS[kind])
-    writer.write(planning.Plan(design, 0, {}, None), out)
+    writer.write(planning.ExportPlan(design, 0, {}, None), out)
     return out
 
 

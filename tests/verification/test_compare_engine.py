@@ -30,7 +30,7 @@ from dwn_hw.verification.proof import prove
 
 
 def write(network, out, lanes, **options):
-    writer.write(planning.Plan(make_folded(network, lanes=lanes, **options), 0, {}, None), out)
+    writer.write(planning.ExportPlan(make_folded(network, lanes=lanes, **options), 0, {}, None), out)
     return out
 
 

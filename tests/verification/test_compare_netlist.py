@@ -56,7 +56,7 @@ def test_carry_chains_and_wide_multiplexers_are_simulated_as_the_library_has_the
     """Of a family's own cells, and of a portable export on a family whose constants are cells."""
     network = random_network(5, luts=(40,), groups=2, inputs=6)
     design = make_design(network, target=target or "generic")
-    writer.write(planning.Plan(design, 0, {}, None), tmp_path / "out")
+    writer.write(planning.ExportPlan(design, 0, {}, None), tmp_path / "out")
     assert compare_netlist.verify_netlist(tmp_path / "out", target or "gowin", simulator="icarus", random=20)["equal"]
     kind = target and {"xc7": "CARRY4", "ecp5": "L6MUX21", "gowin": "MUX2_LUT6"}.get(target)
     if kind:

@@ -53,7 +53,7 @@ def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=Tru
 
 def write(network, out, shell="stream", latency=None, scores=False, target="generic"):
     design = make_design(network, latency=latency, shell=shell, with_scores=scores, target=target)
-    writer.write(planning.Plan(design, 0, {}, None), out)
+    writer.write(planning.ExportPlan(design, 0, {}, None), out)
     return out
 
 

@@ -44,7 +44,7 @@ def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=Tru
 
 
 def write(network, out, frozen=None, **options):
-    writer.write(planning.Plan(make_design(network, **options), 0, {}, None, frozen), out)
+    writer.write(planning.ExportPlan(make_design(network, **options), 0, {}, None, frozen), out)
     return out
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw.frontend.shift.input_stage import Front, quantize
-from dwn_hw.frontend.shift.trained_shift import FixedPoint, Scaled, Step, TrainedShift, Weighted
+from dwn_hw.frontend.shift.trained_shift import FixedPoint, Scaled, TrainedShift, TrainedStep, Weighted
 from dwn_hw.ir.network import LEFT_TO_HOST
 from dwn_hw.ir.rules import MAX_CODE_BITS
 
@@ -53,7 +53,7 @@ class Norm:
 
 def fold(model: TrainedShift) -> TrainedShift:
     """Fold batch norm that multiplies by powers of two into the shift layer before it, where that is exact."""
-    steps: list[Step] = []
+    steps: list[TrainedStep] = []
     for step in model.steps:
         before = steps[-1] if steps else None
         folded = _folded(before, step) if isinstance(step, Scaled) and isinstance(before, Weighted) else None

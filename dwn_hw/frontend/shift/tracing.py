@@ -20,7 +20,7 @@ from dwn_hw.errors import IRError
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.shift.read_layers import pair, read_layer
-from dwn_hw.frontend.shift.trained_shift import SHIFT_LAYERS, Doubles, Scaled, Step, TrainedShift, Weighted
+from dwn_hw.frontend.shift.trained_shift import SHIFT_LAYERS, Doubles, Scaled, TrainedShift, TrainedStep, Weighted
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.edges import Ints
 
@@ -160,11 +160,11 @@ class _Walk:
         self, module: torch.nn.Module, graph: fx.GraphModule, shapes: dict[fx.Node, Ints], found: Findings
     ) -> None:
         self.module, self.graph, self.shapes, self.found = module, graph, shapes, found
-        self.made: list[Step] = []
+        self.made: list[TrainedStep] = []
         self.left_out: list[str] = []
         self.ended = ""  # the softmax, after which nothing may come
 
-    def steps(self) -> tuple[list[Step], tuple[str, ...]]:
+    def steps(self) -> tuple[list[TrainedStep], tuple[str, ...]]:
         """All steps, and what was left out because it changes no class."""
         last: fx.Node | None = None
         for node in self.graph.graph.nodes:

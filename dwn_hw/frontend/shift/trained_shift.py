@@ -119,7 +119,7 @@ class Scaled:
     offset: Doubles
 
 
-Step: TypeAlias = Weighted | Scaled | ir.Relu | ir.MaxPool2d | ir.Reshape
+TrainedStep: TypeAlias = Weighted | Scaled | ir.Relu | ir.MaxPool2d | ir.Reshape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +131,7 @@ class TrainedShift:
     """
 
     shape: Ints
-    steps: tuple[Step, ...]
+    steps: tuple[TrainedStep, ...]
     original: Callable[[npt.NDArray[Any]], Doubles]
     scaler: Scaler | None = None
     left_out: tuple[str, ...] = ()

@@ -7,8 +7,8 @@ design that everything else reads, and :mod:`dwn_hw.rtl.engine` the hardware.
 
 from __future__ import annotations
 
-from dwn_hw.hardware.folded.engine_schedule import Schedule, schedule
+from dwn_hw.hardware.folded.engine_schedule import EngineSchedule, schedule
 from dwn_hw.hardware.folded.folded_design import FoldedDesign, make_folded
-from dwn_hw.hardware.folded.steps import Loop, Step, make_steps
+from dwn_hw.hardware.folded.steps import EngineStep, Loop, make_steps
 
-__all__ = ["FoldedDesign", "Loop", "Schedule", "Step", "make_folded", "make_steps", "schedule"]
+__all__ = ["EngineSchedule", "EngineStep", "FoldedDesign", "Loop", "make_folded", "make_steps", "schedule"]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.hardware.block_ram import Memory
-from dwn_hw.hardware.folded.steps import Step, make_steps
+from dwn_hw.hardware.folded.steps import EngineStep, make_steps
 from dwn_hw.ir import Edge, Format, Ints
 
 #: Registers on the way of a tap, numbered from the clock in which the loops stand at it: with ``LOADED`` its window is whole in
@@ -37,13 +37,13 @@ MOST_KBIT = 67680
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class EngineSchedule:
     """The steps of a network on ``lanes`` lanes, with the clocks and memories that follow from them.
 
     ``edges``: the network's edges. ``classifies``: whether the greatest of the last step's numbers is looked for.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[EngineStep, ...]
     lanes: int
     edges: tuple[Edge, ...] = field(repr=False)
     classifies: bool = False
@@ -126,7 +126,7 @@ class Schedule:
         """The content of the weights' memory: (rows, bits), the lowest bit first."""
         return np.concatenate([self._rows_of(step) for step in self.steps if not step.pools])
 
-    def _rows_of(self, step: Step) -> npt.NDArray[np.uint8]:
+    def _rows_of(self, step: EngineStep) -> npt.NDArray[np.uint8]:
         groups, _, taps = step.weights.shape
         padded = np.zeros((groups, step.blocks * self.lanes, taps), np.int64)
         padded[:, : step.outputs] = step.weights
@@ -150,15 +150,15 @@ class Schedule:
 
     # The clocks.
 
-    def full(self, step: Step) -> int:
+    def full(self, step: EngineStep) -> int:
         """The number of sums of a block, for every block but a group's last one."""
         return min(self.lanes, step.outputs)
 
-    def rest(self, step: Step) -> int:
+    def rest(self, step: EngineStep) -> int:
         """The number of sums of a group's last block."""
         return step.outputs - (step.blocks - 1) * self.full(step)
 
-    def clocks(self, step: Step) -> int:
+    def clocks(self, step: EngineStep) -> int:
         """The clocks from a step's first tap to the first tap of the next step."""
         full, rest = (max(step.taps, sums) for sums in (self.full(step), self.rest(step)))
         windows = step.groups * step.positions * ((step.blocks - 1) * full + rest)
@@ -183,11 +183,11 @@ class Schedule:
         return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def schedule(network: ir.Network, lanes: int) -> Schedule:
+def schedule(network: ir.Network, lanes: int) -> EngineSchedule:
     """Schedule ``network`` on ``lanes`` lanes. Raises OptionError for what no engine can hold, with the number."""
     if lanes < 1:
         raise OptionError(Problem("--lanes", "at least 1", f"{lanes}", "Ask for some lanes."))
-    found = Schedule(make_steps(network, lanes), lanes, network.edges(), network.classifies)
+    found = EngineSchedule(make_steps(network, lanes), lanes, network.edges(), network.classifies)
     widest = max(step.outputs for step in found.steps)
     problems = []
     if lanes > widest:

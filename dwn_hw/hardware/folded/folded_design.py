@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dwn_hw import ir
 from dwn_hw.hardware import naming, shell_facts
-from dwn_hw.hardware.folded.engine_schedule import Schedule, schedule
+from dwn_hw.hardware.folded.engine_schedule import EngineSchedule, schedule
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.interface import FoldedSettings, FoldedStep, output_edges
 
@@ -24,7 +24,7 @@ class FoldedDesign:
     network: ir.Network
     lanes: int
     with_scores: bool
-    schedule: Schedule = field(repr=False, compare=False)
+    schedule: EngineSchedule = field(repr=False, compare=False)
     name: str = naming.DEFAULT
 
     @property

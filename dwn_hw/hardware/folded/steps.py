@@ -55,7 +55,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EngineStep:
     """One step of an engine. ``name``: of the node that begins it; ``edge``: the index of the edge that it writes.
 
     ``loops``: one for each name in :data:`LOOPS`. ``outputs``: the output channels of a group. ``weights``: (groups, outputs,
@@ -109,11 +109,11 @@ class Step:
         return self.positions == 1 or self.outputs == 1
 
 
-def make_steps(network: ir.Network, lanes: int) -> tuple[Step, ...]:
+def make_steps(network: ir.Network, lanes: int) -> tuple[EngineStep, ...]:
     """The steps of ``network``. Raises OptionError for every node that has no place in an engine."""
     _check(network)
     edges = network.edges()
-    steps: list[Step] = []
+    steps: list[EngineStep] = []
     for place in network.steps():
         node, written = place.node, place.index + 1
         match node:
@@ -190,14 +190,14 @@ def _begin(
     before: Edge,
     after: Edge,
     lanes: int,
-) -> Step:
+) -> EngineStep:
     span = after.formats[0].low, after.formats[0].high
     match node:
         case ir.ShiftDense():
             inputs, outputs = before.size, len(node.bias)
             weights = _weights(node).reshape(1, outputs, inputs)
             loops = _loops((1, inputs, 1, 1), (1, 1), lanes, outputs)
-            return Step(name, edge, Image(1, 1), loops, outputs, span, weights, node.bias)
+            return EngineStep(name, edge, Image(1, 1), loops, outputs, span, weights, node.bias)
         case ir.ShiftConv2d():
             groups, outputs = node.groups, node.kernel[0] // node.groups
             height, width = before.shape[1:]
@@ -208,24 +208,24 @@ def _begin(
                 (groups, *node.kernel[1:]), after.shape[1:], lanes, outputs, image, node.stride, node.dilation
             )
             weights = _weights(node).reshape(groups, outputs, -1)
-            return Step(name, edge, image, loops, outputs, span, weights, node.bias)
+            return EngineStep(name, edge, image, loops, outputs, span, weights, node.bias)
         case ir.MaxPool2d():
             channels, height, width = before.shape
             image = Image(width, width * height, node.padding[1], node.padding[0] * width)
             loops = _loops((channels, 1, *node.kernel), after.shape[1:], 1, 1, image, node.stride, node.dilation)
-            return Step(name, edge, image, loops, 1, _range(before), np.empty((channels, 1, 0), np.int64), ())
+            return EngineStep(name, edge, image, loops, 1, _range(before), np.empty((channels, 1, 0), np.int64), ())
         case ir.Affine():
             return _affine(node, name, edge, before)
 
 
-def _copy(name: str, edge: int, before: Edge) -> Step:
+def _copy(name: str, edge: int, before: Edge) -> EngineStep:
     """A step that takes every number by itself, in C order."""
     image = Image(before.size, before.size)
     loops = _loops((1, 1, 1, 1), (1, before.size), 1, 1, image)
-    return Step(name, edge, image, loops, 1, _range(before), np.empty((1, 1, 0), np.int64), ())
+    return EngineStep(name, edge, image, loops, 1, _range(before), np.empty((1, 1, 0), np.int64), ())
 
 
-def _affine(node: ir.Affine, name: str, edge: int, before: Edge) -> Step:
+def _affine(node: ir.Affine, name: str, edge: int, before: Edge) -> EngineStep:
     shared = len(node.multipliers) == len(node.biases) == 1
     channels = 1 if shared else before.shape[0]
     each = [row * channels if len(row) == 1 else row for row in (node.multipliers, node.biases)]
@@ -237,7 +237,7 @@ def _affine(node: ir.Affine, name: str, edge: int, before: Edge) -> Step:
     low, high = _range(before)
     ends = [m * x + b for m, b in zip(*each, strict=True) for x in (low, high)]
     span = min(0, *ends), max(0, *ends)
-    return Step(name, edge, Image(size, size), loops, 1, span, weights, each[1], Pointwise(shift=node.shift))
+    return EngineStep(name, edge, Image(size, size), loops, 1, span, weights, each[1], Pointwise(shift=node.shift))
 
 
 def _loops(

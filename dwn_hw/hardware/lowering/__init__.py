@@ -13,7 +13,7 @@ from dwn_hw.hardware.lowering.integers import fits, lower_integers
 from dwn_hw.hardware.lowering.shannon import shannon
 from dwn_hw.hardware.lowering.streamed_comparators import lower_streamed
 from dwn_hw.hardware.lowering.vote import lower_argmax, lower_group_sum
-from dwn_hw.hardware.lut_netlist import Builder, Netlist
+from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.hardware.register_levels import Logic
 from dwn_hw.ir.truth_tables import LUT_INPUTS
 
@@ -50,7 +50,7 @@ def lower(
     k: int = LUT_INPUTS,
     share: bool = True,
     chain_inputs: int = 0,
-) -> Netlist:
+) -> LutNetlist:
     """Lower one node to a netlist of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
 
     ``chain_inputs``: the inputs of the LUT in front of a site of a carry chain; 0: no chains.
@@ -68,8 +68,8 @@ def lower(
             assert_never(node)
 
 
-def _lower_layer(node: ir.LutLayer, name: str, before: ir.Edge, k: int) -> Netlist:
-    builder = Builder(before.size)
+def _lower_layer(node: ir.LutLayer, name: str, before: ir.Edge, k: int) -> LutNetlist:
+    builder = LutBuilder(before.size)
     digits = max(3, len(str(len(node.tables) - 1)))
     outputs = [
         shannon(builder, f"{name}_n{j:0{digits}}", wires, table, k)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dwn_hw.hardware.lut_netlist import LUT, Builder, Lut, Netlist
+from dwn_hw.hardware.lut_netlist import LUT, Lut, LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import compose
 
 
-def absorb(netlist: Netlist, k: int) -> Netlist:
+def absorb(netlist: LutNetlist, k: int) -> LutNetlist:
     """Return a netlist with the same outputs and fewer cells.
 
     A cell with one reader becomes part of it where both together have at most ``k`` inputs.
@@ -25,7 +25,7 @@ def absorb(netlist: Netlist, k: int) -> Netlist:
     for net in sorted(cells, reverse=True):
         if net in cells:
             _absorb_inputs(net, cells, readers, k)
-    builder = Builder(netlist.inputs)
+    builder = LutBuilder(netlist.inputs)
     number = {net: net for net in range(netlist.inputs)}
     for net in sorted(cells):
         cell = cells[net]

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from dwn_hw.hardware.lowering import counters
-from dwn_hw.hardware.lowering.compressors import Step
+from dwn_hw.hardware.lowering.compressors import CompressorStep
 from dwn_hw.hardware.lowering.counters import Heights, compress, plan, take
-from dwn_hw.hardware.lut_netlist import Builder
+from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir import Ints
 from dwn_hw.ir.truth_tables import FALSE, table_of
 
@@ -67,11 +67,11 @@ class Chain:
         return sum(map(len, self.groups))
 
 
-Plan = tuple[tuple[Chain, ...], tuple[Step, ...]]
+CarryPlan = tuple[tuple[Chain, ...], tuple[CompressorStep, ...]]
 
 
 @cache
-def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Plan:
+def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> CarryPlan:
     """The chains, then the compressors, that turn columns of these heights and a constant into one bit a column."""
     groups = _groups(chain_inputs - 1)
     beam = sorted((*_BEAM, _BITS // max(1, sum(heights))))[1]
@@ -145,7 +145,7 @@ def _chains(heights: Heights, groups: tuple[Ints, ...]) -> Iterator[tuple[Chain,
 
 
 def count_ones(
-    builder: Builder,
+    builder: LutBuilder,
     name: str,
     columns: Sequence[Sequence[int]],
     k: int,
@@ -168,7 +168,7 @@ def count_ones(
     return compress(builder, name, queues, steps, constant)
 
 
-def _add_chain(builder: Builder, name: str, queues: list[list[int]], chain: Chain) -> None:
+def _add_chain(builder: LutBuilder, name: str, queues: list[list[int]], chain: Chain) -> None:
     carry = queues[chain.weight].pop(0)
     sites: list[tuple[int, int]] = []
     for group in chain.groups:

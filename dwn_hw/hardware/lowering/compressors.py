@@ -32,7 +32,7 @@ Bits = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CompressorStep:
     """A step takes ``take[i]`` of the column of weight ``weight + i``, and gives one net for each weight from ``weight`` up.
 
     ``inputs[j]`` are the inputs of output ``j``'s LUT: first all taken nets are numbered, column by column and loose before
@@ -59,10 +59,12 @@ class Step:
         return None if self.inputs[0] else sum(self.take[0]) - 1
 
 
-def step(weight: int, take: tuple[Column, ...], outputs: int, rides: bool, k: int, add: int = 0) -> Step | None:
+def step(
+    weight: int, take: tuple[Column, ...], outputs: int, rides: bool, k: int, add: int = 0
+) -> CompressorStep | None:
     """The step with so many outputs, of LUTs of at most ``k`` inputs, or None if an output needs more."""
     inputs = _inputs(take, outputs, rides, k, add)
-    return None if inputs is None else Step(k, weight, take, rides, inputs, add)
+    return None if inputs is None else CompressorStep(k, weight, take, rides, inputs, add)
 
 
 @cache
@@ -128,7 +130,7 @@ def _support(take: tuple[Column, ...], output: int, k: int, add: int) -> Refs:
 
 
 @cache
-def tables(made: Step) -> tuple[int, ...]:
+def tables(made: CompressorStep) -> tuple[int, ...]:
     """The truth tables of a step's LUTs, from all values of all its bits."""
     nets, outputs = _all_values(made)
     found = []
@@ -140,7 +142,7 @@ def tables(made: Step) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _all_values(made: Step) -> tuple[list[Bits], list[Bits]]:
+def _all_values(made: CompressorStep) -> tuple[list[Bits], list[Bits]]:
     """Every net of a step, numbered as its inputs are, and every output, for each combination of bits and rider."""
     taken = sum(map(sum, made.take))
     wide = taken + made.rides
@@ -158,7 +160,7 @@ def _all_values(made: Step) -> tuple[list[Bits], list[Bits]]:
     return [*nets, *outputs, *bits[taken:]], outputs
 
 
-def after(columns: Sequence[Column], made: Step) -> tuple[Column, ...]:
+def after(columns: Sequence[Column], made: CompressorStep) -> tuple[Column, ...]:
     """The columns when the step is done. ``columns`` begin with that of the step's weight, and so does the result."""
     rest = [
         (loose - take[0], chained - take[1])

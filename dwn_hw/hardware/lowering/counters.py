@@ -15,8 +15,8 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from dwn_hw.hardware.lowering.compressors import Column, Step, after, step, tables
-from dwn_hw.hardware.lut_netlist import Builder
+from dwn_hw.hardware.lowering.compressors import Column, CompressorStep, after, step, tables
+from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir.truth_tables import FALSE, TRUE
 
 #: The height above ``k`` from which a column is always reduced by steps of ``k`` bits of one weight, to keep the search small.
@@ -41,7 +41,7 @@ State = tuple[int, tuple[Column, ...], int]
 
 
 @cache
-def plan(heights: Heights, k: int, constant: int = 0, quick: bool = False) -> tuple[Step, ...]:
+def plan(heights: Heights, k: int, constant: int = 0, quick: bool = False) -> tuple[CompressorStep, ...]:
     """The steps from columns of these heights, and a constant, to one bit or the constant's own in each column.
 
     Pure and deterministic; ``quick``: in milliseconds, with a LUT or two more.
@@ -56,15 +56,15 @@ def plan(heights: Heights, k: int, constant: int = 0, quick: bool = False) -> tu
     return _search(start, k, parts[-1] * plain, math.inf) or ()
 
 
-def cost(steps: Sequence[Step]) -> int:
+def cost(steps: Sequence[CompressorStep]) -> int:
     """The LUTs of all steps."""
     return sum(made.cost for made in steps)
 
 
-def _search(start: State, k: int, a_bit: float, most: float = math.inf) -> tuple[Step, ...] | None:
+def _search(start: State, k: int, a_bit: float, most: float = math.inf) -> tuple[CompressorStep, ...] | None:
     """Search by A*, expecting ``a_bit`` LUTs for each bit that is to go. None: ``most`` moves do not lead to the end."""
     best: dict[State, int] = {start: 0}
-    came: dict[State, tuple[State, Step | None]] = {}
+    came: dict[State, tuple[State, CompressorStep | None]] = {}
     moves = 0
     queue: list[tuple[float, int, int, State]] = [(0, 0, 0, start)]
     while moves < most:
@@ -85,7 +85,7 @@ def _search(start: State, k: int, a_bit: float, most: float = math.inf) -> tuple
     return None
 
 
-def _trace_back(came: dict[State, tuple[State, Step | None]], state: State) -> tuple[Step, ...]:
+def _trace_back(came: dict[State, tuple[State, CompressorStep | None]], state: State) -> tuple[CompressorStep, ...]:
     steps = []
     while state in came:
         state, made = came[state]
@@ -94,7 +94,7 @@ def _trace_back(came: dict[State, tuple[State, Step | None]], state: State) -> t
     return tuple(reversed(steps))
 
 
-def _moves(state: State, k: int) -> Iterator[tuple[State, Step | None]]:
+def _moves(state: State, k: int) -> Iterator[tuple[State, CompressorStep | None]]:
     weight, columns, constant = state
     odd = constant & 1
     if sum(columns[0]) + odd <= 1:
@@ -144,7 +144,9 @@ def _may_ride(columns: tuple[Column, ...], take: tuple[Column, ...], outputs: in
     return outputs > 1 and (loose > 0 or chained % k > 0)
 
 
-def compress(builder: Builder, name: str, queues: list[list[int]], steps: Sequence[Step], constant: int) -> list[int]:
+def compress(
+    builder: LutBuilder, name: str, queues: list[list[int]], steps: Sequence[CompressorStep], constant: int
+) -> list[int]:
     """Build the sum of the columns ``queues`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns.
 
     ``steps``: the :func:`plan` of their heights. Cells are named ``<name>_w<weight of the output>_<serial>``. Bits are taken

@@ -14,17 +14,17 @@ from dwn_hw import ir
 from dwn_hw.hardware.lowering import sharing
 from dwn_hw.hardware.lowering.sharing import Chain, Slice
 from dwn_hw.hardware.lowering.windows import Signal, Window, value
-from dwn_hw.hardware.lut_netlist import Builder, Netlist
+from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.hardware.naming import number_label
 from dwn_hw.ir.truth_tables import FALSE, LUT_INPUTS, TRUE, table_of
 
 
-def lower_thermometer(node: ir.Thermometer, before: ir.Edge, k: int, share: bool = True) -> Netlist:
+def lower_thermometer(node: ir.Thermometer, before: ir.Edge, k: int, share: bool = True) -> LutNetlist:
     """Lower the encoder to LUTs of at most ``k`` inputs. The last cell of a comparison carries its name, ``f03_ge_117``.
 
     ``share`` off: a plain comparator for each different threshold.
     """
-    builder = Builder(before.bits)
+    builder = LutBuilder(before.bits)
     digits = max(2, len(str(len(node.thresholds) - 1)))
     outputs: list[int] = []
     low = 0
@@ -54,7 +54,7 @@ def _real(row: ir.Ints, fmt: ir.Format) -> ir.Ints:
 class _Feature:
     """The builder of one feature's comparisons, with its ``bits`` (nets, LSB first) and its name, ``f03``."""
 
-    builder: Builder
+    builder: LutBuilder
     name: str
     bits: range
     fmt: ir.Format

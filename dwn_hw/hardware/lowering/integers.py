@@ -11,16 +11,16 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.hardware import adder_graph
-from dwn_hw.hardware.word_netlist import ADD, QUANTIZE, Builder, Operation, Output, Words
+from dwn_hw.hardware.word_netlist import ADD, QUANTIZE, Operation, Output, WordBuilder, WordNetlist
 from dwn_hw.ir import evaluate
 
 #: The most pairs of weights that may meet in the sums of a layer: sharing looks at each of them. So many take about a minute.
 MOST_PAIRS = 2_000_000
 
 
-def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) -> Words:
+def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) -> WordNetlist:
     """Lower a node to words: the entries of the edge before it come in, those of the edge behind it leave, in C order."""
-    build = Builder(before.flat_formats())
+    build = WordBuilder(before.flat_formats())
     terms = np.arange(before.size).reshape(before.shape)
     match node:
         case ir.ShiftDense():
@@ -69,7 +69,9 @@ def _pairs(places: npt.NDArray[Any]) -> int:
     return int((places * (places - 1) // 2).sum())
 
 
-def _sums(build: Builder, name: str, weights: npt.NDArray[np.int64], biases: Sequence[int]) -> list[tuple[int, int]]:
+def _sums(
+    build: WordBuilder, name: str, weights: npt.NDArray[np.int64], biases: Sequence[int]
+) -> list[tuple[int, int]]:
     """Build ``weights @ inputs + biases``. Returns for each sum a term, and the shift to the left that makes it the sum."""
     places = np.count_nonzero(weights, axis=1)
     pairs = _pairs(places)
@@ -123,7 +125,7 @@ def _windows(
 
 
 def _quantized(
-    build: Builder, name: str, term: int, dropped: int, rounding: str, lowest: int, highest: int
+    build: WordBuilder, name: str, term: int, dropped: int, rounding: str, lowest: int, highest: int
 ) -> tuple[int, int]:
     low, high = build.limits(term)
     if dropped <= 0 and lowest <= low << -dropped and high << -dropped <= highest:
@@ -133,7 +135,7 @@ def _quantized(
     return build.add(cell), 0
 
 
-def _affine(build: Builder, name: str, node: ir.Affine, before: ir.Edge) -> list[tuple[int, int]]:
+def _affine(build: WordBuilder, name: str, node: ir.Affine, before: ir.Edge) -> list[tuple[int, int]]:
     inner = before.size // before.shape[0]
     columns = [v * before.shape[0] if len(v) == 1 else v for v in (node.multipliers, node.biases)]
     matrix = np.diag(np.repeat(np.array(columns[0], np.int64), inner))
@@ -154,7 +156,7 @@ def _pooled(node: ir.MaxPool2d, terms: npt.NDArray[np.int64]) -> list[list[int]]
     return [[term for term in row if term >= 0] for row in flat.tolist()]
 
 
-def _greatest(build: Builder, name: str, terms: list[int]) -> int:
+def _greatest(build: WordBuilder, name: str, terms: list[int]) -> int:
     """Build the greatest of some terms, by halves; the cells' names say which terms met."""
     if len(terms) == 1:
         return terms[0]
@@ -163,7 +165,7 @@ def _greatest(build: Builder, name: str, terms: list[int]) -> int:
     return build.mux(f"{name}_max", build.greater(f"{name}_right", left, right), left, right)
 
 
-def _first_maximum(build: Builder, count: int) -> int:
+def _first_maximum(build: WordBuilder, count: int) -> int:
     """Build a tournament in which the right side must be strictly greater, so the lowest index wins a tie."""
 
     def best(first: int, last: int) -> tuple[int, int]:

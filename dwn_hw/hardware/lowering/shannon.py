@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dwn_hw.hardware.lut_netlist import Builder
+from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir.truth_tables import cofactors
 
 
@@ -13,7 +13,7 @@ def shannon_cost(inputs: int, k: int) -> int:
     return 1 if inputs <= k else 2 * shannon_cost(inputs - 1, k) + 1
 
 
-def shannon(builder: Builder, name: str, inputs: Sequence[int], table: int, k: int) -> int:
+def shannon(builder: LutBuilder, name: str, inputs: Sequence[int], table: int, k: int) -> int:
     """Build any function of ``inputs``, by Shannon expansion from the last input down to LUTs of ``k`` inputs."""
     if len(inputs) <= k:
         return builder.lut(name, inputs, table)

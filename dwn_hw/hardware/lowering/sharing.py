@@ -75,7 +75,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EncoderPlan:
     """All comparisons of a feature, in stages.
 
     ``cost``: the LUTs that they take at most. ``levels``: by threshold, the levels of LUTs up to and with its comparison.
@@ -92,7 +92,7 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=4096)
-def plan(thresholds: Ints, width: int, k: int, share: bool = True) -> Plan:
+def plan(thresholds: Ints, width: int, k: int, share: bool = True) -> EncoderPlan:
     """The cheapest plan for different ``thresholds``, rising, in 1 … 2**width - 1, of LUTs of ``k`` inputs.
 
     ``share`` off: a chain and a LUT for each threshold, without edges.
@@ -116,10 +116,10 @@ class _Shape:
 
 
 @functools.lru_cache(maxsize=4096)
-def _search(thresholds: Ints, codes: Codes, depth: int) -> Plan:
+def _search(thresholds: Ints, codes: Codes, depth: int) -> EncoderPlan:
     """Try every shape with first groupings, then search the groupings of the few best."""
     if not thresholds:
-        return Plan()
+        return EncoderPlan()
 
     def first(shape: _Shape) -> float:
         return _made(thresholds, shape, codes, _first(shape.edges, codes, depth + 1), steps=0).score
@@ -131,10 +131,10 @@ def _search(thresholds: Ints, codes: Codes, depth: int) -> Plan:
 
 
 @functools.lru_cache(maxsize=65536)
-def _first(thresholds: Ints, codes: Codes, depth: int) -> Plan:
+def _first(thresholds: Ints, codes: Codes, depth: int) -> EncoderPlan:
     """The cheapest plan of first groupings."""
     if not thresholds:
-        return Plan()
+        return EncoderPlan()
     plans = (
         _made(thresholds, shape, codes, _first(shape.edges, codes, depth + 1), steps=0)
         for shape in _shapes(thresholds, codes, depth)
@@ -172,13 +172,13 @@ def _ranges(thresholds: Ints, codes: Codes) -> list[range | None]:
     return [None, *sorted(found, key=lambda known: (known.start, known.stop))]
 
 
-def _alone(thresholds: Ints, codes: Codes) -> Plan:
+def _alone(thresholds: Ints, codes: Codes) -> EncoderPlan:
     windows = tuple(best_window(u, (), codes) for u in thresholds)
     grouping = _Grouping(windows, (), codes)
-    return _planned(Plan(), windows, [grouping.chain((w.threshold,)) for w in windows if w.chained])
+    return _planned(EncoderPlan(), windows, [grouping.chain((w.threshold,)) for w in windows if w.chained])
 
 
-def _made(thresholds: Ints, shape: _Shape, codes: Codes, before: Plan, steps: int) -> Plan:
+def _made(thresholds: Ints, shape: _Shape, codes: Codes, before: EncoderPlan, steps: int) -> EncoderPlan:
     """The plan of a shape. ``before`` makes its edges; a search of ``steps`` steps groups the other thresholds."""
     signals: list[Signal] = [*range(codes.width), *(range(edge, codes.end) for edge in shape.edges)]
     if shape.known is not None:
@@ -190,7 +190,7 @@ def _made(thresholds: Ints, shape: _Shape, codes: Codes, before: Plan, steps: in
     return _planned(before, windows, chains, shape.known is not None)
 
 
-def _planned(before: Plan, windows: tuple[Window, ...], chains: list[Chain], known: bool = False) -> Plan:
+def _planned(before: EncoderPlan, windows: tuple[Window, ...], chains: list[Chain], known: bool = False) -> EncoderPlan:
     """The plan ``before`` with a stage more. A LUT ends each comparison that is more than a bit; with ``known`` one tells
     the range.
     """
@@ -210,7 +210,7 @@ def _planned(before: Plan, windows: tuple[Window, ...], chains: list[Chain], kno
         window.threshold: 1 + max([carries.get(window.threshold, 0), *(level(edge.signal) for edge in window.edges)])
         for window in windows
     }
-    return Plan((*before.stages, Stage(windows, tuple(chains))), cost, {**before.levels, **levels})
+    return EncoderPlan((*before.stages, Stage(windows, tuple(chains))), cost, {**before.levels, **levels})
 
 
 class _Grouping:

@@ -11,7 +11,7 @@ kind        shape                    inputs                     outputs
 ==========  =======================  =========================  ===========================
 
 An argmax of a larger shape serves a smaller one: entries that are constantly zero never win, and
-:class:`~dwn_hw.hardware.lut_netlist.Builder` folds constants.
+:class:`~dwn_hw.hardware.lut_netlist.LutBuilder` folds constants.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dwn_hw.hardware.lut_netlist import Builder, Lut, Netlist
+from dwn_hw.hardware.lut_netlist import Lut, LutBuilder, LutNetlist
 from dwn_hw.ir import Ints
 
 LUT_INPUTS = 6
@@ -36,7 +36,7 @@ class Structure:
 
     kind: str
     shape: Ints
-    netlist: Netlist
+    netlist: LutNetlist
 
 
 def structures(kind: str, k: int) -> tuple[Structure, ...]:
@@ -57,7 +57,7 @@ def read(file: Path) -> tuple[Structure, ...]:
     )
 
 
-def _netlist(entry: dict[str, object]) -> Netlist:
+def _netlist(entry: dict[str, object]) -> LutNetlist:
     kind, inputs, luts, outputs = (entry[key] for key in ("kind", "inputs", "luts", "outputs"))
     assert isinstance(inputs, int)
     assert isinstance(luts, list)
@@ -66,7 +66,7 @@ def _netlist(entry: dict[str, object]) -> Netlist:
     for i, line in enumerate(luts):
         *nets, table = line.split()
         cells.append(Lut(f"{kind}_n{i:03}", tuple(map(int, nets)), int(table, 16)))
-    return Netlist(inputs, tuple(cells), tuple(outputs))
+    return LutNetlist(inputs, tuple(cells), tuple(outputs))
 
 
 def dump(stored: Sequence[Structure]) -> str:
@@ -79,7 +79,7 @@ def dump(stored: Sequence[Structure]) -> str:
     return json.dumps(entries, indent=1) + "\n"
 
 
-def place(builder: Builder, netlist: Netlist, inputs: Sequence[int], prefix: str = "") -> list[int]:
+def place(builder: LutBuilder, netlist: LutNetlist, inputs: Sequence[int], prefix: str = "") -> list[int]:
     """Build a netlist's cells on other nets. Returns its outputs there. ``prefix`` goes before the cells' names."""
     nets = list(inputs)
     for cell in netlist.cells:

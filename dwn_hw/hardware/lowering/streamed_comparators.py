@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dwn_hw import ir
-from dwn_hw.hardware.feature_schedule import Schedule, schedule
+from dwn_hw.hardware.feature_schedule import FeatureSchedule, schedule
 from dwn_hw.hardware.lowering.shannon import shannon, shannon_cost
-from dwn_hw.hardware.lut_netlist import Builder, Netlist
+from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, TRUE, table_of
 
 #: A function of the feature's index, given only for the indices where it matters.
@@ -34,14 +34,14 @@ class _Slice:
     signals: tuple[Partial, ...]
 
 
-def lower_streamed(node: ir.Thermometer, before: ir.Edge, k: int) -> Netlist:
+def lower_streamed(node: ir.Thermometer, before: ir.Edge, k: int) -> LutNetlist:
     """Lower the comparators to LUTs of at most ``k`` inputs.
 
     Inputs: the key (index, or row of the block RAM), the word, and whether it is valid.
     Outputs: the comparator of each chain, then whether each of the schedule's shifts takes place.
     """
     plan = schedule(node, before)
-    builder = Builder(plan.key_bits + plan.word.bits + 1)
+    builder = LutBuilder(plan.key_bits + plan.word.bits + 1)
     site = _Site(builder, plan, k)
     digits = max(2, len(str(len(plan.chains) - 1)))
     outputs = [site.comparator(f"rank{c:0{digits}}", c) for c in range(len(plan.chains))]
@@ -51,8 +51,8 @@ def lower_streamed(node: ir.Thermometer, before: ir.Edge, k: int) -> Netlist:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    builder: Builder
-    plan: Schedule
+    builder: LutBuilder
+    plan: FeatureSchedule
     k: int
 
     def comparator(self, name: str, chain: int) -> int:

@@ -10,16 +10,16 @@ from dwn_hw.hardware.lowering.absorb import absorb
 from dwn_hw.hardware.lowering.carries import count_ones, luts
 from dwn_hw.hardware.lowering.shannon import shannon
 from dwn_hw.hardware.lowering.stored import place, structures
-from dwn_hw.hardware.lut_netlist import Builder, Netlist
+from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, table_of
 
 
-def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, chain_inputs: int = 0) -> Netlist:
+def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, chain_inputs: int = 0) -> LutNetlist:
     """Lower group sums to a counter of each group's ones, with cells named ``g0_…``.
 
     A member of negative weight counts as its inverse, which a compressor's table takes in: −w·x is w·(1 − x) − w.
     """
-    builder = Builder(before.size)
+    builder = LutBuilder(before.size)
     fmt = after.formats[0]
     outputs: list[int] = []
     for serial, group in enumerate(node.split(before.size)):
@@ -36,7 +36,7 @@ def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, 
 
 
 def _count(
-    builder: Builder, name: str, columns: list[list[int]], k: int, constant: int, chain_inputs: int
+    builder: LutBuilder, name: str, columns: list[list[int]], k: int, constant: int, chain_inputs: int
 ) -> list[int]:
     """Build the sum of columns and a constant; of bits alone by a stored structure, if that takes fewer LUTs."""
     ones, *higher = columns
@@ -70,14 +70,14 @@ class _Player:
         return str(self.first) if self.first == self.last else f"{self.first}to{self.last}"
 
 
-def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> LutNetlist:
     """Lower an argmax to a tournament, or to a stored structure that is large enough, if that takes fewer LUTs."""
     fmt, bits = before.formats[0], after.formats[0].bits
     choices = [absorb(tournament(before, after, k), k)]
     for found in structures("argmax", k):
         entries, wide = found.shape
         if entries >= before.size and wide >= fmt.bits and not fmt.signed:
-            builder = Builder(before.size * fmt.bits)
+            builder = LutBuilder(before.size * fmt.bits)
             inputs = [FALSE] * (entries * wide)
             for i in range(before.size):
                 inputs[i * wide : i * wide + fmt.bits] = range(i * fmt.bits, (i + 1) * fmt.bits)
@@ -86,14 +86,14 @@ def lower_argmax(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
     return min(choices, key=lambda netlist: len(netlist.cells))
 
 
-def tournament(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
+def tournament(before: ir.Edge, after: ir.Edge, k: int) -> LutNetlist:
     """Build a tournament in which the right side must be strictly greater, so the lowest index wins a tie.
 
     Cells: ``right_wins_0_1``, ``best_0_1_b3``, ``index_0_1_b0``. The champion's value is never computed, and the final compares
     the sides of its players with each other and chooses among the verdicts where that is cheaper than choosing values first.
     """
     fmt = before.formats[0]
-    builder = Builder(before.size * fmt.bits)
+    builder = LutBuilder(before.size * fmt.bits)
     players = [_Player(i, i, tuple(range(i * fmt.bits, (i + 1) * fmt.bits)), ()) for i in range(before.size)]
     while len(players) > 1:
         pairs = list(zip(players[::2], players[1::2], strict=False))
@@ -107,11 +107,11 @@ def tournament(before: ir.Edge, after: ir.Edge, k: int) -> Netlist:
     return builder.finish([*players[0].index, *[FALSE] * bits][:bits])
 
 
-def _compare(builder: Builder, right: _Player, left: _Player, signed: bool, k: int) -> int:
+def _compare(builder: LutBuilder, right: _Player, left: _Player, signed: bool, k: int) -> int:
     return greater(builder, f"right_wins_{left.name}_{right.name}", right.value, left.value, signed, k)
 
 
-def _final(builder: Builder, left: _Player, right: _Player, signed: bool, k: int) -> int:
+def _final(builder: LutBuilder, left: _Player, right: _Player, signed: bool, k: int) -> int:
     """The net that says whether ``right`` wins, when nobody asks for the winner's value."""
     sides: list[tuple[_Player, ...]] = [p.sides[:2] if p.sides else (p,) for p in (left, right)]
     chosen = [player.sides[2] for player in (left, right) if player.sides]
@@ -126,7 +126,7 @@ def _final(builder: Builder, left: _Player, right: _Player, signed: bool, k: int
     return shannon(builder, f"right_wins_{left.name}_{right.name}", [*verdicts, *chosen], table, k)
 
 
-def _meet(builder: Builder, left: _Player, right: _Player, wins: int) -> _Player:
+def _meet(builder: LutBuilder, left: _Player, right: _Player, wins: int) -> _Player:
     name = f"{left.name}_{right.name}"
     value = tuple(
         builder.lut(f"best_{name}_b{i}", [a, b, wins], _CHOOSE)
@@ -142,7 +142,7 @@ def _meet(builder: Builder, left: _Player, right: _Player, wins: int) -> _Player
     return _Player(left.first, right.last, value, (*index, wins), (left, right, wins))
 
 
-def greater(builder: Builder, name: str, a: Sequence[int], b: Sequence[int], signed: bool, k: int) -> int:
+def greater(builder: LutBuilder, name: str, a: Sequence[int], b: Sequence[int], signed: bool, k: int) -> int:
     """Build ``a > b`` for numbers of one width, LSB first: slices of both and the verdict below, from the low bits up."""
     verdict: list[int] = []
     low = 0

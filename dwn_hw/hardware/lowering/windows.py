@@ -27,7 +27,7 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class WindowEdge:
     """An end of a window. Inside the window ``signal`` has the value ``inside``; else the comparison gives ``beyond``."""
 
     signal: Signal
@@ -41,7 +41,7 @@ class Window:
 
     threshold: int
     span: range
-    edges: tuple[Edge, ...]
+    edges: tuple[WindowEdge, ...]
     low_bits: int
 
     @property
@@ -85,7 +85,7 @@ def _windows(threshold: int, signals: Sequence[Signal], codes: Codes) -> Iterato
     for low, high in itertools.product({None, below}, {None, above}):
         span = range(low[0] if low else 0, high[0] if high else codes.end)
         sides = [(end[1], beyond) for end, beyond in ((low, False), (high, True)) if end is not None]
-        edges = [Edge(signal, bool(value(signal, span)), beyond) for signal, beyond in sides]
+        edges = [WindowEdge(signal, bool(value(signal, span)), beyond) for signal, beyond in sides]
         # That a code is not in a range of two ends says on which side it is only after the other edge.
         edges.sort(key=lambda edge: len(_ends(edge.signal, codes)))
         if all(len(_ends(edge.signal, codes)) == 1 for edge in edges[:1]):
@@ -98,7 +98,7 @@ def _ends(signal: Signal, codes: Codes) -> list[int]:
     return [end for end in ends if 0 < end < codes.end]
 
 
-def _within(threshold: int, span: range, edges: tuple[Edge, ...], codes: Codes) -> Window:
+def _within(threshold: int, span: range, edges: tuple[WindowEdge, ...], codes: Codes) -> Window:
     """The window whose chain has the fewest low bits with which the rest fits a LUT.
 
     The threshold's lowest zeros are compared nowhere.

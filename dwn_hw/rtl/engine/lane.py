@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.folded.engine_schedule import Schedule
+from dwn_hw.hardware.folded.engine_schedule import EngineSchedule
 from dwn_hw.rtl.engine.units import Unit, delayed, number
 
 
@@ -14,7 +14,7 @@ class Lane(Unit):
     it goes to ``held`` (7). Else ``held`` takes what the lane ``above`` holds: so all sums leave through lane 0, one a clock.
     """
 
-    def __init__(self, plan: Schedule) -> None:
+    def __init__(self, plan: EngineSchedule) -> None:
         self.plan = plan
         sums = plan.total.bits
         inputs = {"code": In(plan.code_bits), "operand": In(plan.operand.bits), "first": In(1), "load": In(1)}
@@ -47,7 +47,7 @@ class Reader(Unit):
     ``greatest`` (7): the greatest operand of the window that ended with ``load`` (6), for steps that pool.
     """
 
-    def __init__(self, plan: Schedule) -> None:
+    def __init__(self, plan: EngineSchedule) -> None:
         self.plan = plan
         inputs = {f"data{i}": In(memory.bits) for i, memory in enumerate(plan.buffers)}
         flags = {name: In(1) for name in ("odd", "take", "begins", "load")}

@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.folded.engine_schedule import LOADED, Schedule
+from dwn_hw.hardware.folded.engine_schedule import LOADED, EngineSchedule
 from dwn_hw.hardware.folded.steps import LOOPS, WINDOW
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed
 from dwn_hw.rtl.hdl import Hdl
@@ -22,7 +22,7 @@ class Sequencer(Unit):
     ``finished``: the step's last number is being written.
     """
 
-    def __init__(self, plan: Schedule, instances: bool = False) -> None:
+    def __init__(self, plan: EngineSchedule, instances: bool = False) -> None:
         self.plan, self.steps = plan, plan.steps
         self.program = Program("sequencer_program", [step.name for step in plan.steps], instances)
         flags = ("x_ready", "y_valid", "take", "begins", "first", "load", "ends_block", "ends_group", "ends_step")

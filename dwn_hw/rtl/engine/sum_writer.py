@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.folded.engine_schedule import HELD, WRITTEN, Schedule
+from dwn_hw.hardware.folded.engine_schedule import HELD, WRITTEN, EngineSchedule
 from dwn_hw.hardware.folded.pointwise import Pointwise
 from dwn_hw.ir import Format
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed, number
@@ -23,7 +23,7 @@ class Writer(Unit):
     ``bias`` (8): of the biases' memory. ``write``, ``at``, ``value`` (11): into the buffer. ``finished``: the step's last one.
     """
 
-    def __init__(self, plan: Schedule, instances: bool = False) -> None:
+    def __init__(self, plan: EngineSchedule, instances: bool = False) -> None:
         self.plan = plan
         self.program = Program("writer_program", [step.name for step in plan.steps], instances)
         sums, rows = plan.total.bits, plan.biases.rows
@@ -124,7 +124,7 @@ def _rounded(total: Any, shift: int, even: bool) -> Any:
     return Cat(quotient[0] & total[:shift].any(), quotient[1:]).as_signed() if even else quotient
 
 
-def _limits(plan: Schedule) -> tuple[list[int], list[int]]:
+def _limits(plan: EngineSchedule) -> tuple[list[int], list[int]]:
     """What each step clamps to, within what its sums can be."""
 
     def limits(post: Pointwise, span: tuple[int, int]) -> tuple[int, int]:
@@ -140,7 +140,7 @@ class Result(Unit):
     greatest one, if the network asks for it, and above it, with ``scores``, all of them, the first lowest.
     """
 
-    def __init__(self, plan: Schedule, scores: bool) -> None:
+    def __init__(self, plan: EngineSchedule, scores: bool) -> None:
         self.plan, self.scores = plan, scores or not plan.classifies
         self.index_bits = bits_for(plan.steps[-1].size - 1)
         width = self.index_bits * plan.classifies + plan.result.bits * plan.steps[-1].size * self.scores

@@ -1,9 +1,9 @@
 """Represents one clock of a design as logic, and the pipeline that its registers make.
 
-:class:`Step` is what happens in one clock: next values of registers, wires and ports as functions of registers and ports. With
-those pins held that let the pipeline advance in every clock, :class:`Pipeline` follows the registers: each bit has a *stage*,
-the registers between it and the input, which must be the same on every way; and then a register is a wire, and what a part of
-the design computes is logic without a clock.
+:class:`ClockStep` is what happens in one clock: next values of registers, wires and ports as functions of registers and
+ports. With those pins held that let the pipeline advance in every clock, :class:`RegisterPaths` follows the registers:
+each bit has a *stage*, the registers between it and the input, which must be the same on every way; and then a register
+is a wire, and what a part of the design computes is logic without a clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dwn_hw.verification.proof.read_verilog import Bit, Design
 CONSTANTS: dict[Bit, int] = {"0": FALSE, "1": TRUE}
 
 
-class Step:
+class ClockStep:
     """One clock: ``logic`` over *leaves*: ports that are not ``held``, registers, and the bits ``cut``, read as they are.
 
     ``held``: values of input ports, by name.
@@ -89,10 +89,10 @@ class Step:
         return self._literals[bit]
 
 
-class Pipeline:
+class RegisterPaths:
     """The design with its registers followed, ``step`` being one clock in which all of them advance."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: ClockStep) -> None:
         self.step = step
 
     def follow(self, literals: Sequence[int], stop: Sequence[Bit]) -> tuple[Aig, list[Bit]]:

@@ -12,7 +12,7 @@ from dwn_hw.hardware import design as decided
 from dwn_hw.hardware.interface import Interface
 from dwn_hw.verification.proof import read_verilog
 from dwn_hw.verification.proof.aig import Aig
-from dwn_hw.verification.proof.clocked import CONSTANTS, Pipeline, Step
+from dwn_hw.verification.proof.clocked import CONSTANTS, ClockStep, RegisterPaths
 from dwn_hw.verification.proof.handshake import Stream
 from dwn_hw.verification.proof.read_verilog import Bit
 
@@ -55,7 +55,7 @@ class Hardware:
         self.design = read_verilog.read(sources, exported.interface.top, exported.interface.clock, timeout)
         self.wires = self._wires(exported, pipeline)
         held = self.stream.advancing() if self.stream else {}
-        self.pipeline = Pipeline(Step(self.design, held, [bit for wires in self.wires for bit in wires.bits]))
+        self.pipeline = RegisterPaths(ClockStep(self.design, held, [bit for wires in self.wires for bit in wires.bits]))
 
     def _wires(self, exported: Exported, pipeline: decided.Pipeline) -> tuple[Wires, ...]:
         network, edges = exported.network, exported.network.edges()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from dwn_hw.errors import Mismatch
 from dwn_hw.verification.proof.aig import TRUE, pack, unpack
-from dwn_hw.verification.proof.clocked import Pipeline, Step
+from dwn_hw.verification.proof.clocked import ClockStep, RegisterPaths
 from dwn_hw.verification.proof.read_verilog import Bit
 from dwn_hw.verification.proof.sat import Verdict, compare
 
@@ -38,7 +38,7 @@ class Stream:
         return {self.y_ready: 1} | ({self.reset: 0} if self.reset else {})
 
 
-def valid_chain(pipeline: Pipeline, ports: Stream, latency: int) -> list[Bit]:
+def valid_chain(pipeline: RegisterPaths, ports: Stream, latency: int) -> list[Bit]:
     """The registers between ``x_valid`` and ``y_valid``. Raises Mismatch unless one is the other of ``latency`` clocks before."""
     design = pipeline.step.design
     sink = pipeline.step.literals(design.outputs[ports.y_valid])
@@ -50,10 +50,10 @@ def valid_chain(pipeline: Pipeline, ports: Stream, latency: int) -> list[Bit]:
     return pipeline.registers(sink)
 
 
-def prove_handshake(pipeline: Pipeline, ports: Stream, chain: list[Bit], timeout: float) -> Verdict:
+def prove_handshake(pipeline: RegisterPaths, ports: Stream, chain: list[Bit], timeout: float) -> Verdict:
     """Prove the facts, for all values of all registers and ports. Raises Mismatch with the name of what breaks one."""
     steady, design = pipeline.step, pipeline.step.design
-    free = Step(design, {}, steady.leaves)
+    free = ClockStep(design, {}, steady.leaves)
     logic = free.logic
     x_ready, y_ready, y_valid = (
         free.literals(bits)[0]
