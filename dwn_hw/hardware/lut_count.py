@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dwn_hw.hardware.families import Family
 from dwn_hw.hardware.lut_netlist import CARRY, LUT, Lut, LutNetlist
-from dwn_hw.hardware.word_netlist import MUX, QUANTIZE, Operation, WordNetlist
+from dwn_hw.hardware.word_netlist import Operation, WordNetlist, WordOp
 
 
 def through(family: Family, cell: Lut | Operation) -> float:
     """Nanoseconds from the inputs of a cell to its output; words are added and compared along a carry chain."""
     delay = family.delay
     if isinstance(cell, Operation):
-        chained = delay.carry * cell.format.bits if cell.kind != MUX else 0.0
-        clamped = delay.lut + delay.wire if cell.kind == QUANTIZE else 0.0
+        chained = delay.carry * cell.format.bits if cell.kind is not WordOp.MUX else 0.0
+        clamped = delay.lut + delay.wire if cell.kind is WordOp.QUANTIZE else 0.0
         return delay.lut + chained + clamped
     if cell.kind != LUT:
         return delay.carry

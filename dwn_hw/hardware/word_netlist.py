@@ -7,8 +7,10 @@ Shift layers in parallel hardware are adders, comparisons and clamps of whole nu
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +19,22 @@ from dwn_hw.errors import IRError, Problem
 from dwn_hw.hardware.levels import Levelled
 from dwn_hw.ir.edges import Format, Ints
 
-#: What a cell does with its inputs. ``ADD`` gives ``(a << shifts[0]) + sign · (b << shifts[1])`` for inputs (a, b). ``QUANTIZE``
-#: gives for (a,) a without its lowest ``shifts[0]`` bits, by ``rounding``, clamped to ``lowest``…``highest``; a shift below 0
-#: appends zeros. ``GREATER`` gives for (a, b) the bit ``b > a``. ``MUX`` gives for (s, a, b) a where the bit s is 0, else b.
-ADD, QUANTIZE, GREATER, MUX = "add", "quantize", "greater", "mux"
 
-_INPUTS = {ADD: 2, QUANTIZE: 1, GREATER: 2, MUX: 3}
+class WordOp(enum.StrEnum):
+    """What a cell does with its inputs.
+
+    ``ADD`` gives ``(a << shifts[0]) + sign · (b << shifts[1])`` for inputs (a, b). ``QUANTIZE`` gives for (a,) a
+    without its lowest ``shifts[0]`` bits, by ``rounding``, clamped to ``lowest``…``highest``; a shift below 0 appends
+    zeros. ``GREATER`` gives for (a, b) the bit ``b > a``. ``MUX`` gives for (s, a, b) a where the bit s is 0, else b.
+    """
+
+    ADD = "add"
+    QUANTIZE = "quantize"
+    GREATER = "greater"
+    MUX = "mux"
+
+
+_INPUTS = {WordOp.ADD: 2, WordOp.QUANTIZE: 1, WordOp.GREATER: 2, WordOp.MUX: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class Operation:
     """A cell of one of the kinds above; ``format`` holds every value that it can have."""
 
     name: str
-    kind: str
+    kind: WordOp
     inputs: Ints
     format: Format
     shifts: Ints = ()
@@ -105,23 +117,25 @@ class WordNetlist(Levelled):
         """
         cell = self.cells[index]
         match cell.kind:
-            case "add":
+            case WordOp.ADD:
                 left, right = cell.shifts  # low bits that one operand alone has are wires, unless it is taken away
                 return cell.format.bits - right - (left if cell.sign > 0 else 0)
-            case "greater":
+            case WordOp.GREATER:
                 return max(self.limits(term)[2] for term in cell.inputs)
-            case "mux":
+            case WordOp.MUX:
                 return cell.format.bits
-            case _:
+            case WordOp.QUANTIZE:
                 _, _, before = self.limits(cell.inputs[0])
                 adds = cell.rounding != "floor" and cell.shifts[0] > 0
                 clamps = len(self.clamped(index))
                 return cell.format.bits * (adds + (clamps > 0)) + clamps * -(-max(0, before - cell.format.bits) // 5)
+            case _:
+                assert_never(cell.kind)
 
     def clamped(self, index: int) -> tuple[int, ...]:
         """The limits of a ``QUANTIZE`` that its input can pass."""
         cell = self.cells[index]
-        if cell.kind != QUANTIZE:
+        if cell.kind is not WordOp.QUANTIZE:
             return ()
         least, most = self._rounded(index)
         return ((cell.lowest,) if least < cell.lowest else ()) + ((cell.highest,) if most > cell.highest else ())
@@ -210,11 +224,11 @@ class WordBuilder:
         if zero == one:
             return zero
         (a, b), (c, d) = self.limits(zero), self.limits(one)
-        return self.add(Operation(name, MUX, (select, zero, one), Format.covering(min(a, c), max(b, d))))
+        return self.add(Operation(name, WordOp.MUX, (select, zero, one), Format.covering(min(a, c), max(b, d))))
 
     def greater(self, name: str, left: int, right: int) -> int:
         """The term of the bit ``right > left``."""
-        return self.add(Operation(name, GREATER, (left, right), Format(1)))
+        return self.add(Operation(name, WordOp.GREATER, (left, right), Format(1)))
 
     def finish(self, leaves: Sequence[Output]) -> WordNetlist:
         """The netlist of the cells that its outputs need."""
@@ -233,15 +247,20 @@ def _renumbered(cell: Operation, number: dict[int, int]) -> Operation:
 
 
 def _apply(cell: Operation, inputs: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    match cell.kind, inputs:
-        case "add", [a, b]:
+    match cell.kind:
+        case WordOp.ADD:
+            a, b = inputs
             return np.asarray((a << cell.shifts[0]) + cell.sign * (b << cell.shifts[1]))
-        case "greater", [a, b]:
+        case WordOp.GREATER:
+            a, b = inputs
             return (b > a).astype(np.int64)
-        case "mux", [select, a, b]:
+        case WordOp.MUX:
+            select, a, b = inputs
             return np.where(select != 0, b, a)
-        case _:
+        case WordOp.QUANTIZE:
             return np.clip(_rounded(inputs[0], cell.shifts[0], cell.rounding), cell.lowest, cell.highest)
+        case _:
+            assert_never(cell.kind)
 
 
 def _rounded(a: npt.NDArray[np.int64], drop: int, rounding: str) -> npt.NDArray[np.int64]:

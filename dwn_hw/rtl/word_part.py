@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.word_netlist import QUANTIZE, Operation, WordNetlist
+from dwn_hw.hardware.word_netlist import Operation, WordNetlist, WordOp
 from dwn_hw.ir.edges import Format
 
 
@@ -40,7 +40,7 @@ class WordPart(wiring.Component):  # type: ignore[misc]  # amaranth ships no typ
             signal = Signal(_shape(cell.format), name=cell.name)
             terms.append(signal)
             inputs = [value(term) for term in cell.inputs]
-            if cell.kind == QUANTIZE:
+            if cell.kind is WordOp.QUANTIZE:
                 inputs = [_rounded(m, cell, inputs[0], words.rounded_format(index))]
             m.d.comb += signal.eq(_result(cell, inputs, words.clamped(index)))
         leaves = []
@@ -58,15 +58,18 @@ def _shape(fmt: Format) -> Shape:
 
 def _result(cell: Operation, inputs: list[Any], limits: tuple[int, ...]) -> Any:
     """The result of a cell, in Amaranth. ``limits``: those that a clamp has to look at."""
-    match cell.kind, inputs:
-        case "add", [a, b]:
+    match cell.kind:
+        case WordOp.ADD:
+            a, b = inputs
             a, b = a.shift_left(cell.shifts[0]), b.shift_left(cell.shifts[1])
             return a + b if cell.sign > 0 else a - b
-        case "greater", [a, b]:
+        case WordOp.GREATER:
+            a, b = inputs
             return b > a
-        case "mux", [select, a, b]:
+        case WordOp.MUX:
+            select, a, b = inputs
             return Mux(select, b, a)
-        case _:
+        case WordOp.QUANTIZE:
             value = inputs[0]
             if cell.lowest in limits:
                 below = value[-1] if cell.lowest == 0 else value < Const(cell.lowest, value.shape())
@@ -74,6 +77,8 @@ def _result(cell: Operation, inputs: list[Any], limits: tuple[int, ...]) -> Any:
             if cell.highest in limits:
                 value = Mux(inputs[0] > Const(cell.highest, inputs[0].shape()), cell.highest, value)
             return value
+        case _:
+            assert_never(cell.kind)
 
 
 def _rounded(m: Module, cell: Operation, a: Any, fmt: Format) -> Any:

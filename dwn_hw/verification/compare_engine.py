@@ -7,6 +7,7 @@ Verilog bench, the same for Verilator and Icarus, and records to files.
 from __future__ import annotations
 
 import contextlib
+import enum
 import hashlib
 import itertools
 import shutil
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,18 @@ SLOW_CLOCKS, FEWEST = 200_000, 2
 _BLOCK = 32
 
 
+class Event(enum.StrEnum):
+    """What ``sim/bench_engine.v`` writes of a clock, by the letter that begins the line."""
+
+    BEGINS = "b"  #: the first code of a sample is taken
+    FED = "e"  #: its last code is taken
+    VALID = "v"  #: the result is there
+    TAKEN = "y"  #: the result is taken
+    CHANGED = "c"  #: a result changed, or went, while it waited
+    RESET = "r"  #: the reset is over
+    HANGS = "t"  #: no result came in time
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A run: of 256 clocks, so many without a code, so many without taking a result; clocks in which reset is high."""
@@ -52,7 +65,7 @@ class Recording:
     """``writes`` (n, 3): step, address, value, −1 where the simulator said unknown. ``events``: (kind, clock, …)."""
 
     writes: Codes
-    events: list[tuple[str, int, int, str]] = field(repr=False)
+    events: list[tuple[Event, int, int, str]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +202,11 @@ def _read_writes(path: Path) -> Codes:
     return np.stack(columns, axis=1)
 
 
-def _read_events(path: Path) -> list[tuple[str, int, int, str]]:
+def _read_events(path: Path) -> list[tuple[Event, int, int, str]]:
     found = []
     for line in path.read_text().splitlines():
         kind, clock, *rest = line.split()
-        found.append((kind, int(clock), int(rest[0]) if rest else 0, rest[1] if len(rest) > 1 else ""))
+        found.append((Event(kind), int(clock), int(rest[0]) if rest else 0, rest[1] if len(rest) > 1 else ""))
     return found
 
 
@@ -226,26 +239,27 @@ def compare(design: FoldedDesign, phase: Phase, codes: Codes, recording: Recordi
     took: int | None = None
     for kind, clock, writes, payload in recording.events:
         match kind:
-            case "b":
+            case Event.BEGINS:
                 if begun is not None and phase.name == "full_speed":
                     counts["timings"] += 1
                     if clock - begun != design.interval:
                         return different("interval in clocks", design.interval, clock - begun)
                 begun = clock
-            case "e":
+            case Event.FED:
                 fed = clock
-            case "v" if fed is not None:
-                counts["timings"] += 1
-                took = clock - fed
-            case "y" | "r":
+            case Event.VALID:
+                if fed is not None:
+                    counts["timings"] += 1
+                    took = clock - fed
+            case Event.TAKEN | Event.RESET:
                 rows = recording.writes[position:writes]
                 position = writes
-                found = due.compare(vector, rows, whole=kind == "y")
+                found = due.compare(vector, rows, whole=kind is Event.TAKEN)
                 if found is not None:
                     name, unit, expected, got = found
                     return different(name, expected, got, unit)
                 counts["node_values"] += len(rows)
-                if kind == "r":
+                if kind is Event.RESET:
                     counts["resets"], begun, fed = counts["resets"] + 1, None, None
                     continue
                 if payload != due.result(vector):
@@ -254,10 +268,12 @@ def compare(design: FoldedDesign, phase: Phase, codes: Codes, recording: Recordi
                 if took not in (None, design.latency):
                     return different("latency in clocks", design.latency, took)
                 vector, counts["results"] = vector + 1, counts["results"] + 1
-            case "c":
+            case Event.CHANGED:
                 return different("result while it waits", "no change", "another")
-            case "t":
+            case Event.HANGS:
                 return different("result", "one", f"none within {clock} clocks")
+            case _:
+                assert_never(kind)
     if vector != len(codes):
         return Difference(phase.name, vector, "result", 0, f"{len(codes)} results", vector)
     return counts

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.hardware import adder_graph
-from dwn_hw.hardware.word_netlist import ADD, QUANTIZE, Operation, Output, WordBuilder, WordNetlist
+from dwn_hw.hardware.word_netlist import Operation, Output, WordBuilder, WordNetlist, WordOp
 from dwn_hw.ir import evaluate
 
 #: The most pairs of weights that may meet in the sums of a layer: sharing looks at each of them. So many take about a minute.
@@ -86,7 +86,9 @@ def _sums(
     for term, adder in enumerate(graph.adders, len(terms)):
         operands = terms[adder.left], terms[adder.right]
         shifts = adder.left_shift, adder.right_shift
-        cell = Operation(named.get(term, f"{name}_s{term}"), ADD, operands, graph.format(term), shifts, adder.sign)
+        cell = Operation(
+            named.get(term, f"{name}_s{term}"), WordOp.ADD, operands, graph.format(term), shifts, adder.sign
+        )
         terms.append(build.add(cell))
     return [(build.constant(0) if out.term is None else terms[out.term], out.shift) for out in graph.outputs]
 
@@ -131,7 +133,7 @@ def _quantized(
     if dropped <= 0 and lowest <= low << -dropped and high << -dropped <= highest:
         return term, -dropped
     fmt = ir.Format.covering(lowest, highest)
-    cell = Operation(name, QUANTIZE, (term,), fmt, (dropped,), 1, rounding, lowest, highest)
+    cell = Operation(name, WordOp.QUANTIZE, (term,), fmt, (dropped,), 1, rounding, lowest, highest)
     return build.add(cell), 0
 
 
