@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "adding.md").read_text()
 
 #: What is run on a section's toy beside mypy.
-CHECKS = {"A node": ["tests/test_nodes.py"]}
+CHECKS = {
+    "A node": ["tests/test_nodes.py"],
+    "A family of FPGAs": ["tests/hardware/test_families.py", "tests/rtl/test_rtl.py", "-k", "families or twin"],
+    "A board": ["tests/fpga/test_boards.py", "-k", "twin"],
+    "A shell": ["tests/hardware/test_shell_facts.py"],
+    "A command": ["tests/test_readme.py", "tests/cli/test_cli.py", "-k", "in_the_table or short_help or hello"],
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,9 @@ def sections():
         pattern = r'^ *<!-- edit (\S+) (before|after|replace|create)(?: "(.*?)")? -->\n( *)```\w+\n(.*?)^ *```$'
         edits = []
         for file, how, anchor, indent, text in re.findall(pattern, part, re.M | re.S):
-            lines = [line.removeprefix(indent) for line in text.splitlines(keepends=True)]
-            edits.append(Edit(file, how, anchor, "".join(lines)))
+            plain = "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
+            where = anchor.replace(f"\n{indent}", "\n")  # its first line begins behind the quotation mark
+            edits.append(Edit(file, how, where, plain))
         found[name] = edits
     return found
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import click
 
+from dwn_hw.cli.arguments import directory
 from dwn_hw.cli.screen import Report, Screen, command
-
-_directory = click.argument("directory", type=click.Path(path_type=Path))
 
 #: Seconds that a simulated board may take for what a real one does at once.
 _VIRTUAL_PATIENCE = 60.0
@@ -23,7 +22,7 @@ _BAUD = 115_200
 
 
 @click.command(short_help="Predict on a board, through its serial line.")
-@_directory
+@directory
 @click.argument("samples", type=click.Path(path_type=Path), required=False)
 @click.option("--port", metavar="DEVICE", help="The board's serial port, say /dev/ttyUSB1.")
 @click.option("--virtual", is_flag=True, help="A simulated board instead.")
@@ -122,7 +121,7 @@ def _say(screen: Screen, report: Report) -> None:
 
 
 @click.command("board-sim", short_help="Simulate a board with a serial port.")
-@_directory
+@directory
 @command
 def board_sim(screen: Screen, directory: Path) -> None:
     """Simulate a board that holds an export; prints the name of its serial port and runs until interrupted."""

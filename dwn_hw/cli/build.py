@@ -10,9 +10,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from dwn_hw.cli.arguments import directory
 from dwn_hw.cli.screen import Report, Screen, command
 
-_directory = click.argument("directory", type=click.Path(path_type=Path))
 _board = click.option("--board", required=True, metavar="BOARD", help="One of `dwn-hw boards`.")
 
 
@@ -68,7 +68,7 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
 
 
 @click.command(short_help="A bitstream for a board, or a vendor's project.")
-@_directory
+@directory
 @_board
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Of place and route; the best."
@@ -130,7 +130,7 @@ def _say_timing(screen: Screen, report: Report) -> None:
 
 
 @click.command(short_help="Load a built bitstream onto a board.")
-@_directory
+@directory
 @_board
 @command
 def program(screen: Screen, directory: Path, board: str) -> None:

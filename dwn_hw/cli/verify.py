@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from dwn_hw.cli.arguments import SEED, directory
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.hardware.families import SYNTHESES
 
@@ -20,7 +21,7 @@ def samples_of(path: Path | None) -> Any:
 
 
 @click.command(short_help="Simulate an export and compare every node.")
-@click.argument("directory", type=click.Path(path_type=Path))
+@directory
 @click.option(
     "--level",
     type=click.Choice(["rtl", "netlist", "bitstream"]),
@@ -39,7 +40,7 @@ def samples_of(path: Path | None) -> Any:
 )
 @click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz) to run as well.")
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of everything random.")
 @command
 def verify(
     screen: Screen,

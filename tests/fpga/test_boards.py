@@ -19,7 +19,7 @@ from dwn_hw.exports import checksums, reader
 from dwn_hw.fpga import boards, fitting, programming
 from dwn_hw.fpga.boards import project
 from dwn_hw.hardware.design import make_design
-from dwn_hw.hardware.families import FAMILIES
+from dwn_hw.hardware.families import FAMILIES, TARGETS
 
 pytest.importorskip("amaranth_boards")
 from dwn_hw.cli import main
@@ -36,7 +36,7 @@ ASKED_FOR = {
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory, small_export):
     folder = tmp_path_factory.mktemp("boards")
-    return {target: small_export(folder / target, target) for target in FAMILIES}
+    return {target: small_export(folder / target, target) for target in TARGETS}
 
 
 def test_every_board_that_was_asked_for_is_there():
@@ -142,7 +142,7 @@ def test_an_unknown_board_is_refused_with_the_nearest_names(typed, near, exports
 @pytest.mark.parametrize("key", boards.names())
 def test_generic_exports_and_the_family_s_own_are_taken_and_others_refused_with_what_to_do(key, exports):
     board = boards.read(key)
-    for target in FAMILIES:
+    for target in TARGETS:
         if target in ("generic", board.family):
             boards.check_target(board, target)
             continue

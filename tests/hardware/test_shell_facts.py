@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from lut_networks import random_network
@@ -11,14 +12,28 @@ from lut_networks import random_network
 from dwn_hw.cli import main
 from dwn_hw.errors import OptionError
 from dwn_hw.exports.description import describe
+from dwn_hw.exports.options import Options, Request, check
+from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.trained_dwn import TrainedDwn, TrainedGroupSum, TrainedLutLayer
 from dwn_hw.hardware import encoders, shell_facts
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.encoders import ENCODERS
-from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.interface import Settings
 from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.shell_facts import SHELLS, Wrapper
 from dwn_hw.rtl import wrap
+
+TRAINED = TrainedDwn(
+    np.zeros((1, 2), np.float32),
+    None,
+    (TrainedLutLayer(np.zeros((1, 1), int), np.array([[0, 1]], np.uint8)),),
+    TrainedGroupSum(1, 1.0, None),
+)
+
+
+def said(choices, between):
+    text = between.join(choice.help for choice in choices)
+    return text[0].upper() + text[1:]
 
 
 def test_the_kinds_of_shells_designs_and_settings_are_the_same():
@@ -45,36 +60,27 @@ def test_the_interface_of_a_shell_says_its_streams_and_its_wrapper_and_its_veril
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("name", SHELLS)
-def test_a_design_can_be_had_where_the_tables_say_so(name, encoder):
+def test_an_export_can_be_had_where_the_tables_say_so(name, encoder):
+    asked = Request(Options(shell=name, encoder=encoder), TRAINED)
     if SHELLS[name].takes(encoder):
+        check(asked)
         assert make_design(random_network(1), shell=name, encoder=encoder).shell == name
     else:
         with pytest.raises(OptionError, match="--shell"):
-            make_design(random_network(1), shell=name, encoder=encoder)
+            check(asked)
 
 
 @pytest.mark.parametrize("name", SHELLS)
-def test_a_folded_engine_has_the_shells_that_the_table_says(name, small_folded):
+def test_a_folded_engine_has_the_shells_that_the_table_says(name):
+    asked = Request(Options(shell=name), ShiftModel(None, "a module"), folded=True)
     if "folded" in SHELLS[name].kinds:
-        assert make_folded(small_folded, lanes=2, shell=name).shell == name
+        check(asked)
     else:
         with pytest.raises(OptionError, match="--shell: stream"):
-            make_folded(small_folded, lanes=2, shell=name)
+            check(asked)
 
 
-@pytest.fixture
-def small_folded():
-    import shift_networks
-
-    return shift_networks.mlp(2, 5, 4, 3)
-
-
-def test_the_command_line_offers_every_shell_and_every_encoder():
+def test_the_help_of_a_shell_and_of_an_encoder_is_their_own():
     text = " ".join(CliRunner().invoke(main.main, ["export", "--help"], terminal_width=200).stdout.split())
-    assert (
-        f"--shell [{'|'.join(SHELLS)}] Valid/ready, bare ports, serial line, AXI4-Stream. [default: {shell_facts.DEFAULT}]"
-        in text
-    )
-    assert (
-        f"--encoder [{'|'.join(ENCODERS)}] All features at once, or one a clock. [default: {encoders.DEFAULT}]" in text
-    )
+    assert f"--shell [{'|'.join(SHELLS)}] {said(SHELLS.values(), ', ')}. [default: {shell_facts.DEFAULT}]" in text
+    assert f"--encoder [{'|'.join(ENCODERS)}] {said(ENCODERS.values(), ', or ')}. [default: {encoders.DEFAULT}]" in text

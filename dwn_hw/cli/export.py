@@ -1,0 +1,154 @@
+"""The commands that make hardware of a model: ``export`` writes it, ``check`` says what would be written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dwn_hw.cli.arguments import SEED
+from dwn_hw.cli.plan_text import say_plan
+from dwn_hw.cli.screen import Report, Screen, command
+from dwn_hw.cli.verify import samples_of
+from dwn_hw.hardware import encoders, shell_facts
+from dwn_hw.hardware.encoders import ENCODERS
+from dwn_hw.hardware.families import TARGETS
+from dwn_hw.hardware.shell_facts import SHELLS
+
+
+def _sentence(between: str, texts: Iterable[str]) -> str:
+    """A line of help, of what is said of each choice."""
+    text = between.join(texts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+#: The options that decide what hardware a model becomes.
+_MODEL_OPTIONS = (
+    click.argument("model", type=click.Path(path_type=Path)),
+    click.option(
+        "--data",
+        "data_file",
+        type=click.Path(path_type=Path),
+        help="Samples (.npz): set the input grid, and are measured.",
+    ),
+    click.option(
+        "--calibrate",
+        type=click.Path(path_type=Path),
+        metavar="DATA.npz",
+        help="Samples to find the narrowest port by that keeps every prediction.",
+    ),
+    click.option(
+        "--max-drop",
+        type=float,
+        metavar="PART",
+        help="For --calibrate: keep accuracy within this instead, 0.01 for one in a hundred.",
+    ),
+    click.option(
+        "--arch", metavar="FILE.py:CLASS", help="Your own class, for weights with shift layers; FILE.py is run."
+    ),
+    click.option(
+        "--activations", metavar="I.F", help="Integer and fraction bits between shift layers, as DeepShift's 16.16."
+    ),
+    click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
+    click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
+    click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),
+    click.option("--no-scaler", is_flag=True, help="Leave the model's scaler to the host."),
+    click.option(
+        "--shell",
+        type=click.Choice(list(SHELLS)),
+        default=shell_facts.DEFAULT,
+        show_default=True,
+        help=_sentence(", ", (shell.help for shell in SHELLS.values())),
+    ),
+    click.option(
+        "--latency", type=int, metavar="CLOCKS", help="Registers to place (0: none). Default: after each part."
+    ),
+    click.option("--clock-mhz", type=float, metavar="MHZ", help="As few registers as meet this clock, by estimate."),
+    click.option(
+        "--lanes", type=click.IntRange(min=1), help="Of the folded engine; else parallel where layers are small."
+    ),
+    click.option(
+        "--name",
+        default="dwn",
+        show_default=True,
+        help="What all modules and files are called after: jets_top, …",
+    ),
+    click.option("--scores", is_flag=True, help="Put the scores on the output port too."),
+    click.option(
+        "--target",
+        type=click.Choice(TARGETS),
+        default="generic",
+        show_default=True,
+        help="Plain Verilog, or a family's own cells.",
+    ),
+    click.option(
+        "--encoder",
+        type=click.Choice(list(ENCODERS)),
+        default=encoders.DEFAULT,
+        show_default=True,
+        help=_sentence(", or ", (encoder.help for encoder in ENCODERS.values())),
+    ),
+    click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
+    click.option(
+        "--seed",
+        type=SEED,
+        default=0,
+        show_default=True,
+        help="Of the vectors compared, and of --calibrate's split.",
+    ),
+)
+
+
+def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that takes a model, and all that is to be said of its hardware."""
+    for option in reversed(_MODEL_OPTIONS):
+        function = option(function)
+    return function
+
+
+def _options(arguments: dict[str, Any]) -> Any:
+    from dwn_hw.exports.options import Options
+
+    use_scaler, optimize = not arguments.pop("no_scaler"), not arguments.pop("no_optimize")
+    calibrate = samples_of(arguments.pop("calibrate"))
+    return Options(use_scaler=use_scaler, optimize=optimize, calibrate=calibrate, **arguments)
+
+
+@click.command(short_help="Freeze a model and write its export directory.")
+@_model_options
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The export directory to write.")
+@command
+def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arguments: Any) -> None:
+    """Freeze MODEL and write its Verilog, interface, vectors and report."""
+    from dwn_hw import api
+    from dwn_hw.exports import writer
+
+    arch = arguments.pop("arch")
+    options, samples = _options(arguments), samples_of(data_file)
+    writer.check_out(out)
+    screen.progress("reading the model")
+    report: Report = writer.export(api.load(model, arch), out, options, samples, screen.progress)
+    say_plan(screen, report)
+    for name in report.get("removed", ()):
+        screen.say(f"removed {out / name}, built of other Verilog")
+    screen.say(f"wrote {out}", f"next: dwn-hw verify {shlex.quote(str(out))}")
+    screen.result(report | {"out": str(out)})
+
+
+@click.command(short_help="All problems of a model, or what would be built.")
+@_model_options
+@command
+def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any) -> None:
+    """Say everything that is wrong with MODEL at once, or what would be built. Writes nothing."""
+    from dwn_hw import api
+    from dwn_hw.exports import planning
+
+    arch = arguments.pop("arch")
+    options, samples = _options(arguments), samples_of(data_file)
+    screen.progress("reading the model")
+    report = planning.plan(api.load(model, arch), options, samples, screen.progress).report
+    say_plan(screen, report)
+    screen.result(report)
