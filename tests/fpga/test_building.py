@@ -194,7 +194,7 @@ def test_the_longest_path_is_told_in_the_names_of_the_verilog():
 
 @pytest.mark.parametrize("key", FLOWS)
 def test_a_vendor_s_board_gets_a_project_that_yosys_reads_whole(tmp_path, key, small_export):
-    out = small_export(tmp_path / "out", boards.read(key).family)
+    out = small_export(tmp_path / "out", boards.read(key).targets[0])
     report = building.build(out, key)
     place = out / "build" / key
     assert report["bitstream"] is None
@@ -227,7 +227,7 @@ def test_a_vendor_project_with_a_module_missing_is_refused(tmp_path, small_expor
 @pytest.mark.slow
 @pytest.mark.parametrize("key", OPEN)
 def test_a_small_network_becomes_a_bitstream_for_every_open_board(tmp_path, key, small_export):
-    report = building.build(small_export(tmp_path / "out", boards.read(key).family), key, seeds=1)
+    report = building.build(small_export(tmp_path / "out", boards.read(key).targets[0]), key, seeds=1)
     assert (tmp_path / "out" / "build" / key / report["bitstream"]).stat().st_size > 10_000
     assert report["timing"]["fmax_mhz"] > report["clock_mhz"]
     assert all(report["needs"][kind] <= report["used"][kind] <= report["capacity"][kind] for kind in ("lut", "bram"))

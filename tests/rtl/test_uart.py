@@ -13,7 +13,7 @@ import pytest
 from lut_networks import random_network as network
 
 from dwn_hw import rtl, toolchain
-from dwn_hw.errors import ExportError, Mismatch, OptionError
+from dwn_hw.errors import ExportError, Mismatch
 from dwn_hw.exports import planning, reader, writer
 from dwn_hw.fpga.session import check
 from dwn_hw.hardware.design import make_design
@@ -144,5 +144,3 @@ def test_a_design_without_streams_has_no_serial_line(tmp_path):
     exported = reader.read_export(write(tmp_path / "out", "none"))
     with pytest.raises(ExportError, match="an export with streams; got one without"):
         check(exported)
-    with pytest.raises(OptionError, match="--shell: with --encoder streamed"):
-        make_design(network(), shell="none", encoder="streamed")

@@ -45,7 +45,9 @@ def _renumber(reader: ir.LutLayer | ir.GroupSum, bits: int, number: dict[int, in
 def _keep(node: ir.LutLayer | ir.Thermometer, bits: list[int]) -> ir.LutLayer | ir.Thermometer:
     """Return a node with only these ``bits``; where there are none, with one, since an edge carries something."""
     if isinstance(node, ir.LutLayer):
-        luts = [(node.wires[i], node.tables[i]) for i in bits] or [((0,), 0b10)]
+        luts = [(node.wires[i], node.tables[i]) for i in bits] or [
+            ((0,), 0b00)
+        ]  # a constant, so that it keeps nothing alive itself
         return ir.LutLayer(tuple(row for row, _ in luts), tuple(table for _, table in luts))
     kept, serial, rows = set(bits or [0]), 0, []
     for row in node.thresholds:
