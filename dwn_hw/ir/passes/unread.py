@@ -9,13 +9,16 @@ from dwn_hw import ir
 
 def drop_unread(network: ir.Network) -> ir.Network:
     """Drop LUTs and thresholds that nothing reads; the features that they belonged to stay on the port."""
-    nodes = list(network.nodes)
+    nodes, unread = list(network.nodes), False
     for index in reversed(range(1, len(nodes))):
         reader, source = nodes[index], nodes[index - 1]
         if not isinstance(source, ir.LutLayer | ir.Thermometer) or not isinstance(reader, ir.LutLayer | ir.GroupSum):
+            unread = False
             continue
         bits = source.bits if isinstance(source, ir.Thermometer) else len(source.tables)
-        read = sorted(_read(reader, bits))
+        # What stands in for a node that nobody reads keeps nothing alive itself.
+        read = [] if unread else sorted(_read(reader, bits))
+        unread = not read
         if len(read) < bits:
             number = {wire: i for i, wire in enumerate(read)}
             nodes[index], nodes[index - 1] = _renumber(reader, bits, number), _keep(source, read)
@@ -45,9 +48,7 @@ def _renumber(reader: ir.LutLayer | ir.GroupSum, bits: int, number: dict[int, in
 def _keep(node: ir.LutLayer | ir.Thermometer, bits: list[int]) -> ir.LutLayer | ir.Thermometer:
     """Return a node with only these ``bits``; where there are none, with one, since an edge carries something."""
     if isinstance(node, ir.LutLayer):
-        luts = [(node.wires[i], node.tables[i]) for i in bits] or [
-            ((0,), 0b00)
-        ]  # a constant, so that it keeps nothing alive itself
+        luts = [(node.wires[i], node.tables[i]) for i in bits] or [((0,), 0b10)]
         return ir.LutLayer(tuple(row for row, _ in luts), tuple(table for _, table in luts))
     kept, serial, rows = set(bits or [0]), 0, []
     for row in node.thresholds:
