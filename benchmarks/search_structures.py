@@ -3,7 +3,7 @@
     python benchmarks/search_structures.py argmax 5 4 --afresh --seed 2 --steps 1000
     python benchmarks/search_structures.py count 8 --steps 100000 --write
 
-Kinds and shapes are those of ``dwn_hw/hardware/lowering/stored.py``, of at most 20 input bits. The search begins with
+Kinds and shapes are those of ``dwn_hw/hardware/lowering/stored_structures.py``, of at most 20 input bits. The search begins with
 what is stored, or with ``--afresh`` with what dwn-hw builds by rule, and walks at random among networks of LUTs
 (``lut_search.cpp``, compiled here with g++), seeded and bounded in steps: the same arguments give the same figure.
 Every step is exact for all inputs. The first command finds the stored argmax in seconds.
@@ -19,16 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dwn_hw.hardware.lowering import stored
+from dwn_hw.hardware.lowering import stored_structures
 from dwn_hw.hardware.lowering.absorb import absorb
-from dwn_hw.hardware.lowering.carries import count_ones
+from dwn_hw.hardware.lowering.popcount_carries import count_ones
 from dwn_hw.hardware.lowering.vote import tournament
 from dwn_hw.hardware.lut_netlist import Lut, LutBuilder, LutNetlist
 from dwn_hw.ir import ArgMax, Edge, Format, Ints
 
 MOST_INPUTS = 20
 
-K = stored.LUT_INPUTS
+K = stored_structures.LUT_INPUTS
 
 
 def by_rule(kind: str, shape: Ints) -> LutNetlist:
@@ -84,18 +84,18 @@ def main() -> None:
     """Search, say what was found, and store it if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("count", "argmax"))
-    parser.add_argument("shape", type=int, nargs="+", help="as in dwn_hw/hardware/lowering/stored.py")
+    parser.add_argument("shape", type=int, nargs="+", help="as in dwn_hw/hardware/lowering/stored_structures.py")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--afresh", action="store_true", help="begin with what rules give, not with what is stored")
     parser.add_argument("--write", action="store_true", help="store what is found")
-    parser.add_argument("--file", type=Path, default=stored.FILE, help="where to store it")
+    parser.add_argument("--file", type=Path, default=stored_structures.FILE, help="where to store it")
     arguments = parser.parse_args()
     kind, shape = arguments.kind, tuple(arguments.shape)
     rule = by_rule(kind, shape)
     if rule.inputs > MOST_INPUTS:
         parser.error(f"at most {MOST_INPUTS} input bits, not {rule.inputs}")
-    known = {(each.kind, each.shape): each.netlist for each in stored.read(arguments.file)}
+    known = {(each.kind, each.shape): each.netlist for each in stored_structures.read(arguments.file)}
     before = known.get((kind, shape), rule)
     netlist = search(rule if arguments.afresh else before, arguments.seed, arguments.steps)
     print(
@@ -104,8 +104,8 @@ def main() -> None:
     print(f", stored {len(before.cells)}" if before is not rule else "")
     if arguments.write and len(netlist.cells) < len(before.cells):
         known[kind, shape] = netlist
-        entries = [stored.Structure(*key, each) for key, each in known.items()]
-        arguments.file.write_text(stored.dump(entries))
+        entries = [stored_structures.Structure(*key, each) for key, each in known.items()]
+        arguments.file.write_text(stored_structures.dump(entries))
 
 
 if __name__ == "__main__":

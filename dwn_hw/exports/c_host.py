@@ -1,6 +1,6 @@
 """``host/dwn_host.h``, or another name than ``dwn``: the host's side of the serial line in C99, for users without Python there.
 
-Encodes numbers as :mod:`dwn_hw.frontend.input_port` does and frames as :mod:`dwn_hw.hardware.frames`; opens no port and
+Encodes numbers as :mod:`dwn_hw.frontend.input_port` does and frames as :mod:`dwn_hw.hardware.serial_frames`; opens no port and
 allocates nothing, so that it serves a microcontroller as well.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from dwn_hw.hardware import frames, naming
-from dwn_hw.hardware.frames import Kind, Layout, Refusal
+from dwn_hw.hardware import naming, serial_frames
 from dwn_hw.hardware.interface import Interface
+from dwn_hw.hardware.serial_frames import Kind, Layout, Refusal
 
 _FIXED = r"""
 /* The code of a feature for a number in the units of the export: the nearest, the even one of two, saturating. Not for NaN. */
@@ -122,7 +122,7 @@ def header(interface: Interface) -> str:
         "DWN_IDENTITY_BYTES": len(identity),
         "DWN_REPLY_MAX": max(layout.batch * layout.result_bytes, len(identity)),
         **{f"DWN_{kind.name}": kind.value for kind in Kind},
-        "DWN_REPLY": frames.REPLY,
+        "DWN_REPLY": serial_frames.REPLY,
         **{f"DWN_{refusal.name}": refusal.value for refusal in Refusal},
     }
     lines = [
@@ -195,6 +195,6 @@ struct dwn_result {{
 
 static inline void dwn_decode(const uint8_t bytes[DWN_RESULT_BYTES], struct dwn_result *result)
 {{
-{reads}    result->clocks = (uint32_t)dwn_field(bytes, {at}, {8 * frames.CLOCK_BYTES}, 0);
+{reads}    result->clocks = (uint32_t)dwn_field(bytes, {at}, {8 * serial_frames.CLOCK_BYTES}, 0);
 }}
 """

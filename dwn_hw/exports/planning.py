@@ -17,7 +17,7 @@ from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.exports.options import Options, Request, check
-from dwn_hw.frontend import freeze_dwn, input_port, normalization, torch_reference
+from dwn_hw.frontend import freeze_dwn, input_port, input_scaling, torch_reference
 from dwn_hw.frontend.calibration import port_search
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
@@ -101,7 +101,7 @@ def _plan_dwn(
     model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress
 ) -> ExportPlan:
     left_to_host = None if options.use_scaler else model.scaler
-    model = normalization.apply(model, options.normalize, options.input_shape, options.use_scaler)
+    model = input_scaling.apply(model, options.normalize, options.input_shape, options.use_scaler)
     progress("choosing the input format")
     if samples is not None and samples.x is not None:
         _check_features(samples.x, samples.name, len(model.thresholds))

@@ -12,7 +12,7 @@ import numpy as np
 from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, in_words
 from dwn_hw.exports import interface_json
-from dwn_hw.exports.description import describe
+from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware import naming
 from dwn_hw.hardware.design import ParallelDesign, Pipeline, Stage
 from dwn_hw.hardware.encoders import ENCODERS
@@ -20,7 +20,7 @@ from dwn_hw.hardware.families import TARGETS
 from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.interface import FoldedSettings, Interface, ParallelSettings
 from dwn_hw.hardware.kinds import Design
-from dwn_hw.hardware.pipelining import Registers
+from dwn_hw.hardware.register_placement import Registers
 from dwn_hw.hardware.shell_facts import SHELLS
 from dwn_hw.ir import evaluate, sample_files, serialize
 

@@ -20,8 +20,8 @@ from dwn_hw import ir, rtl
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem
-from dwn_hw.exports import c_host, checksums, interface_json, interface_text
-from dwn_hw.exports.description import describe
+from dwn_hw.exports import c_host, interface_json, interface_text, verilog_checksums
+from dwn_hw.exports.derive_interface import describe
 from dwn_hw.exports.options import Options
 from dwn_hw.exports.planning import ExportPlan, plan
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
@@ -87,7 +87,7 @@ def write(decided: ExportPlan, out: Path, progress: Progress = lambda text: None
         (folder / "rtl").mkdir()
         for name, text in sources.items():
             (folder / "rtl" / name).write_text(text, "utf-8")
-        checksums.write(folder / "rtl")
+        verilog_checksums.write(folder / "rtl")
         if design.target != "generic":
             (folder / "sim").mkdir()
             for name, text in rtl.models(design.target).items():
@@ -109,7 +109,7 @@ def write(decided: ExportPlan, out: Path, progress: Progress = lambda text: None
 
 
 def _same_verilog(one: Path, other: Path) -> bool:
-    paths = [folder / "rtl" / checksums.SUMS for folder in (one, other)]
+    paths = [folder / "rtl" / verilog_checksums.SUMS for folder in (one, other)]
     return paths[0].is_file() and paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -138,7 +138,7 @@ def _users_own(out: Path) -> list[str]:
     """Files below an export that somebody edited or added, where the next one would remove them."""
     rtl = out / "rtl"
     try:
-        found = [f"rtl/{name} ({how})" for name, how in checksums.added(rtl).items()]
+        found = [f"rtl/{name} ({how})" for name, how in verilog_checksums.added(rtl).items()]
     except (OSError, ValueError):
         found = []
     for folder, patterns in _WRITTEN.items():

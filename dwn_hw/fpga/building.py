@@ -19,7 +19,7 @@ from dwn_hw import _json, rtl, toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
-from dwn_hw.exports import checksums
+from dwn_hw.exports import verilog_checksums
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import boards, fitting, routing, synthesis
 from dwn_hw.fpga.boards import Board, project
@@ -60,7 +60,7 @@ def plan(folder: Path, board: str, seeds: int = 3, baud: int | None = None) -> J
     """Read an export and say what is to be built for a board. Raises OptionError for what cannot be."""
     chosen = boards.read(board)
     exported = read_export(folder)
-    checksums.check(exported.folder / "rtl")  # a bitstream says that it holds the network
+    verilog_checksums.check(exported.folder / "rtl")  # a bitstream says that it holds the network
     said = exported.interface
     boards.check_target(chosen, said.target)
     if not said.has_streams:
@@ -122,7 +122,7 @@ def cached(place: Path, key: str) -> dict[str, Any] | None:
         report: dict[str, Any] = _json.parse((place / "report.json").read_text("utf-8"))
         whole = report["key"] == key
         if whole and report["bitstream"]:
-            whole = checksums.digest(place / report["bitstream"]) == report["bitstream_sha256"]
+            whole = verilog_checksums.digest(place / report["bitstream"]) == report["bitstream_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return report | {"cached": True} if whole else None
@@ -217,7 +217,7 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> Docu
     used = needs | timing.pop("used")
     return {
         "bitstream": bits,
-        "bitstream_sha256": checksums.digest(work / bits),
+        "bitstream_sha256": verilog_checksums.digest(work / bits),
         "used": used,
         "needs": needs,
         "parts": parts,

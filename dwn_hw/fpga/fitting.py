@@ -10,7 +10,7 @@ from dwn_hw.errors import Unfit
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import boards
 from dwn_hw.fpga.boards import Board
-from dwn_hw.hardware import cost, encoders, frames
+from dwn_hw.hardware import cost, encoders, serial_frames
 from dwn_hw.hardware.block_ram import Memory, block_rams
 from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.families import FAMILIES, TARGETS, Family
@@ -63,7 +63,7 @@ def shell(interface: Interface, family: str) -> dict[str, float]:
     """What the UART takes around an export, about: so much always, and a register of all bits that come in at once."""
     bits, known = interface.input.bits, FAMILIES[family]
     registers = bits if known.registers_take_luts else 0
-    buffer = block_rams(Memory(8, frames.BUFFER), known.block_ram)
+    buffer = block_rams(Memory(8, serial_frames.BUFFER), known.block_ram)
     return {"lut": known.uart_luts + registers, "ff": _UART_FF + bits, "bram": buffer}
 
 

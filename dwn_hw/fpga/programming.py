@@ -10,7 +10,7 @@ from typing import Any
 from dwn_hw import _json, toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem, ToolError, in_words
-from dwn_hw.exports import checksums
+from dwn_hw.exports import verilog_checksums
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import boards
 from dwn_hw.fpga.boards import Board
@@ -72,7 +72,7 @@ def bitstream(exported: Exported, board: str) -> Path:
             raise ExportError(Problem(str(path), f"the bitstream that {report['flow']} makes", "none", remedy))
         return path
     path = place / report["bitstream"]
-    if not path.is_file() or checksums.digest(path) != report["bitstream_sha256"]:
+    if not path.is_file() or verilog_checksums.digest(path) != report["bitstream_sha256"]:
         remedy = f"Run `dwn-hw build {shlex.quote(str(folder))} --board {report['board']}`."
         got = "another file" if path.exists() else "nothing there"
         raise ExportError(Problem(str(path), "the bitstream that was built", got, remedy))

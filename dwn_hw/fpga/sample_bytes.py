@@ -1,6 +1,6 @@
 """Samples and results as bytes, as the shells ``uart`` and ``axis`` carry them.
 
-:class:`dwn_hw.hardware.frames.Layout` has the sizes.
+:class:`dwn_hw.hardware.serial_frames.Layout` has the sizes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw.hardware import frames, port_packing
+from dwn_hw.hardware import port_packing, serial_frames
 from dwn_hw.hardware.interface import Interface, output_edges
 from dwn_hw.hardware.kinds import Design
 from dwn_hw.ir import packing
@@ -33,11 +33,11 @@ def pack_results(values: Sequence[Ints], design: Design) -> list[bytes]:
 def unpack_results(results: list[bytes], design: Design, interface: Interface) -> tuple[dict[str, Ints], Ints]:
     """Results with their clocks: the output's fields by name, each (samples, *shape), and clocks (samples,)."""
     size = interface.layout.y_bytes
-    rows = np.frombuffer(b"".join(results), np.uint8).reshape(len(results), size + frames.CLOCK_BYTES)
+    rows = np.frombuffer(b"".join(results), np.uint8).reshape(len(results), size + serial_frames.CLOCK_BYTES)
     bits = np.unpackbits(rows[:, :size], axis=1, bitorder="little")
     fields = {}
     edges = output_edges(design.network, design.with_scores)
     for field, (_, edge) in zip(interface.output.fields, edges, strict=True):
         fields[field.name] = packing.unpack(bits[:, field.lsb : field.lsb + edge.bits], edge)
-    clocks = rows[:, size:].astype(np.int64) @ (np.int64(1) << 8 * np.arange(frames.CLOCK_BYTES))
+    clocks = rows[:, size:].astype(np.int64) @ (np.int64(1) << 8 * np.arange(serial_frames.CLOCK_BYTES))
     return fields, clocks

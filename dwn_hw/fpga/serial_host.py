@@ -16,8 +16,8 @@ import serial
 
 from dwn_hw._json import Document
 from dwn_hw.errors import BoardError, OptionError, Problem
-from dwn_hw.hardware import frames
-from dwn_hw.hardware.frames import Frame, Kind, Layout, Refusal, Statistics
+from dwn_hw.hardware import serial_frames
+from dwn_hw.hardware.serial_frames import Frame, Kind, Layout, Refusal, Statistics
 
 #: Times that a request is sent before the board is given up.
 ATTEMPTS = 8
@@ -101,7 +101,7 @@ class BoardLink:
     refused: int = 0
     unanswered: int = 0
     late: int = 0
-    _decoder: frames.Decoder = field(default_factory=frames.Decoder)
+    _decoder: serial_frames.Decoder = field(default_factory=serial_frames.Decoder)
     _received: int = 0
     _frames: int = 0
 
@@ -148,7 +148,7 @@ class BoardLink:
         refusal = None
         for _ in range(self.attempts):
             reply = self._attempt(kind, payload, expect)
-            if reply is not None and reply.kind == kind | frames.REPLY:
+            if reply is not None and reply.kind == kind | serial_frames.REPLY:
                 return reply.payload
             if reply is None:
                 self.unanswered += 1
@@ -163,7 +163,7 @@ class BoardLink:
         """Send once: the reply, a refusal, or None if there was no answer in time, or a damaged one."""
         self.sent += 1
         number = self.sent % 256
-        request = frames.encode(Frame(kind, number, payload))
+        request = serial_frames.encode(Frame(kind, number, payload))
         bits = 10 * 2 * (len(request) + (expect or 64))  # each byte may be escaped
         self._write(request)
         damaged, doubt = self._decoder.damaged, None
@@ -171,7 +171,7 @@ class BoardLink:
         while time.monotonic() < deadline:
             for frame in self._read():
                 own = frame.number == number
-                if own and frame.kind == kind | frames.REPLY and expect in (None, len(frame.payload)):
+                if own and frame.kind == kind | serial_frames.REPLY and expect in (None, len(frame.payload)):
                     return frame
                 if frame.kind in _WHY and own:
                     return frame

@@ -15,7 +15,7 @@ from dwn_hw._progress import Progress
 from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes, serial_host
-from dwn_hw.hardware.frames import Layout
+from dwn_hw.hardware.serial_frames import Layout
 from dwn_hw.ir import sample_files
 from dwn_hw.ir.emulate import Emulator
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dwn_hw import _assets, rtl, toolchain
 from dwn_hw._progress import Progress
-from dwn_hw.exports import checksums
+from dwn_hw.exports import verilog_checksums
 from dwn_hw.exports.reader import Exported
 from dwn_hw.rtl.shells import uart
 
@@ -53,7 +53,7 @@ def start(program: Path) -> Iterator[Running]:
 
 def build(exported: Exported, progress: Progress = lambda text: None) -> Path:
     """The program, in the export directory's ``virtual/``. Raises ExportError for Verilog that was edited."""
-    checksums.check(exported.folder / "rtl")
+    verilog_checksums.check(exported.folder / "rtl")
     return compiled(
         _sources(exported),
         exported.folder / "virtual",

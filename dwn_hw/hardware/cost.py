@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from dwn_hw.hardware import lut_count, register_levels
+from dwn_hw.hardware import cell_cost, split_netlist
 from dwn_hw.hardware.block_ram import Memory, banks, block_rams
 from dwn_hw.hardware.design import ParallelDesign, clock_estimate
 from dwn_hw.hardware.families import FAMILIES, Family
-from dwn_hw.hardware.feature_schedule import FeatureSchedule
 from dwn_hw.hardware.folded import EngineSchedule, FoldedDesign
 from dwn_hw.hardware.kinds import Design
+from dwn_hw.hardware.streamed_encoder_plan import FeatureSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ def clock(design: Design) -> float | None:
 def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost]:
     costs = {}
     for stage, netlist in zip(design.pipeline.stages, design.netlists, strict=True):
-        widths = register_levels.widths(netlist)
+        widths = split_netlist.widths(netlist)
         inside = sum(widths[level - 1] for level in stage.registers.inside)
         ff = inside + netlist.output_bits * stage.registers.after
-        lut, carry = lut_count.counted(family, netlist)
-        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, lut_count.sites(family, netlist))
+        lut, carry = cell_cost.counted(family, netlist)
+        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, cell_cost.sites(family, netlist))
     if design.with_scores:  # they wait beside the last part
         last = design.pipeline.stages[-1]
         waiting = design.network.scores_edge.bits * last.registers.count

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.hardware import encoders, feature_schedule, naming, register_levels, shell_facts
+from dwn_hw.hardware import encoders, naming, shell_facts, split_netlist, streamed_encoder_plan
 from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.feature_schedule import FeatureSchedule
 from dwn_hw.hardware.interface import ParallelSettings, Part, output_edges
 from dwn_hw.hardware.lowering import lower_network
-from dwn_hw.hardware.pipelining import Placer, Registers
-from dwn_hw.hardware.register_levels import Logic
+from dwn_hw.hardware.register_placement import Placer, Registers
+from dwn_hw.hardware.split_netlist import Logic
+from dwn_hw.hardware.streamed_encoder_plan import FeatureSchedule
 from dwn_hw.ir import Format, Network
 
 
@@ -143,9 +143,7 @@ class ParallelDesign:
                 name != stage.name or stage.registers.after,
             )
             for stage, netlist in zip(self.pipeline.stages, self.netlists, strict=True)
-            for name, piece in zip(
-                stage.sections(), register_levels.split(netlist, stage.registers.inside), strict=True
-            )
+            for name, piece in zip(stage.sections(), split_netlist.split(netlist, stage.registers.inside), strict=True)
             if stage.name != compared or netlist.outputs
         )
 
@@ -182,7 +180,7 @@ def make_design(
 
 
 def _schedule(network: Network) -> FeatureSchedule | None:
-    return feature_schedule.schedule(network.encoder, network.input.edge) if network.encoder else None
+    return streamed_encoder_plan.schedule(network.encoder, network.input.edge) if network.encoder else None
 
 
 def clock_estimate(design: ParallelDesign) -> float:

@@ -20,7 +20,7 @@ class Encoder:
     needs_streams: bool
 
 
-#: The encoders by name; :mod:`dwn_hw.hardware.feature_schedule` is the plan of the streamed one.
+#: The encoders by name; :mod:`dwn_hw.hardware.streamed_encoder_plan` is the plan of the streamed one.
 ENCODERS = {
     encoder.name: encoder
     for encoder in (

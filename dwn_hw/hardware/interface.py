@@ -2,7 +2,7 @@
 
 ``interface.json`` holds it (:mod:`dwn_hw.exports.interface_json`), ``INTERFACE.md`` says it in words
 (:mod:`dwn_hw.exports.interface_text`), and whatever ties something to an export reads it: shells, hosts, benches, proofs.
-:func:`dwn_hw.exports.description.describe` derives it from a design; it is never written a second time.
+:func:`dwn_hw.exports.derive_interface.describe` derives it from a design; it is never written a second time.
 
 The names and the order of the fields are those of the document. A field with the default None is left out of the document
 where it is None; one without a default is null there.
@@ -16,7 +16,7 @@ from typing import ClassVar, TypeAlias
 from dwn_hw import ir
 from dwn_hw._version import __version__
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.hardware.frames import Layout
+from dwn_hw.hardware.serial_frames import Layout
 from dwn_hw.hardware.shell_facts import Wrapper
 
 #: Raised by one whenever an older reader would misunderstand a newer file.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.errors import IRError, Problem
-from dwn_hw.hardware.levels import Levelled
+from dwn_hw.hardware.netlist_levels import Levelled
 from dwn_hw.ir import MAX_LUT_INPUTS, Ints
 from dwn_hw.ir.truth_tables import FALSE, TRUE, invert_input, simplify
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from dwn_hw.hardware.encoders import ENCODERS
-from dwn_hw.hardware.frames import Layout
+from dwn_hw.hardware.serial_frames import Layout
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.errors import IRError, Problem
-from dwn_hw.hardware.levels import Levelled
+from dwn_hw.hardware.netlist_levels import Levelled
 from dwn_hw.ir.edges import Format, Ints
 
 

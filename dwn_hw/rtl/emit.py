@@ -12,7 +12,7 @@ from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.naming import renamed
 from dwn_hw.rtl.engine.engine_verilog import engine_to_verilog
-from dwn_hw.rtl.verilog import parallel_to_verilog
+from dwn_hw.rtl.parallel_verilog import parallel_to_verilog
 
 
 def to_verilog(design: Design, header: str = "") -> dict[str, str]:

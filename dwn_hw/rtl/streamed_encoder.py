@@ -1,6 +1,6 @@
 """Builds the streamed encoder: a counter of features, the comparators, and shift registers that hold the result.
 
-:mod:`dwn_hw.hardware.feature_schedule` says what each of them does.
+:mod:`dwn_hw.hardware.streamed_encoder_plan` says what each of them does.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.design import ParallelDesign
-from dwn_hw.hardware.feature_schedule import FeatureSchedule
 from dwn_hw.hardware.naming import number_label
+from dwn_hw.hardware.streamed_encoder_plan import FeatureSchedule
 from dwn_hw.rtl.parts import place, register
 
 

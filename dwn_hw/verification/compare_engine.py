@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from dwn_hw import _assets, toolchain
 from dwn_hw.errors import ToolError
-from dwn_hw.exports.description import describe
+from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.ir import evaluate, packing

@@ -20,8 +20,8 @@ from dwn_hw._json import Document
 from dwn_hw.errors import Mismatch, ToolError
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes
-from dwn_hw.hardware import frames
-from dwn_hw.hardware.frames import Frame, Kind, Layout, Refusal
+from dwn_hw.hardware import serial_frames
+from dwn_hw.hardware.serial_frames import Frame, Kind, Layout, Refusal
 from dwn_hw.hardware.shell_facts import AxisWrapper, UartWrapper, Wrapper
 from dwn_hw.ir import evaluate
 from dwn_hw.verification import simulate
@@ -171,7 +171,7 @@ def random_rows(count: int, most: int, seed: int) -> sample_bytes.Ints:
 
 def _exchanges(traffic: _Traffic, rng: random.Random) -> tuple[_Pairs, _Pairs]:
     """Those of a :class:`_UartJob`, and the damaged ones."""
-    clocks = traffic.latency.to_bytes(frames.CLOCK_BYTES, "little")
+    clocks = traffic.latency.to_bytes(serial_frames.CLOCK_BYTES, "little")
     exchanges, start = [], 0
     number = 0
     while start < len(traffic.samples):
@@ -191,18 +191,18 @@ def _exchanges(traffic: _Traffic, rng: random.Random) -> tuple[_Pairs, _Pairs]:
 
 
 def _exchange(kind: Kind, number: int, payload: bytes, reply: bytes) -> tuple[bytes, bytes]:
-    answer = Frame(kind | frames.REPLY, number, reply)
-    return frames.encode(Frame(kind, number, payload)), frames.encode(answer)
+    answer = Frame(kind | serial_frames.REPLY, number, reply)
+    return serial_frames.encode(Frame(kind, number, payload)), serial_frames.encode(answer)
 
 
 def _refusal(refusal: Refusal, number: int) -> bytes:
-    return frames.encode(Frame(refusal, number))
+    return serial_frames.encode(Frame(refusal, number))
 
 
 def _flipped(sent: bytes, rng: random.Random) -> tuple[bytes, bytes]:
     """A bit of the payload's last byte or the CRC's, so that the header still has its number."""
-    flags = (frames.FLAG, frames.ESCAPE)
-    places = [i for i in range(5, len(sent) - 1) if sent[i] not in flags and sent[i - 1] != frames.ESCAPE]
+    flags = (serial_frames.FLAG, serial_frames.ESCAPE)
+    places = [i for i in range(5, len(sent) - 1) if sent[i] not in flags and sent[i - 1] != serial_frames.ESCAPE]
     at = rng.choice(places)
     bit = rng.choice([b for b in range(8) if sent[at] ^ 1 << b not in flags])
     broken = sent[:at] + bytes([sent[at] ^ 1 << bit]) + sent[at + 1 :]
@@ -216,19 +216,19 @@ def _cut(sent: bytes, rng: random.Random) -> tuple[bytes, bytes]:
 
 def _noise(sent: bytes, rng: random.Random) -> tuple[bytes, bytes]:
     """Flags, which are nothing."""
-    return bytes([frames.FLAG]) * rng.randint(1, 5), b""
+    return bytes([serial_frames.FLAG]) * rng.randint(1, 5), b""
 
 
 def _wrong_length(sent: bytes, rng: random.Random) -> tuple[bytes, bytes]:
     """A frame whose CRC is right, with half a sample."""
     number = rng.randrange(256)
-    return frames.encode(Frame(Kind.IDENTIFY, number, b"\x00")), _refusal(Refusal.LENGTH, number)
+    return serial_frames.encode(Frame(Kind.IDENTIFY, number, b"\x00")), _refusal(Refusal.LENGTH, number)
 
 
 def _unknown(sent: bytes, rng: random.Random) -> tuple[bytes, bytes]:
     """Of a kind that there is not."""
     number = rng.randrange(256)
-    return frames.encode(Frame(0x55, number, b"\x7e\x7d")), _refusal(Refusal.UNKNOWN, number)
+    return serial_frames.encode(Frame(0x55, number, b"\x7e\x7d")), _refusal(Refusal.UNKNOWN, number)
 
 
 _FAULTS = (_flipped, _cut, _noise, _wrong_length, _unknown) * 3

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from dwn_hw import ir
 from dwn_hw.errors import ExportError
 from dwn_hw.exports import interface_json, interface_text, reader, writer
-from dwn_hw.exports.description import describe
+from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware.design import Pipeline, Stage, make_design
 from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.interface import FORMAT, Field
-from dwn_hw.hardware.pipelining import Registers
+from dwn_hw.hardware.register_placement import Registers
 from dwn_hw.ir import serialize
 
 NETWORK = ir.Network(

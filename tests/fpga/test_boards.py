@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from dwn_hw import ir, toolchain
 from dwn_hw.errors import ExportError, OptionError, ToolError, Unfit
-from dwn_hw.exports import checksums, reader
+from dwn_hw.exports import reader, verilog_checksums
 from dwn_hw.fpga import boards, fitting, programming
 from dwn_hw.fpga.boards import project
 from dwn_hw.hardware.design import make_design
@@ -294,7 +294,7 @@ def built(out):
         "clocks_per_bit": 104,
         "digest": reader.read_export(out).interface.digest,
         "bitstream": "dwn_board.bin",
-        "bitstream_sha256": checksums.digest(place / "dwn_board.bin"),
+        "bitstream_sha256": verilog_checksums.digest(place / "dwn_board.bin"),
     }
     (place / "report.json").write_text(json.dumps(report))
     return place / "dwn_board.bin"

@@ -14,7 +14,7 @@ import pytest
 
 from dwn_hw import toolchain
 from dwn_hw.errors import ExportError, ToolError, Unfit
-from dwn_hw.exports import checksums, reader, writer
+from dwn_hw.exports import reader, verilog_checksums, writer
 from dwn_hw.exports.options import Options
 from dwn_hw.fpga import boards, routing
 from dwn_hw.frontend import checkpoints
@@ -47,7 +47,7 @@ def test_a_small_network_becomes_a_bitstream_with_its_report(built):
     # As icepack writes it: a synchronisation word, and as long as a UP5K's memory.
     assert b"\x7e\xaa\x99\x7e" in bits.read_bytes()[:64]
     assert bits.stat().st_size == 104_090
-    assert report["bitstream_sha256"] == checksums.digest(bits)
+    assert report["bitstream_sha256"] == verilog_checksums.digest(bits)
     assert report["digest"] == reader.read_export(out).interface.digest
     assert (report["baud"], report["clocks_per_bit"]) == (1_000_000, 12)
     timing = report["timing"]
@@ -93,7 +93,7 @@ def test_the_same_is_not_built_again_and_another_rate_or_a_damaged_bitstream_is(
     monkeypatch.setattr(toolchain, "run", never)
     again = building.build(out, "icebreaker", seeds=2, out=tmp_path / "copy.bin")
     assert again == report | {"cached": True}
-    assert checksums.digest(tmp_path / "copy.bin") == report["bitstream_sha256"]
+    assert verilog_checksums.digest(tmp_path / "copy.bin") == report["bitstream_sha256"]
     job = building.plan(out, "icebreaker", 2)
     assert job.key() == report["key"]
     place = out / "build" / "icebreaker"
@@ -218,7 +218,7 @@ def test_a_vendor_project_with_a_module_missing_is_refused(tmp_path, small_expor
     (out / "rtl" / "dwn_l0.v").unlink()
     with pytest.raises(ExportError, match=r"dwn_l0\.v: the Verilog as it was exported; got nothing there"):
         building.build(out, "de10-nano")
-    checksums.write(out / "rtl")
+    verilog_checksums.write(out / "rtl")
     with pytest.raises(ToolError, match="dwn_l0"):
         building.build(out, "de10-nano")
     assert list((out / "build").iterdir()) == []

@@ -18,7 +18,7 @@ import serial
 
 from dwn_hw.errors import BoardError, OptionError
 from dwn_hw.fpga import serial_host
-from dwn_hw.hardware.frames import REPLY, Decoder, Frame, Kind, Layout, Refusal, encode
+from dwn_hw.hardware.serial_frames import REPLY, Decoder, Frame, Kind, Layout, Refusal, encode
 
 LAYOUT = Layout("0123456789abcdef", (0, 1, 0), 8, 1, 8)
 

@@ -21,12 +21,12 @@ from lut_networks import random_network
 
 from dwn_hw.cli import main
 from dwn_hw.errors import BoardError, ExportError, Mismatch, ToolError
-from dwn_hw.exports import checksums, planning, writer
+from dwn_hw.exports import planning, verilog_checksums, writer
 from dwn_hw.exports.reader import read_export
 from dwn_hw.fpga import sample_bytes, serial_host, virtual_board
 from dwn_hw.fpga.session import session
 from dwn_hw.hardware.design import make_design
-from dwn_hw.hardware.frames import Frame, Kind, encode
+from dwn_hw.hardware.serial_frames import Frame, Kind, encode
 from dwn_hw.ir import evaluate
 
 #: Frames with a fault that the fault test sends.
@@ -283,7 +283,7 @@ def test_a_virtual_board_is_built_once_and_again_when_its_verilog_changes(tmp_pa
     top.write_text(top.read_text() + "// changed\n")
     with pytest.raises(ExportError, match=r"dwn_top\.v: the Verilog as it was exported; got edited\. Export again"):
         virtual_board.build(exported)
-    checksums.write(top.parent)
+    verilog_checksums.write(top.parent)
     monkeypatch.setattr(virtual_board.toolchain, "run", lambda *_, **__: (_ for _ in ()).throw(ToolError("it builds")))
     with pytest.raises(ToolError, match="it builds"):
         virtual_board.build(exported)

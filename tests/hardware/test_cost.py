@@ -12,7 +12,7 @@ from dwn_hw import ir
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.design import ParallelDesign, Pipeline, Stage, make_design
 from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.pipelining import Registers
+from dwn_hw.hardware.register_placement import Registers
 from dwn_hw.rtl import make_parts, part_to_verilog, to_verilog
 
 

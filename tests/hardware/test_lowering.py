@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwn_hw.hardware import lut_count
+from dwn_hw.hardware import cell_cost
 from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.lowering import carries, counters, lower, lower_network, sharing
+from dwn_hw.hardware.lowering import comparator_sharing, lower, lower_network, popcount_carries, popcount_trees
 from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir import ArgMax, Edge, Format, GroupSum, Input, LutLayer, Network, Thermometer, evaluate
 
@@ -54,7 +54,7 @@ def test_crowded_thresholds_are_edges_of_each_other_equal_for_every_code_and_che
     codes = np.arange(fmt.low, fmt.high + 1)[:, None]
     netlist = assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k)
     assert len(netlist.cells) <= most * len(set(row))
-    plan = sharing.plan(tuple(sorted({t - fmt.low for t in row})), 16, k)
+    plan = comparator_sharing.plan(tuple(sorted({t - fmt.low for t in row})), 16, k)
     edges = {edge.signal for stage in plan.stages for window in stage.windows for edge in window.edges}
     assert len(plan.stages) > 1
     assert any(range(t - fmt.low, 1 << 16) in edges for t in row)
@@ -178,7 +178,7 @@ def test_no_plan_of_plain_compressors_is_cheaper_than_the_one_found(draw):
     constant = draw.draw(st.integers(0, 15))
     most = constant + sum(height << i for i, height in enumerate(low))
     heights = (*low, *[0] * (most.bit_length() - len(low)))
-    assert counters.cost(counters.plan(heights, k, constant)) <= plain_cost(heights, constant, k)
+    assert popcount_trees.cost(popcount_trees.plan(heights, k, constant)) <= plain_cost(heights, constant, k)
 
 
 @pytest.mark.parametrize("k", [4, 6])
@@ -201,7 +201,7 @@ def test_a_long_counter_equals_the_number_of_ones(bits, k):
 def test_a_counter_takes_at_most_so_many_luts(bits, most):
     builder = LutBuilder(bits)
     heights = [list(range(bits)), *[[] for _ in range(bits.bit_length() - 1)]]
-    assert len(builder.finish(carries.count_ones(builder, "g", heights, 6)).cells) <= most
+    assert len(builder.finish(popcount_carries.count_ones(builder, "g", heights, 6)).cells) <= most
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -256,7 +256,7 @@ def count_with_chains(draw):
     columns += [[] for _ in range(5)]
     constant = draw.draw(st.integers(0, 20))
     builder = LutBuilder(max(size, 1))
-    nets = carries.count_ones(builder, "g", columns, 6, constant, draw.draw(st.integers(2, 6)))
+    nets = popcount_carries.count_ones(builder, "g", columns, 6, constant, draw.draw(st.integers(2, 6)))
     bits = np.random.default_rng(size).integers(0, 2, (200, max(size, 1)))
     bits[0], bits[1] = 0, 1
     wanted = constant + sum((bits[:, column].sum(axis=1) << i for i, column in enumerate(columns) if column), 0)
@@ -266,10 +266,10 @@ def count_with_chains(draw):
 
 def test_a_chain_s_sum_is_right_in_every_pattern_of_its_bits():
     """Two groups, a site without a bit of its own, and the carry that leaves."""
-    chain = carries.Chain(0, ((1, 1), (1,)), (True, True, False))
+    chain = popcount_carries.Chain(0, ((1, 1), (1,)), (True, True, False))
     queues = [[0, 1, 2], [3, 4], [5], []]
     builder = LutBuilder(6)
-    carries._add_chain(builder, "c", queues, chain)
+    popcount_carries._add_chain(builder, "c", queues, chain)
     netlist = builder.finish([column[-1] for column in queues])
     assert {cell.kind for cell in netlist.cells} == {"lut", "sum", "carry"}
     patterns = np.array(list(itertools.product((0, 1), repeat=6)))
@@ -283,7 +283,7 @@ def test_a_counter_with_carries_takes_at_most_so_many_sites(bits, most):
     node = GroupSum(1)
     before = Edge((bits,), (Format(1),))
     netlist = lower(node, "popcount", before, node.output(before), 6, chain_inputs=6)
-    assert lut_count.sites(FAMILIES["xc7"], netlist) <= most <= 0.8 * bits
+    assert cell_cost.sites(FAMILIES["xc7"], netlist) <= most <= 0.8 * bits
 
 
 def test_chains_are_used_only_where_they_pay():
@@ -308,6 +308,6 @@ def test_every_family_gets_the_size_of_cell_that_takes_the_fewest_luts(family):
     ):
         sizes = {k: lower(node, name, before, after, k, True, own.chain_inputs) for k in (4, 5, 6)}
         assert max((len(cell.inputs) for cell in netlist.cells), default=0) <= own.cell_inputs
-        assert lut_count.sites(own, netlist) == min(
-            lut_count.sites(own, built) for k, built in sizes.items() if own.lut_inputs <= k <= own.cell_inputs
+        assert cell_cost.sites(own, netlist) == min(
+            cell_cost.sites(own, built) for k, built in sizes.items() if own.lut_inputs <= k <= own.cell_inputs
         )

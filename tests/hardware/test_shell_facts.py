@@ -11,7 +11,7 @@ from lut_networks import random_network
 
 from dwn_hw.cli import main
 from dwn_hw.errors import OptionError
-from dwn_hw.exports.description import describe
+from dwn_hw.exports.derive_interface import describe
 from dwn_hw.exports.options import Options, Request, check
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn, TrainedGroupSum, TrainedLutLayer

@@ -20,7 +20,7 @@ from dwn_hw import ir, rtl, toolchain
 from dwn_hw.errors import ExportError, Mismatch, OptionError
 from dwn_hw.exports import planning, writer
 from dwn_hw.fpga import synthesis
-from dwn_hw.hardware import cost, feature_schedule
+from dwn_hw.hardware import cost, streamed_encoder_plan
 from dwn_hw.hardware.design import clock_estimate, make_design
 from dwn_hw.hardware.lowering.streamed_comparators import lower_streamed
 from dwn_hw.ir import evaluate
@@ -33,10 +33,10 @@ FEATURES, MANY = 5, 70
 @pytest.fixture(params=["logic", "memory"])
 def memory(request, monkeypatch):
     """Whether thresholds stand in a block RAM, also those of few features: a simulation of many takes long."""
-    monkeypatch.setattr(feature_schedule, "LOGIC_FEATURES", {"logic": 64, "memory": 0}[request.param])
-    feature_schedule.schedule.cache_clear()
+    monkeypatch.setattr(streamed_encoder_plan, "LOGIC_FEATURES", {"logic": 64, "memory": 0}[request.param])
+    streamed_encoder_plan.schedule.cache_clear()
     yield request.param == "memory"
-    feature_schedule.schedule.cache_clear()
+    streamed_encoder_plan.schedule.cache_clear()
 
 
 def random_network(seed, features=FEATURES, bits=6, ranks=4, luts=(16, 9), groups=3):
@@ -79,14 +79,14 @@ def test_every_code_of_every_feature_is_compared_and_ends_in_its_place(networks,
     memory, k = data.draw(st.booleans()), data.draw(st.integers(4, 6))
     node, edge = network.nodes[0], network.input.edge
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feature_schedule, "LOGIC_FEATURES", 0 if memory else 64)
-        feature_schedule.schedule.cache_clear()
-        plan = feature_schedule.schedule(node, edge)
+        patch.setattr(streamed_encoder_plan, "LOGIC_FEATURES", 0 if memory else 64)
+        streamed_encoder_plan.schedule.cache_clear()
+        plan = streamed_encoder_plan.schedule(node, edge)
         netlist = lower_streamed(node, edge, k)
         assert plan.in_memory == memory
         codes = codes_of(network, data.draw(st.integers(0, 2**32 - 1)), 40)
         assert np.array_equal(shifted(plan, netlist, codes), evaluate.apply(node, codes))
-    feature_schedule.schedule.cache_clear()
+    streamed_encoder_plan.schedule.cache_clear()
 
 
 def codes_of(network, seed, count):
@@ -117,7 +117,7 @@ def shifted(plan, netlist, codes):
 @pytest.mark.parametrize("features", [FEATURES, MANY])
 def test_there_is_a_flip_flop_for_each_different_threshold_that_is_not_constant(features):
     network = random_network(3, features)
-    plan = feature_schedule.schedule(network.nodes[0], network.input.edge)
+    plan = streamed_encoder_plan.schedule(network.nodes[0], network.input.edge)
     formats = network.input.edge.flat_formats()
     real = [
         {t for t in row if fmt.low < t <= fmt.high}
@@ -141,7 +141,7 @@ def test_only_as_many_luts_as_needed_where_the_index_tells_all():
 @pytest.mark.parametrize("simulator", simulate.SIMULATORS)
 def test_the_verilog_equals_the_network_at_every_node(tmp_path, simulator, memory):
     network = random_network(1)
-    assert feature_schedule.schedule(network.nodes[0], network.input.edge).in_memory == memory
+    assert streamed_encoder_plan.schedule(network.nodes[0], network.input.edge).in_memory == memory
     report = compare_rtl.verify(write(network, tmp_path / "out"), simulator=simulator, random=30)
     phases = report["phases"]
     assert phases["full_speed"]["node_values"] == report["vectors"] * sum(e.size for e in network.edges()[1:])
@@ -154,7 +154,7 @@ def test_the_verilog_equals_the_network_at_every_node(tmp_path, simulator, memor
 
 def test_many_features_are_equal(tmp_path):
     network = random_network(6, MANY, ranks=1, luts=(6,), groups=1)
-    assert feature_schedule.schedule(network.nodes[0], network.input.edge).in_memory
+    assert streamed_encoder_plan.schedule(network.nodes[0], network.input.edge).in_memory
     assert compare_rtl.verify(write(network, tmp_path / "out"), simulator="icarus", random=10)["equal"]
 
 
@@ -293,7 +293,7 @@ def swap_digit(match):
 @pytest.mark.parametrize("fault", ["threshold", "shift", "last"])
 def test_a_wrong_bit_in_the_block_ram_turns_it_red(tmp_path, memory, fault):
     network = SENSITIVE
-    plan = feature_schedule.schedule(network.nodes[0], network.input.edge)
+    plan = streamed_encoder_plan.schedule(network.nodes[0], network.input.edge)
     feature, column = {
         "threshold": (2, 0),
         "shift": (1, plan.columns.index(plan.shifts[1])),
@@ -333,7 +333,7 @@ def test_interval_latency_and_words_are_said_everywhere(tmp_path):
     network = random_network(1)
     out = write(network, tmp_path / "out")
     described = json.loads((out / "interface.json").read_text())
-    word = feature_schedule.schedule(network.nodes[0], network.input.edge).word
+    word = streamed_encoder_plan.schedule(network.nodes[0], network.input.edge).word
     assert (described["encoder"], described["interval"], described["latency"]) == ("streamed", FEATURES, 5)
     assert described["input"]["word"] == {"bits": word.bits, "signed": word.signed}
     assert described["input"]["bits"] == word.bits
@@ -383,7 +383,7 @@ def test_the_estimate_is_what_yosys_counts(tmp_path, features, target):
     out = write(network, tmp_path / "out", target=target)
     report = synthesis.synth(out, target)
     counted, estimate = report["parts"]["encoder"], report["estimate"]["parts"]["encoder"]
-    plan = feature_schedule.schedule(network.nodes[0], network.input.edge)
+    plan = streamed_encoder_plan.schedule(network.nodes[0], network.input.edge)
     assert counted["ff"] == estimate["ff"] == plan.captured + plan.index_bits
     assert abs(counted["lut"] - estimate["lut"]) <= plan.index_bits
     assert (counted["bram"] > 0) == (estimate["ram"] > 0) == plan.in_memory

@@ -14,7 +14,7 @@ from strategies import FORMATS, bias, codes_for, convolutions, dense, weights
 from dwn_hw import ir, toolchain
 from dwn_hw.errors import IRError, OptionError
 from dwn_hw.exports import planning, writer
-from dwn_hw.hardware import register_levels
+from dwn_hw.hardware import split_netlist
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.lowering.integers import lower_integers
 from dwn_hw.ir import evaluate, passes
@@ -72,7 +72,7 @@ def test_pieces_between_cuts_are_the_whole_in_a_row(case, seed):
     words = lower_integers(node, "part", port.edge, node.output(port.edge))
     codes = codes_for(port, seed).reshape(6, -1)
     value = codes
-    for piece in register_levels.split(words, tuple(range(1, words.depth()))):
+    for piece in split_netlist.split(words, tuple(range(1, words.depth()))):
         value = piece.evaluate(value)
         assert piece.depth() <= 1
     assert (value == words.evaluate(codes)).all()

@@ -16,7 +16,7 @@ from lut_networks import random_network
 from dwn_hw import toolchain
 from dwn_hw.cli import main
 from dwn_hw.errors import BoardError, ExportError, Mismatch, OptionError, ToolError
-from dwn_hw.exports import checksums, planning, writer
+from dwn_hw.exports import planning, verilog_checksums, writer
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.families import SYNTHESES
@@ -211,7 +211,7 @@ def corrupt(work, place, out):
 @pytest.mark.slow
 def test_the_same_commands_give_the_same_bits(bitstream):
     out, report, work, _ = bitstream
-    assert checksums.digest(work / "dwn_board.bin") == report["bitstream_sha256"]
+    assert verilog_checksums.digest(work / "dwn_board.bin") == report["bitstream_sha256"]
     (out / "build" / "icebreaker" / "report.json").unlink()
     again = building.build(out, "icebreaker", seeds=1)
     assert not again["cached"]
@@ -222,7 +222,7 @@ def take_as_built(out):
     """As if the build had made the bitstream that is there."""
     place = out / "build" / "icebreaker"
     said = json.loads((place / "report.json").read_text())
-    said["bitstream_sha256"] = checksums.digest(place / "dwn_board.bin")
+    said["bitstream_sha256"] = verilog_checksums.digest(place / "dwn_board.bin")
     (place / "report.json").write_text(json.dumps(said))
 
 
@@ -236,7 +236,7 @@ def test_the_bitstream_answers_through_its_pins_as_the_network_and_corrupted_one
     for part in ("l0", "popcount", "argmax"):
         name = min(name for name in places if name.startswith(f"uart.core.core.{part}."))
         corrupt(work, places[name], out)
-        assert checksums.digest(out / "build" / "icebreaker" / "dwn_board.bin") != report["bitstream_sha256"]
+        assert verilog_checksums.digest(out / "build" / "icebreaker" / "dwn_board.bin") != report["bitstream_sha256"]
         with pytest.raises(ExportError, match="the bitstream that was built; got another file"):
             compare_bitstream.verify_bitstream(out, "icebreaker")
         take_as_built(out)

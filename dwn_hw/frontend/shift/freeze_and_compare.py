@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw._json import Document
 from dwn_hw.errors import DataError, Mismatch, OptionError, Problem
-from dwn_hw.frontend import normalization
+from dwn_hw.frontend import input_scaling
 from dwn_hw.frontend.shift import (
     activation_formats,
     float64_reference,
@@ -112,7 +112,7 @@ def _traced(module: Any, asked: Asked, samples: sample_files.Samples | None, sou
     if asked.normalize is None:
         return model
     text = ",".join(map(str, shape)) if len(shape) > 1 else None
-    return replace(model, scaler=normalization.normalizer(asked.normalize, text, math.prod(shape)))
+    return replace(model, scaler=input_scaling.normalizer(asked.normalize, text, math.prod(shape)))
 
 
 def _shape(module: Any, stated: str | None, samples: sample_files.Samples | None) -> ir.Ints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
-from dwn_hw.hardware import encoders, lut_count
+from dwn_hw.hardware import cell_cost, encoders
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.lowering.absorb import absorb
 from dwn_hw.hardware.lowering.encoder import lower_thermometer
@@ -14,7 +14,7 @@ from dwn_hw.hardware.lowering.shannon import shannon
 from dwn_hw.hardware.lowering.streamed_comparators import lower_streamed
 from dwn_hw.hardware.lowering.vote import lower_argmax, lower_group_sum
 from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
-from dwn_hw.hardware.register_levels import Logic
+from dwn_hw.hardware.split_netlist import Logic
 from dwn_hw.ir.truth_tables import LUT_INPUTS
 
 __all__ = ["LUT_INPUTS", "fits", "lower", "lower_network"]
@@ -38,7 +38,7 @@ def lower_network(
             built = [absorb(lower_streamed(network.encoder, step.before, k), k) for k in sizes]
         else:
             built = [lower(node, step.name, step.before, step.after, k, share, family.chain_inputs) for k in sizes]
-        found.append(min(built, key=lambda netlist: (lut_count.sites(family, netlist), netlist.depth())))
+        found.append(min(built, key=lambda netlist: (cell_cost.sites(family, netlist), netlist.depth())))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
 """The shared-chain thermometer encoder: exact comparators that share what they can.
 
-:mod:`dwn_hw.hardware.lowering.sharing` plans what is shared; here the plan becomes LUTs, exact by construction: every
+:mod:`dwn_hw.hardware.lowering.comparator_sharing` plans what is shared; here the plan becomes LUTs, exact by construction: every
 table is worked out from what its inputs say of the code. Cost of a plain comparator of w bits: ⌈(w−1)/5⌉ LUT6. Of this
 form: one LUT a threshold, plus the chains, plus at most one LUT for the range of all thresholds.
 """
@@ -11,8 +11,8 @@ import functools
 from dataclasses import dataclass, field
 
 from dwn_hw import ir
-from dwn_hw.hardware.lowering import sharing
-from dwn_hw.hardware.lowering.sharing import Chain, Slice
+from dwn_hw.hardware.lowering import comparator_sharing
+from dwn_hw.hardware.lowering.comparator_sharing import Chain, Slice
 from dwn_hw.hardware.lowering.windows import Signal, Window, value
 from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.hardware.naming import number_label
@@ -42,7 +42,7 @@ def rough_cost(row: ir.Ints, fmt: ir.Format, k: int = LUT_INPUTS) -> int:
     It is up to a third too high, and found in milliseconds.
     """
     real = _real(row, fmt)
-    return sharing.rough_cost(real, fmt.bits, k) if real else 0
+    return comparator_sharing.rough_cost(real, fmt.bits, k) if real else 0
 
 
 def _real(row: ir.Ints, fmt: ir.Format) -> ir.Ints:
@@ -65,7 +65,7 @@ class _Feature:
         """Build the comparisons with all thresholds in ``row``. Returns the net of each different threshold."""
         nets = {t: TRUE for t in row if t <= self.fmt.low} | {t: FALSE for t in row if t > self.fmt.high}
         serial = 0
-        for stage in sharing.plan(_real(row, self.fmt), self.fmt.bits, self.k, share).stages:
+        for stage in comparator_sharing.plan(_real(row, self.fmt), self.fmt.bits, self.k, share).stages:
             carries: dict[int, tuple[int, int]] = {}
             for chain in stage.chains:
                 carry = self._chain(f"{self.name}_chain{serial}", chain)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dwn_hw import ir
-from dwn_hw.hardware.feature_schedule import FeatureSchedule, schedule
 from dwn_hw.hardware.lowering.shannon import shannon, shannon_cost
 from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
+from dwn_hw.hardware.streamed_encoder_plan import FeatureSchedule, schedule
 from dwn_hw.ir.truth_tables import FALSE, TRUE, table_of
 
 #: A function of the feature's index, given only for the indices where it matters.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from dwn_hw import ir
 from dwn_hw.hardware.lowering.absorb import absorb
-from dwn_hw.hardware.lowering.carries import count_ones, luts
+from dwn_hw.hardware.lowering.popcount_carries import count_ones, luts
 from dwn_hw.hardware.lowering.shannon import shannon
-from dwn_hw.hardware.lowering.stored import place, structures
+from dwn_hw.hardware.lowering.stored_structures import place, structures
 from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, table_of
 

@@ -1,6 +1,6 @@
 """Finds windows around thresholds: where a comparison with a constant needs the code's low bits.
 
-:mod:`dwn_hw.hardware.lowering.sharing` plans with them.
+:mod:`dwn_hw.hardware.lowering.comparator_sharing` plans with them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dwn_hw.hardware.folded.folded_design import FoldedDesign
 from dwn_hw.rtl.engine.memories import Ram, Rom
 from dwn_hw.rtl.engine.top import Engine
 from dwn_hw.rtl.engine.units import Program, Unit
-from dwn_hw.rtl.verilog import comment, component_rtlil, print_modules, rtlil_of
+from dwn_hw.rtl.parallel_verilog import comment, component_rtlil, print_modules, rtlil_of
 
 #: Three or more times the same bit in a row.
 _RUN = re.compile(r"(?<![\w'.(])([a-z]\w*(?:\[\d+\])?)((?:,\s+\1(?![\w\[':])){2,})")

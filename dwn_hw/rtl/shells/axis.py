@@ -6,9 +6,9 @@ The fixed part is ``rtl_templates/dwn_axis_link.v``; written here is the module 
 from __future__ import annotations
 
 from dwn_hw import _assets
-from dwn_hw.hardware.frames import Layout
 from dwn_hw.hardware.interface import Interface
 from dwn_hw.hardware.naming import renamed
+from dwn_hw.hardware.serial_frames import Layout
 from dwn_hw.rtl.shells.core_wiring import tie
 
 #: Beside ``dwn_axis.v``, the same for every export.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dwn_hw.hardware.frames import Layout
 from dwn_hw.hardware.interface import Interface
+from dwn_hw.hardware.serial_frames import Layout
 
 
 class Ties(NamedTuple):

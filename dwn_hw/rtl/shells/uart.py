@@ -1,15 +1,15 @@
 """The ``uart`` shell: a design with streams behind a serial line, as Verilog.
 
 The fixed part is in ``rtl_templates/``: ``dwn_uart_link`` and what it instantiates. Written here is the module that ties it to an
-export's ``dwn_top`` and tells it the sizes and the identity, which are :class:`dwn_hw.hardware.frames.Layout`'s.
+export's ``dwn_top`` and tells it the sizes and the identity, which are :class:`dwn_hw.hardware.serial_frames.Layout`'s.
 """
 
 from __future__ import annotations
 
 from dwn_hw import _assets
-from dwn_hw.hardware.frames import Layout
 from dwn_hw.hardware.interface import Interface
 from dwn_hw.hardware.naming import renamed
+from dwn_hw.hardware.serial_frames import Layout
 from dwn_hw.hardware.shell_facts import UartWrapper
 from dwn_hw.rtl.shells.core_wiring import tie
 

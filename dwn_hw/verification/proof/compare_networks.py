@@ -19,8 +19,8 @@ from dwn_hw import ir
 from dwn_hw.ir import packing
 from dwn_hw.verification.proof import naive
 from dwn_hw.verification.proof.aig import FALSE, Aig, Planes, pack
+from dwn_hw.verification.proof.place_values import Linear
 from dwn_hw.verification.proof.sat import Verdict, compare
-from dwn_hw.verification.proof.weights import Linear
 
 #: The words of random cases that sort bits into classes.
 _WORDS = 64

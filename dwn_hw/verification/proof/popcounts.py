@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dwn_hw.verification.proof.aig import Aig, pack, unpack
+from dwn_hw.verification.proof.place_values import Linear, rewrite
 from dwn_hw.verification.proof.sat import Verdict
-from dwn_hw.verification.proof.weights import Linear, rewrite
 
 #: The most bits of a sum that is tried for every input at once, and where the identity of weights leads nowhere.
 TRIED, MAX_TRIED = 12, 20

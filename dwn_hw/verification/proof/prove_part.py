@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dwn_hw import ir
 from dwn_hw.verification.proof.aig import Aig
 from dwn_hw.verification.proof.naive import reference
+from dwn_hw.verification.proof.place_values import Linear
 from dwn_hw.verification.proof.popcounts import compare_sum
 from dwn_hw.verification.proof.sat import Verdict, compare
-from dwn_hw.verification.proof.weights import Linear
 
 
 def prove_part(logic: Aig, given: Sequence[int], nodes: Sequence[ir.Node], before: ir.Edge, timeout: float) -> Verdict:

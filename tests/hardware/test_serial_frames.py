@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwn_hw.hardware import frames
-from dwn_hw.hardware.frames import Decoder, Frame, Kind, Layout, Refusal, Statistics, crc16, encode
+from dwn_hw.hardware import serial_frames
+from dwn_hw.hardware.serial_frames import Decoder, Frame, Kind, Layout, Refusal, Statistics, crc16, encode
 
 contents = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), st.binary(max_size=300))
 
@@ -46,8 +46,8 @@ def test_frames_come_back_however_the_bytes_are_cut(sent, size):
 @given(contents)
 def test_inside_a_frame_no_byte_is_a_flag(frame):
     line = encode(frame)
-    assert line[0] == line[-1] == frames.FLAG
-    assert frames.FLAG not in line[1:-1]
+    assert line[0] == line[-1] == serial_frames.FLAG
+    assert serial_frames.FLAG not in line[1:-1]
 
 
 @given(contents, contents, st.binary(max_size=40))
@@ -120,6 +120,6 @@ def test_statistics_of_another_length_are_refused():
 
 
 def test_no_refusal_is_the_answer_to_a_request():
-    answers = {kind | frames.REPLY for kind in Kind}
+    answers = {kind | serial_frames.REPLY for kind in Kind}
     assert not answers & {int(refusal) for refusal in Refusal}
-    assert all(refusal & frames.REFUSED == frames.REFUSED for refusal in Refusal)
+    assert all(refusal & serial_frames.REFUSED == serial_frames.REFUSED for refusal in Refusal)

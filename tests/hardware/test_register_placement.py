@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from dwn_hw import ir
 from dwn_hw.errors import OptionError
-from dwn_hw.hardware import register_levels
+from dwn_hw.hardware import split_netlist
 from dwn_hw.hardware.design import clock_estimate, make_design
 from dwn_hw.hardware.families import FAMILIES, Delay
 from dwn_hw.hardware.lut_netlist import LutBuilder
-from dwn_hw.hardware.pipelining import Placer, Registers
+from dwn_hw.hardware.register_placement import Placer, Registers
 
 #: A LUT takes 1 ns whatever it feeds, a register nothing: paths are counted in levels.
 LEVELS = dataclasses.replace(FAMILIES["generic"], delay=Delay(register=0.0, lut=1.0, wire=0.0, fanout=0.0))
@@ -52,7 +52,7 @@ def longest(netlists, registers):
     """Levels between registers, from the pieces that the cuts leave."""
     worst, arrival = 0, None
     for netlist, own in zip(netlists, registers, strict=True):
-        pieces = register_levels.split(netlist, own.inside)
+        pieces = split_netlist.split(netlist, own.inside)
         for i, piece in enumerate(pieces):
             arrival = [0] * piece.inputs if arrival is None else arrival
             level = list(arrival)
@@ -69,7 +69,7 @@ def flip_flops(netlists, registers):
     """From the pieces that the cuts leave."""
     total = 0
     for netlist, own in zip(netlists, registers, strict=True):
-        *inside, last = register_levels.split(netlist, own.inside)
+        *inside, last = split_netlist.split(netlist, own.inside)
         total += sum(len(piece.outputs) for piece in inside) + len(last.outputs) * own.after
     return total
 

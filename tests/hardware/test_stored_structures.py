@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwn_hw.hardware.lowering import lower, stored
+from dwn_hw.hardware.lowering import lower, stored_structures
 from dwn_hw.hardware.lowering.vote import tournament
 from dwn_hw.ir import ArgMax, Edge, Format, GroupSum
 
 
-@pytest.mark.parametrize("found", stored.load(), ids=lambda found: f"{found.kind} {found.shape}")
+@pytest.mark.parametrize("found", stored_structures.load(), ids=lambda found: f"{found.kind} {found.shape}")
 def test_a_stored_structure_equals_its_meaning_for_all_inputs(found):
     netlist = found.netlist
     assert netlist.inputs == np.prod(found.shape) <= 20
-    assert max(len(cell.inputs) for cell in netlist.cells) <= stored.LUT_INPUTS
+    assert max(len(cell.inputs) for cell in netlist.cells) <= stored_structures.LUT_INPUTS
     for start in range(0, 1 << netlist.inputs, 1 << 16):
         cases = np.arange(start, min(start + (1 << 16), 1 << netlist.inputs))
         bits = cases[:, None] >> np.arange(netlist.inputs) & 1
@@ -69,9 +69,9 @@ def test_signed_numbers_and_smaller_luts_take_no_stored_structure():
 
 def test_the_file_reads_and_writes_itself(tmp_path):
     path = tmp_path / "stored.json"
-    path.write_text(stored.dump(stored.load()))
-    assert stored.read(path) == stored.load()
-    assert path.read_bytes() == stored.FILE.read_bytes()
+    path.write_text(stored_structures.dump(stored_structures.load()))
+    assert stored_structures.read(path) == stored_structures.load()
+    assert path.read_bytes() == stored_structures.FILE.read_bytes()
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile the search with")
@@ -82,5 +82,5 @@ def test_the_search_finds_the_stored_argmax_again_and_stores_it(tmp_path):
     options = ["argmax", "5", "4", "--afresh", "--seed", "2", "--steps", "1000", "--write", "--file"]
     said = subprocess.run([sys.executable, script, *options, path], capture_output=True, text=True, check=True).stdout
     assert said == "argmax 5 4: 16 LUTs, depth 7; by rule 19\n"
-    (found,) = stored.read(path)
+    (found,) = stored_structures.read(path)
     assert (found.kind, found.shape, len(found.netlist.cells)) == ("argmax", (5, 4), 16)

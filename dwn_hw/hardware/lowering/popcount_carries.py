@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from dwn_hw.hardware.lowering import counters
-from dwn_hw.hardware.lowering.compressors import CompressorStep
-from dwn_hw.hardware.lowering.counters import Heights, compress, plan, take
+from dwn_hw.hardware.lowering import popcount_trees
+from dwn_hw.hardware.lowering.popcount_compressors import CompressorStep
+from dwn_hw.hardware.lowering.popcount_trees import Heights, compress, plan, take
 from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir import Ints
 from dwn_hw.ir.truth_tables import FALSE, table_of
@@ -76,13 +76,13 @@ def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Ca
     groups = _groups(chain_inputs - 1)
     beam = sorted((*_BEAM, _BITS // max(1, sum(heights))))[1]
     best: tuple[tuple[Chain, ...], Heights] = ((), heights)
-    fewest = counters.cost(plan(heights, k, constant, quick=True))
+    fewest = popcount_trees.cost(plan(heights, k, constant, quick=True))
     front: dict[Heights, tuple[int, tuple[Chain, ...]]] = {heights: (0, ())}
     while front:
         found: dict[Heights, tuple[int, tuple[Chain, ...]]] = {}
         for state, (cost, chains) in front.items():
             if chains and sum(state) <= _FINISHED:
-                total = cost + counters.cost(plan(state, k, constant, quick=True))
+                total = cost + popcount_trees.cost(plan(state, k, constant, quick=True))
                 if total < fewest:
                     fewest, best = total, (chains, state)
             for chain, after in _chains(state, groups):
@@ -98,7 +98,7 @@ def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Ca
 def luts(heights: Heights, k: int, constant: int, chain_inputs: int) -> int:
     """The number of LUTs that :func:`count_ones` takes for columns of these heights and a constant."""
     chains, steps = chain_plan(heights, k, chain_inputs, constant) if chain_inputs else ((), plan(heights, k, constant))
-    return sum(chain.sites for chain in chains) + counters.cost(steps)
+    return sum(chain.sites for chain in chains) + popcount_trees.cost(steps)
 
 
 def _groups(most: int) -> tuple[Ints, ...]:

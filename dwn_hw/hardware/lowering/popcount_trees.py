@@ -1,6 +1,6 @@
 """Counts ones without carry chains, in the fewest LUTs that a search over compressor trees finds.
 
-Columns are worked off from the lowest weight up, by the steps of :mod:`dwn_hw.hardware.lowering.compressors`, until
+Columns are worked off from the lowest weight up, by the steps of :mod:`dwn_hw.hardware.lowering.popcount_compressors`, until
 each holds one bit; the sequence is found by A* over the columns' heights. Counting lossily is impossible, so a LUT
 takes away about one bit; that is what the search expects of the LUTs to come. An output beyond the width of the count
 never occurs, and costs nothing. A constant to be added takes no input: any step may add its bit of the lowest weight.
@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from dwn_hw.hardware.lowering.compressors import Column, CompressorStep, after, step, tables
+from dwn_hw.hardware.lowering.popcount_compressors import Column, CompressorStep, after, step, tables
 from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir.truth_tables import FALSE, TRUE
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwn_hw.hardware import register_levels
+from dwn_hw.hardware import split_netlist
 from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, TRUE
 
@@ -36,7 +36,7 @@ def test_the_pieces_in_series_are_the_netlist(draw):
     netlist = draw.draw(netlists())
     inside = range(1, max(netlist.depth(), 1))
     after = tuple(sorted(draw.draw(st.sets(st.sampled_from(inside))))) if inside else ()
-    pieces = register_levels.split(netlist, after)
+    pieces = split_netlist.split(netlist, after)
     assert len(pieces) == len(after) + 1
     bits = np.array([[address >> i & 1 for i in range(netlist.inputs)] for address in range(1 << netlist.inputs)])
     assert np.array_equal(in_series(pieces, bits), netlist.evaluate(bits))
@@ -47,8 +47,8 @@ def test_the_pieces_in_series_are_the_netlist(draw):
 @given(netlists())
 @settings(deadline=None)
 def test_a_cut_is_as_wide_as_what_the_piece_before_it_gives(netlist):
-    for level, width in enumerate(register_levels.widths(netlist), 1):
-        assert len(register_levels.split(netlist, (level,))[0].outputs) == width
+    for level, width in enumerate(split_netlist.widths(netlist), 1):
+        assert len(split_netlist.split(netlist, (level,))[0].outputs) == width
 
 
 def test_cells_stand_where_fewer_nets_cross():
@@ -57,4 +57,4 @@ def test_cells_stand_where_fewer_nets_cross():
     pairs = [builder.lut(f"p{i}", [2 * i, 2 * i + 1], 0x8) for i in range(3)]
     late = builder.lut("late", [builder.lut("a", pairs[:2], 0x6), pairs[2]], 0x6)
     netlist = builder.finish([late])
-    assert register_levels.widths(netlist) == (3, 2)
+    assert split_netlist.widths(netlist) == (3, 2)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from dwn_hw.hardware.levels import Cell
 from dwn_hw.hardware.lut_netlist import LutNetlist
+from dwn_hw.hardware.netlist_levels import Cell
 from dwn_hw.hardware.word_netlist import WordNetlist
 from dwn_hw.ir import Ints
 

@@ -1,7 +1,7 @@
 """Chooses where the registers go by a delay model, before any tool has run, so that the latency is known beforehand.
 
 The parts of a design stand in a row. Registers can stand after every level of LUTs of every part
-(:mod:`dwn_hw.hardware.register_levels`); of all placements with as many registers as asked, or with as few as meet a
+(:mod:`dwn_hw.hardware.split_netlist`); of all placements with as many registers as asked, or with as few as meet a
 clock, the one with the shortest longest path is taken, and of those the one with the fewest flip-flops. The last
 register always follows the last part, so that outputs come from flip-flops.
 """
@@ -13,10 +13,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dwn_hw.hardware import lut_count, register_levels
+from dwn_hw.hardware import cell_cost, split_netlist
 from dwn_hw.hardware.families import Family
 from dwn_hw.hardware.lut_netlist import Lut
-from dwn_hw.hardware.register_levels import Logic
+from dwn_hw.hardware.split_netlist import Logic
 from dwn_hw.hardware.word_netlist import Operation
 from dwn_hw.ir import Ints
 
@@ -132,7 +132,7 @@ class Placer:
 
 
 def _places(part: int, netlist: Logic) -> list[_Place]:
-    inside = [_Place(part, level, False, width) for level, width in enumerate(register_levels.widths(netlist), 1)]
+    inside = [_Place(part, level, False, width) for level, width in enumerate(split_netlist.widths(netlist), 1)]
     return [*inside, _Place(part, netlist.depth(), True, netlist.output_bits)]
 
 
@@ -187,13 +187,13 @@ def _flatten(
     cells: list[tuple[int, Ints, float, int]] = []
     entering = list(range(netlists[0].inputs))
     for part, netlist in enumerate(netlists):
-        level = register_levels.levels(netlist)
+        level = split_netlist.levels(netlist)
         number = list(entering)
         own: Sequence[Lut | Operation] = netlist.cells
         for i, cell in enumerate(own):
             number.append(first + len(cells))
             inputs = tuple(number[net] for net in cell.reads if number[net] >= 0)
-            cells.append((slot[part, level[netlist.inputs + i]], inputs, lut_count.through(family, cell), cell.levels))
+            cells.append((slot[part, level[netlist.inputs + i]], inputs, cell_cost.through(family, cell), cell.levels))
         entering = [number[net] if net >= 0 else net for net in netlist.outputs]
         if captured and part == 0:
             entering = list(flip_flops)

@@ -1,7 +1,7 @@
 """Holds structures that a search found and no rule gives; ``benchmarks/search_structures.py`` is the search.
 
 ``stored.json`` holds them: for each its kind and shape, and its LUTs, each as its inputs' nets and its table in hexadecimal.
-Cells have at most :data:`LUT_INPUTS` inputs. tests/hardware/test_stored.py proves each equal to what it stands for.
+Cells have at most :data:`LUT_INPUTS` inputs. tests/hardware/test_stored_structures.py proves each equal to what it stands for.
 
 ==========  =======================  =========================  ===========================
 kind        shape                    inputs                     outputs
