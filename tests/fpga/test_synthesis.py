@@ -130,3 +130,10 @@ def test_the_cells_of_one_family_can_be_counted_on_another(tmp_path):
     writer.write(planning.ExportPlan(make_design(network(), target="xc7"), 0, {}, None), tmp_path / "out")
     report = synthesis.synth(tmp_path / "out", "ecp5")
     assert report["parts"]["l0"]["lut"] == 4 * LUTS
+
+
+def test_a_cell_of_half_a_block_ram_counts_as_half():
+    counted = synthesis.count_cells({"RAMB18E1": 3, "RAMB36E1": 2, "LUT6": 5}, SYNTHESES["xc7"])
+    assert (counted["bram"], counted["lut"]) == (3.5, 5)
+    assert synthesis.count_cells({"RAMB18E1": 2}, SYNTHESES["xc7"])["bram"] == 1
+    assert synthesis.count_cells({"DP16KD": 3}, SYNTHESES["ecp5"])["bram"] == 3

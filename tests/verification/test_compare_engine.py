@@ -188,10 +188,12 @@ def test_the_verilog_is_the_same_each_time_lint_clean_and_says_its_schedule(tmp_
     toolchain.run(command, name="verilator", cwd=tmp_path, env=tool.env, timeout=60)
 
 
-def test_synthesis_finds_no_multiplier_and_the_block_rams_that_were_estimated(exported):
-    report = synthesis.synth(exported, "ecp5")
+@pytest.mark.parametrize("target", ["ecp5", "xc7"])
+def test_synthesis_finds_no_multiplier_and_the_block_rams_that_were_estimated(exported, target):
+    """In the unit of the family's boards: on the 7 series a RAMB18 is half a block."""
+    report = synthesis.synth(exported, target)
     assert report["total"]["dsp"] == 0
-    estimate = cost.estimate(make_folded(nets.small_convolution(), lanes=3, with_scores=True), FAMILIES["ecp5"])
+    estimate = cost.estimate(make_folded(nets.small_convolution(), lanes=3, with_scores=True), FAMILIES[target])
     for part in ("weights", "biases", "buffer0", "buffer1"):
         assert report["parts"][part]["bram"] == estimate[part].bram, part
         assert report["parts"][part]["lut"] == 0, part
