@@ -65,6 +65,12 @@ BENCHMARKS = commands("python")
 TESTS = commands("pytest")
 
 
+def parse(name, words):
+    """As :func:`main.main` would parse it; a command keeps the help option of the first parent that it meets."""
+    parent = click.Context(main.main, **main.main.context_settings)
+    main.main.commands[name].make_context(name, words, parent=parent)
+
+
 @pytest.mark.parametrize(("page", "words"), OURS, ids=ids(OURS))
 def test_dwn_hw_takes_it(page, words):
     _, *words = words
@@ -74,7 +80,7 @@ def test_dwn_hw_takes_it(page, words):
     name, *words = words
     assert name in main.main.commands, name
     if words:
-        main.main.commands[name].make_context(name, words)
+        parse(name, words)
 
 
 class Parsed(Exception):
@@ -120,4 +126,4 @@ def test_lines_were_found_at_all():
 )
 def test_a_line_that_is_wrong_is_found(words):
     with pytest.raises(click.UsageError):
-        main.main.commands[words[0]].make_context(words[0], words[1:])
+        parse(words[0], words[1:])

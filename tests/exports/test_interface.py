@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dwn_hw import ir
 from dwn_hw.errors import ExportError
-from dwn_hw.exports import interface_json, interface_text, reader, writer
+from dwn_hw.exports import interface_json, interface_text, planning, reader, writer
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware.design import Pipeline, Stage, make_design
 from dwn_hw.hardware.folded import make_folded
@@ -278,7 +278,7 @@ def test_keys_that_are_unknown_are_named_together():
     ],
 )
 def test_an_edited_export_is_refused_with_the_name_of_the_file_and_of_the_key(tmp_path, changes, says):
-    writer.write(writer.Plan(make_design(NETWORK), 0, {}, None), tmp_path / "out")
+    writer.write(planning.ExportPlan(make_design(NETWORK), 0, {}, None), tmp_path / "out")
     path = tmp_path / "out" / "interface.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(ExportError) as caught:
@@ -287,7 +287,7 @@ def test_an_edited_export_is_refused_with_the_name_of_the_file_and_of_the_key(tm
 
 
 def test_an_export_of_another_version_is_read_with_its_own_version(tmp_path):
-    writer.write(writer.Plan(make_design(NETWORK), 0, {}, None), tmp_path / "out")
+    writer.write(planning.ExportPlan(make_design(NETWORK), 0, {}, None), tmp_path / "out")
     path = tmp_path / "out" / "interface.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tool": "dwn-hw 7.8.9rc1"}))
     assert reader.read_export(tmp_path / "out").interface.layout.version == (7, 8, 91)
@@ -296,7 +296,7 @@ def test_an_export_of_another_version_is_read_with_its_own_version(tmp_path):
 def test_an_export_is_read_with_its_design(tmp_path):
     for name, make in DESIGNS.items():
         design = make()
-        writer.write(writer.Plan(design, 0, {}, None), tmp_path / name)
+        writer.write(planning.ExportPlan(design, 0, {}, None), tmp_path / name)
         exported = reader.read_export(tmp_path / name)
         assert exported.interface == describe(design)
         assert exported.design.lowered() == design

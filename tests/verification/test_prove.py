@@ -21,7 +21,19 @@ from dwn_hw.exports import planning, writer
 from dwn_hw.exports.options import Options
 from dwn_hw.frontend import checkpoints
 from dwn_hw.hardware.design import make_design
-from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer, evaluate, passes, serialize
+from dwn_hw.ir import (
+    ArgMax,
+    Format,
+    GroupSum,
+    Input,
+    LutLayer,
+    Network,
+    Thermometer,
+    evaluate,
+    passes,
+    sample_files,
+    serialize,
+)
 from dwn_hw.verification import compare_rtl, proof
 from dwn_hw.verification.proof import sat
 
@@ -209,7 +221,7 @@ def test_a_fault_that_no_vector_shows_is_found_by_sat_and_shown_in_a_simulator(t
         assert file["codes"].tolist() == [[12345, 54321, 33333]]
     toolchain.require_programs("iverilog")
     monkeypatch.undo()
-    samples = main.samples_of(out / "prove" / "counterexample.npz")
+    samples = sample_files.load(out / "prove" / "counterexample.npz")
     with pytest.raises(Mismatch, match="l0, unit 0: expected 0, got 1"):
         compare_rtl.verify(out, simulator="icarus", random=0, samples=samples)
 
