@@ -1,7 +1,7 @@
 """docs/adding.md, followed to the letter in a copy of the project: each toy works; and each place that is forgotten is named.
 
 The page holds its changes as code blocks behind a comment that says the file and the place. Whole, a section must pass mypy and
-its tests; without any one of its files, one of the two must fail (in the slow group, since each is a run of mypy).
+its tests; without any one of its files, one of the two must fail (in the group ``sweeps``, since each is a run of mypy).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def test_a_toy_made_by_the_page_alone_works(copy, name):
 PLACES = [(name, index) for name in CHECKS for index in range(len(SECTIONS[name]))]
 
 
-@pytest.mark.slow
+@pytest.mark.sweeps
 @pytest.mark.parametrize(("name", "index"), PLACES, ids=[f"{n}-{i}-{SECTIONS[n][i].file}" for n, i in PLACES])
 def test_a_forgotten_place_is_named_by_mypy_or_by_a_test(copy, name, index):
     for edit in [*SECTIONS[name][:index], *SECTIONS[name][index + 1 :]]:

