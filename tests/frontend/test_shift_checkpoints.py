@@ -239,6 +239,7 @@ def test_the_real_network_at_16_16_predicts_all_10000_images_as_torch_in_float64
     assert np.mean(classes == y) == 0.9893
 
 
+@pytest.mark.sweeps
 def test_the_real_network_at_searched_widths_is_within_a_twentieth_of_a_point(real, images):
     x, y = images("train")
     asked = Options(calibrate=Samples(x[:3000], None, y[:3000], "train"), max_drop=0.004, **OPTIONS)

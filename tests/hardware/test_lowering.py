@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
+from groups import swept
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,7 +47,7 @@ def test_an_encoder_equals_its_comparisons_for_every_code(draw):
     assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k, share)
 
 
-@pytest.mark.parametrize(("signed", "k", "most"), [(False, 6, 1.8), (True, 6, 1.8), (True, 4, 3.8)])
+@pytest.mark.parametrize(("signed", "k", "most"), [(False, 6, 1.8), (True, 6, 1.8), *swept((True, 4, 3.8))])
 def test_crowded_thresholds_are_edges_of_each_other_equal_for_every_code_and_cheap(signed, k, most):
     fmt = Format(16, signed)
     middle = (fmt.low + fmt.high + 1) // 2

@@ -13,6 +13,7 @@ import subprocess
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from groups import swept
 from hypothesis import given
 from hypothesis import strategies as st
 from shift_networks import small_convolution
@@ -195,8 +196,7 @@ def test_two_exports_go_into_one_design(tmp_path, small_export, target):
     [
         ("verilator", "stream"),
         ("icarus", "axis"),
-        pytest.param("icarus", "stream", marks=pytest.mark.sweeps),
-        pytest.param("icarus", "uart", marks=pytest.mark.sweeps),
+        *swept(("icarus", "stream"), ("icarus", "uart")),
     ],
 )
 def test_verify_compares_every_node_of_a_named_export_and_its_shell(tmp_path, small_export, simulator, shell):

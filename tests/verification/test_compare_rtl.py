@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 import pytest
+from groups import swept
 
 from dwn_hw import toolchain
 from dwn_hw.errors import ExportError, Mismatch, OptionError, ToolError
@@ -74,7 +75,7 @@ def test_the_verilog_equals_the_network_at_every_node(tmp_path, simulator, shell
         assert report["phases"]["reset_in_mid_stream"]["resets"] == 22
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [*range(3), *swept(*range(3, 12))])
 def test_random_networks_latencies_and_outputs_are_equal(tmp_path, seed):
     rng = np.random.default_rng(seed)
     network = random_network(
@@ -215,7 +216,7 @@ SENSITIVE = Network(
         (mutate_threshold, "encoder, unit 0: expected 1, got 0"),
     ],
 )
-@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+@pytest.mark.parametrize("simulator", ["icarus", *swept("verilator")])
 def test_one_planted_fault_turns_it_red_and_is_named(tmp_path, mutate, says, simulator):
     out = write(SENSITIVE, tmp_path / "out")
     faulty = write(mutate(SENSITIVE), tmp_path / "faulty")
@@ -230,7 +231,7 @@ def test_one_planted_fault_turns_it_red_and_is_named(tmp_path, mutate, says, sim
     assert "codes " in message
 
 
-@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+@pytest.mark.parametrize("simulator", ["icarus", *swept("verilator")])
 def test_a_wrong_tie_turns_it_red(tmp_path, simulator):
     out = write(SENSITIVE, tmp_path / "out")
     path = out / "rtl" / "dwn_argmax.v"
