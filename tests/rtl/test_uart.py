@@ -93,7 +93,7 @@ def test_verify_goes_through_every_node_and_through_the_shells_own_ports(tmp_pat
 FAULTS = [
     ("uart", "parallel", "dwn_crc16", "16'h8408", "16'h8404"),
     ("uart", "parallel", "dwn_uart_link", "assign core_rst = rst | fresh;", "assign core_rst = rst;"),
-    ("uart", "streamed", "dwn_uart_link", "assign core_rst = rst | fresh;", "assign core_rst = rst;"),
+    *swept(("uart", "streamed", "dwn_uart_link", "assign core_rst = rst | fresh;", "assign core_rst = rst;")),
     ("uart", "parallel", "dwn_uart_link", "if (damaged) verdict = DAMAGED;\n        else ", ""),
     ("uart", "parallel", "dwn_uart_link", "if (sample) clocks <= 0;", "if (sample) clocks <= 1;"),
     ("uart", "parallel", "dwn_deframe", "if (rst | flag | cut) begin", "if (rst | flag & field == WHOLE | cut) begin"),

@@ -13,6 +13,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from groups import swept
 
 from dwn_hw import toolchain
 from dwn_hw.cli import main
@@ -67,7 +68,7 @@ def write(network, out, frozen=None, **options):
         {"shell": "none", "target": "ice40"},
         {"latency": 0, "with_scores": True, "target": "ecp5"},
         {"latency": 0, "shell": "none"},
-        {"latency": 1, "target": "gowin"},
+        *swept({"latency": 1, "target": "gowin"}),
         {"latency": 9, "with_scores": True, "share": False, "target": "xc7"},
     ],
     ids=str,
