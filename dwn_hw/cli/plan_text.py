@@ -50,6 +50,7 @@ def _hardware(report: Report) -> list[str]:
 
 
 def _estimate(report: Report) -> str:
+    from dwn_hw.hardware.block_ram import added
     from dwn_hw.hardware.families import FAMILIES
 
     lut, carry, ff = (sum(part[kind] for part in report["estimate"].values()) for kind in ("lut", "carry", "ff"))
@@ -57,7 +58,7 @@ def _estimate(report: Report) -> str:
     carries = f", {carry} sites of carry chains" if carry > 0 else ""
     mhz = report["clock_mhz"]["estimate"]
     clock = "" if family.portable or mhz is None else f"; about {mhz:.0f} MHz on {family.name}"
-    ram, blocks = (sum(part.get(kind, 0) for part in report["estimate"].values()) for kind in ("ram", "bram"))
+    ram, blocks = (added(part[kind] for part in report["estimate"].values()) for kind in ("ram", "bram"))
     memory = f", {ram} bits of memory in {blocks} block RAMs" if blocks > 0 else ""
     return f"{lut} LUT{family.lut_inputs}{carries}, {ff} flip-flops{memory}{clock}"
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def _hardware(design: Design, options: Options) -> Document:
         "target": design.target,
         "interval": design.interval,
         "clock_mhz": {"asked": options.clock_mhz, "estimate": None if clock is None else round(clock, 1)},
-        "estimate": {name: asdict(part) for name, part in cost.estimate(design).items()},
+        "estimate": {name: part.as_report() for name, part in cost.estimate(design).items()},
     }
 
 

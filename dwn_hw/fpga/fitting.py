@@ -11,7 +11,7 @@ from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import boards
 from dwn_hw.fpga.boards import Board
 from dwn_hw.hardware import cost, encoders, serial_frames
-from dwn_hw.hardware.block_ram import Memory, block_rams
+from dwn_hw.hardware.block_ram import Memory, added, block_rams
 from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.families import FAMILIES, TARGETS, Family
 from dwn_hw.hardware.folded import FoldedDesign
@@ -32,7 +32,7 @@ def estimate(exported: Exported, family: str) -> dict[str, float]:
     total = cost.total(cost.estimate(design, FAMILIES[family]))
     around = shell(exported.interface, family)
     own = {"lut": total.site + _passed(design, family), "ff": total.ff, "bram": total.bram}
-    return {kind: own[kind] + around[kind] for kind in own}
+    return {kind: added((own[kind], around[kind])) for kind in own}
 
 
 def _passed(design: Design, family: str) -> int:
@@ -91,7 +91,7 @@ def survey(exported: Exported) -> tuple[Fit, ...]:
 def check(board: Board, parts: Mapping[str, Mapping[str, float]], exported: Exported) -> dict[str, float]:
     """What the synthesised ``parts`` need together. Raises Unfit, with the parts by size and what to try, if a board has less."""
     lut = _luts(board, parts)
-    needs = {"lut": sum(lut.values())} | {kind: sum(part[kind] for part in parts.values()) for kind in ("ff", "bram")}
+    needs = {"lut": sum(lut.values())} | {kind: added(part[kind] for part in parts.values()) for kind in ("ff", "bram")}
     units = {"lut": "LUTs", "ff": "flip-flops", "bram": "blocks of RAM"}
     for kind in boards.KINDS:
         if needs[kind] > board.capacity[kind]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
 from pathlib import Path
 
 from dwn_hw import rtl, toolchain
@@ -19,6 +18,7 @@ from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, in_words
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.hardware import cost
+from dwn_hw.hardware.block_ram import added
 from dwn_hw.hardware.families import FAMILIES, SYNTHESES, Synthesis
 from dwn_hw.hardware.kinds import Design
 
@@ -51,7 +51,7 @@ def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str
     parts = {}
     for part, modules in design.modules().items():
         pieces = [counts[name] for name in modules]
-        cells = {kind: sum(piece[kind] for piece in pieces) for kind in pieces[0]}
+        cells = {kind: added(piece[kind] for piece in pieces) for kind in pieces[0]}
         # A module of registers was counted with them.
         ff = cells["ff"] or estimate[part].ff
         parts[part] = {**cells, "ff": ff}
@@ -64,8 +64,8 @@ def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str
         "total": counts["total"],
         "parts": parts,
         "estimate": {
-            "total": asdict(cost.total(estimate)),
-            "parts": {name: asdict(part) for name, part in estimate.items()},
+            "total": cost.total(estimate).as_report(),
+            "parts": {name: part.as_report() for name, part in estimate.items()},
         },
     }
 
@@ -127,9 +127,7 @@ def _map(exported: Exported, target: str, module: str, place: Path, last: str, t
 def count_cells(cells: dict[str, int], family: Synthesis) -> dict[str, float]:
     """yosys' numbers by type of cell as numbers by what they count as; a cell of half a block RAM is half a block."""
     found: dict[str, float] = {what: _matching(cells, pattern) for what, pattern in family.cells.items()}
-    if halves := _matching(cells, family.half_bram):
-        found["bram"] += halves // 2 if halves % 2 == 0 else halves / 2
-    return found
+    return found | {"bram": added((found["bram"], _matching(cells, family.half_bram) / 2))}
 
 
 def _matching(cells: dict[str, int], pattern: str) -> int:

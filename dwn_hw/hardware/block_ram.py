@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dwn_hw.hardware.families import BlockRam, Shapes
@@ -27,8 +28,13 @@ def block_rams(memory: Memory, ram: BlockRam) -> float:
     """
     if not ram.halves:
         return _fewest(memory, ram.shapes)
-    halves = _fewest(memory, ram.halves)
-    return halves // 2 if halves % 2 == 0 else halves / 2
+    return added((_fewest(memory, ram.halves) / 2,))
+
+
+def added(counts: Iterable[float]) -> float:
+    """The sum of counts of which some may be halves, as a person writes it: 3 and not 3.0, and 24.5."""
+    total = sum(counts)
+    return int(total) if total == int(total) else total
 
 
 def banks(memory: Memory, ram: BlockRam) -> int:

@@ -29,25 +29,28 @@ def luts(family: Family, inputs: int) -> int:
     return 2 * luts(family, inputs - 1) + (inputs > family.cell_inputs)
 
 
-def counted(family: Family, netlist: LutNetlist | WordNetlist) -> tuple[int, int]:
-    """LUTs, and sites of carry chains; a tool chooses those of words, so they are not told apart."""
+def counted(family: Family, netlist: LutNetlist | WordNetlist) -> tuple[int, int, int]:
+    """LUTs, sites of carry chains, and LUTs that only pass a net on: into a site that needs none, or out of a chain.
+
+    Of words about one LUT a bit; a tool chooses their chains, so these are not told apart.
+    """
     if isinstance(netlist, WordNetlist):
-        return sites(family, netlist), 0
+        return sum(netlist.sites(i) for i in range(len(netlist.cells))), 0, 0
     lut = sum(luts(family, len(cell.inputs)) for cell in netlist.cells if cell.kind == LUT)
-    return lut, sum(cell.kind == CARRY for cell in netlist.cells)
+    return lut, sum(cell.kind == CARRY for cell in netlist.cells), _passing(netlist)
 
 
 def sites(family: Family, netlist: LutNetlist | WordNetlist) -> int:
-    """LUTs of a netlist, those in front of sites that need none, and those that a carry takes on its way out.
+    """All LUTs that a netlist takes, those that only pass a net on among them."""
+    lut, _, passing = counted(family, netlist)
+    return lut + passing
 
-    Of words, about one a bit.
-    """
-    if isinstance(netlist, WordNetlist):
-        return sum(netlist.sites(i) for i in range(len(netlist.cells)))
+
+def _passing(netlist: LutNetlist) -> int:
     cells = netlist.cells
     fronts = {(cell.inputs[0], cell.inputs[-1]) for cell in cells if cell.kind != LUT}
     driven = {netlist.inputs + i for i, cell in enumerate(cells) if cell.kind == LUT}
     idle = len(fronts) - len({net for net, _ in fronts} & driven)
     read = {net for cell in cells if cell.kind == LUT for net in cell.inputs} | set(netlist.outputs)
     leaving = sum(cell.kind == CARRY and netlist.inputs + i in read for i, cell in enumerate(cells))
-    return leaving + idle + sum(luts(family, len(cell.inputs)) for cell in cells if cell.kind == LUT)
+    return leaving + idle

@@ -7,11 +7,11 @@ may find more or fewer; both figures are printed side by side. For smaller LUTs,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import assert_never
 
 from dwn_hw.hardware import cell_cost, split_netlist
-from dwn_hw.hardware.block_ram import Memory, banks, block_rams
+from dwn_hw.hardware.block_ram import Memory, added, banks, block_rams
 from dwn_hw.hardware.design import ParallelDesign, clock_estimate
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.folded import EngineSchedule, FoldedDesign
@@ -24,17 +24,26 @@ class Cost:
     """A cost: ``lut`` LUTs, ``ff`` flip-flops, ``carry`` sites of carry chains, ``depth`` levels of LUTs, ``ram`` bits of
     block RAM in ``bram`` blocks, of the size that the family's boards are counted in, where half a block may be one (24.5).
 
-    A site of a chain has its LUT in front of it, which is among ``lut``. ``site``: all that is taken, with the LUTs that
-    carries pass on their way out of a chain.
+    A site of a chain has its LUT in front of it, which is among ``lut``. ``passing``: further LUTs that only pass a net on,
+    into a site that needs none or out of a chain.
     """
 
     lut: int
     ff: int
     depth: int
-    carry: int
-    site: int
+    carry: int = 0
+    passing: int = 0
     ram: int = 0
     bram: float = 0
+
+    @property
+    def site(self) -> int:
+        """All LUTs that are taken, whatever for."""
+        return self.lut + self.passing
+
+    def as_report(self) -> dict[str, float]:
+        """The figures by name, as reports and JSON hold them."""
+        return asdict(self) | {"site": self.site}
 
 
 def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
@@ -66,8 +75,8 @@ def _estimate_parallel(design: ParallelDesign, family: Family) -> dict[str, Cost
         widths = split_netlist.widths(netlist)
         inside = sum(widths[level - 1] for level in stage.registers.inside)
         ff = inside + netlist.output_bits * stage.registers.after
-        lut, carry = cell_cost.counted(family, netlist)
-        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, cell_cost.sites(family, netlist))
+        lut, carry, passing = cell_cost.counted(family, netlist)
+        costs[stage.name] = Cost(lut, ff, netlist.depth(), carry, passing)
     if design.with_scores:  # they wait beside the last part
         last = design.pipeline.stages[-1]
         waiting = design.network.scores_edge.bits * last.registers.count
@@ -89,7 +98,6 @@ def _streamed(compared: Cost, plan: FeatureSchedule, outputs: int, family: Famil
     return replace(
         compared,
         lut=compared.lut + counter,
-        site=compared.site + counter,
         ff=compared.ff - outputs + plan.captured + plan.index_bits,
         ram=plan.memory_bits,
         bram=block_rams(Memory(plan.row_bits, rows), family.block_ram),
@@ -99,8 +107,8 @@ def _streamed(compared: Cost, plan: FeatureSchedule, outputs: int, family: Famil
 def total(costs: dict[str, Cost]) -> Cost:
     """The cost of all parts together; ``depth`` is that of the deepest part."""
     values: Sequence[Cost] = list(costs.values())
-    added = {kind: sum(getattr(c, kind) for c in values) for kind in ("lut", "ff", "carry", "site", "ram", "bram")}
-    return Cost(**added, depth=max(c.depth for c in values))
+    counts = {kind: sum(getattr(c, kind) for c in values) for kind in ("lut", "ff", "carry", "passing", "ram")}
+    return Cost(**counts, bram=added(c.bram for c in values), depth=max(c.depth for c in values))
 
 
 def _estimate_folded(plan: EngineSchedule, family: Family) -> dict[str, Cost]:
@@ -113,10 +121,10 @@ def _estimate_folded(plan: EngineSchedule, family: Family) -> dict[str, Cost]:
     # The LUTs for each bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer with one of four.
     levels = -(-3 * plan.shift_bits // 4) if family.lut_inputs == 6 else plan.shift_bits
     lanes = plan.lanes * bool(plan.weights.rows)
-    lane = Cost(shifted * levels + 2 * sums, plan.code_bits + 1 + shifted + 2 * sums, levels + 1, 0, 0)
+    lane = Cost(shifted * levels + 2 * sums, plan.code_bits + 1 + shifted + 2 * sums, levels + 1)
     address = (plan.buffers[0].rows - 1).bit_length()
     known = {
-        "lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth, 0, 0),
+        "lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth),
         "sequencer": _rough(12 * address + 4 * columns, 11 * address),
         "reader": _rough(4 * operand, 4 * operand),
         "writer": _rough(6 * sums + 6 * address, 4 * sums + 3 * address),
@@ -128,10 +136,10 @@ def _estimate_folded(plan: EngineSchedule, family: Family) -> dict[str, Cost]:
 
 
 def _rough(lut: int, ff: int) -> Cost:
-    return Cost(lut, ff, 0, 0, lut)
+    return Cost(lut, ff, depth=0)
 
 
 def _memory(memory: Memory, family: Family) -> Cost:
     chosen = memory.bits * (banks(memory, family.block_ram) - 1)
     lut = chosen if family.lut_inputs < 6 else -(-2 * chosen // 3)
-    return Cost(lut, 0, 0, 0, lut, memory.size, block_rams(memory, family.block_ram))
+    return Cost(lut, ff=0, depth=0, ram=memory.size, bram=block_rams(memory, family.block_ram))

