@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import os
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ from dwn_hw import ir
 from dwn_hw.exports import options as export_options
 from dwn_hw.exports import planning, prediction, writer
 from dwn_hw.fpga import synthesis
-from dwn_hw.frontend import checkpoints, extract
+from dwn_hw.frontend import checkpoints, extract, module_state
 from dwn_hw.frontend.shift import trained_shift as shifted
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import sample_files, serialize
@@ -24,16 +25,20 @@ save = checkpoints.save
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
-def load(path: PathLike, arch: str | None = None) -> TrainedDwn | shifted.ShiftModel:
-    """The trained model in a ``.pt`` file, as docs/checkpoints.md lists them; nothing in it is executed.
+def load(
+    path: PathLike, arch: str | None = None, *, key: str | None = None, ignore: collections.abc.Sequence[str] = ()
+) -> TrainedDwn | shifted.ShiftModel:
+    """The trained model in a ``.pt`` or ``.safetensors`` file, as docs/checkpoints.md lists them; nothing in it is executed.
 
-    ``arch``: ``FILE.py:CLASS``, the user's own class, for the state_dict of a network with shift layers. That file is run.
+    ``arch``: ``FILE.py:CLASS``, the user's own class, for the weights of a network with shift layers. That file is run.
+    ``key``: which network, where the file holds several (``model``, ``ema``, ``checkpoint.model``). ``ignore``: entries that
+    stand beside a DWN, look like a part of its preprocessing, and are none.
     """
     if arch is None:
-        return checkpoints.load(path)
+        return checkpoints.load(path, key, ignore)
     from dwn_hw.frontend.shift import user_class
 
-    return user_class.load(path, arch)
+    return user_class.load(path, arch, key)
 
 
 def freeze(
@@ -125,6 +130,7 @@ def _options(calibrate: Any = None, **options: Any) -> export_options.Options:
 def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | shifted.ShiftModel:
     if isinstance(model, TrainedDwn | shifted.ShiftModel):
         return model
+    model = module_state.unwrapped(model)
     if shifted.has_shift_layers(model):
         return shifted.ShiftModel(model, type(model).__name__)
     return extract.extract_modules(model, thermometer, scaler)

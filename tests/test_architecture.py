@@ -36,7 +36,7 @@ DOORS = {
     "cocotb": set(),  # only sim/ imports it, in the simulator's process
     "cocotb_tools": {"verification.simulate"},
     "sklearn": {"nn.digits"},
-    "safetensors": {"ir.serialize"},
+    "safetensors": {"ir.serialize", "frontend.read_safetensors"},
     "click": {"cli"},
     "rich": {"cli"},
     "serial": {"fpga.serial_host"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import directory
+from dwn_hw.cli.arguments import directory, strict
 from dwn_hw.cli.screen import Report, Screen, command
 
 #: Seconds that a simulated board may take for what a real one does at once.
@@ -36,6 +36,7 @@ _BAUD = 115_200
     type=click.Path(path_type=Path),
     help="Write y, codes (and scores, if it has them) to this .npz.",
 )
+@strict
 @command
 def run(
     screen: Screen,
@@ -48,6 +49,7 @@ def run(
     compare: bool,
     self_test: bool,
     out: Path | None,
+    strict: bool,
 ) -> None:
     """Send SAMPLES (.npz) through a board that holds an export, and read its answers."""
     from dwn_hw.errors import OptionError, Problem
@@ -69,7 +71,7 @@ def run(
     loaded = None if samples is None else replace(sample_files.load(samples), name=str(samples))
     with _board(screen, exported, port, virtual, rate) as board:
         report, answers = session.session(
-            exported, board, loaded, compared=compare, self_test=self_test, progress=screen.progress
+            exported, board, loaded, compared=compare, self_test=self_test, strict=strict, progress=screen.progress
         )
     if out is not None and answers is not None:
         fields = answers.fields
@@ -77,6 +79,7 @@ def run(
         sample_files.save_predictions(out, exported.network, answers.codes, fields.get("scores"), last)
         report |= {"out": str(out)}
     _say(screen, report)
+    screen.warn(report)
     screen.result(report)
 
 

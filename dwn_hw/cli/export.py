@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import SEED
+from dwn_hw.cli.arguments import SEED, strict
 from dwn_hw.cli.plan_text import say_plan
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.cli.verify import samples_of
@@ -45,6 +45,13 @@ _MODEL_OPTIONS = (
         type=float,
         metavar="PART",
         help="For --calibrate: keep accuracy within this instead, 0.01 for one in a hundred.",
+    ),
+    click.option("--key", metavar="NAME", help="Which network, where MODEL holds several: ema, checkpoint.model, …"),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="NAME",
+        help="What stands beside the network, and it does not need. Repeatable.",
     ),
     click.option(
         "--arch", metavar="FILE.py:CLASS", help="Your own class, for weights with shift layers; FILE.py is run."
@@ -91,6 +98,7 @@ _MODEL_OPTIONS = (
         show_default=True,
         help=_sentence(", or ", (encoder.help for encoder in ENCODERS.values())),
     ),
+    strict,
     click.option("--no-optimize", is_flag=True, help="One LUT a neuron, one comparator a threshold."),
     click.option(
         "--seed",
@@ -126,11 +134,11 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     from dwn_hw import api
     from dwn_hw.exports import writer
 
-    arch = arguments.pop("arch")
+    chosen = {name: arguments.pop(name) for name in ("arch", "key", "ignore")}
     options, samples = _options(arguments), samples_of(data_file)
     writer.check_out(out)
     screen.progress("reading the model")
-    report: Report = writer.export(api.load(model, arch), out, options, samples, screen.progress)
+    report: Report = writer.export(api.load(model, **chosen), out, options, samples, screen.progress)
     say_plan(screen, report)
     for name in report.get("removed", ()):
         screen.say(f"removed {out / name}, built of other Verilog")
@@ -146,9 +154,9 @@ def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any)
     from dwn_hw import api
     from dwn_hw.exports import planning
 
-    arch = arguments.pop("arch")
+    chosen = {name: arguments.pop(name) for name in ("arch", "key", "ignore")}
     options, samples = _options(arguments), samples_of(data_file)
     screen.progress("reading the model")
-    report = planning.plan(api.load(model, arch), options, samples, screen.progress).report
+    report = planning.plan(api.load(model, **chosen), options, samples, screen.progress).report
     say_plan(screen, report)
     screen.result(report)

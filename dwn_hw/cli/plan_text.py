@@ -14,10 +14,14 @@ def say_plan(screen: Screen, report: Report) -> None:
 
     if report.get("kind") == "shift":
         screen.say(*shift_text.lines(report), *_hardware(report))
+        screen.warn(report)
         return
     screen.say(*report["network"], "")
     if report["calibration"]:
         _show_calibration(screen, report["calibration"])
+    screen.say(*(f"assumed    {text}" for text in report["assumed"]))
+    if report["unused"]:
+        screen.say(f"not used   {', '.join(report['unused'])}, beside the model")
     screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
     if constant := report["input"]["constant_thresholds"]:
         screen.say(f"           {constant} thresholds lie at or beyond the ends of the port: their bits are constant")
@@ -39,6 +43,7 @@ def say_plan(screen: Screen, report: Report) -> None:
         equal = f"; {checked['optimized_sums']} group sums equal" if checked["optimized_sums"] else ""
         screen.say(f"optimized  {', '.join(removed) or 'nothing'} removed{equal}")
     screen.say(*_hardware(report))
+    screen.warn(report)
 
 
 def _hardware(report: Report) -> list[str]:

@@ -62,6 +62,12 @@ class Screen:
             for line in lines:
                 self._print(line, indent=11)
 
+    def warn(self, report: Report) -> None:
+        """Print what a report says is likely wrong, also under ``--quiet``: it is never silent."""
+        self.stop()
+        for text in report["warnings"]:
+            self._print(f"WARNING    {text}", indent=11)
+
     def fail(self, message: str) -> None:
         """Print an error for a person, also under ``--quiet``: a failure is never silent."""
         first, *rest = message.splitlines()

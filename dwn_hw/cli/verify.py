@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import SEED, directory
+from dwn_hw.cli.arguments import SEED, directory, strict
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.hardware.families import SYNTHESES
 
@@ -41,6 +41,7 @@ def samples_of(path: Path | None) -> Any:
 @click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz) to run as well.")
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of everything random.")
+@strict
 @command
 def verify(
     screen: Screen,
@@ -50,6 +51,7 @@ def verify(
     board: str | None,
     simulator: str,
     data_file: Path | None,
+    strict: bool,
     **vectors: int,
 ) -> None:
     """Simulate the Verilog of an export and compare every node with the network, exactly; or the results of what it became."""
@@ -57,7 +59,13 @@ def verify(
 
     where = _check(level, target, board, simulator)
     random, seed = vectors["vectors"], vectors["seed"]
-    options = {"random": random, "seed": seed, "samples": samples_of(data_file), "progress": screen.progress}
+    options = {
+        "random": random,
+        "seed": seed,
+        "samples": samples_of(data_file),
+        "strict": strict,
+        "progress": screen.progress,
+    }
     match level:
         case "rtl":
             report = compare_rtl.verify(directory, simulator=simulator, **options)
@@ -68,6 +76,7 @@ def verify(
         case _:
             report = compare_bitstream.verify_bitstream(directory, str(where), **options)
             _say_compared(screen, report)
+    screen.warn(report)
     screen.result(report)
 
 

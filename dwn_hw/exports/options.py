@@ -43,6 +43,7 @@ class Options:
     activations: str | None = None
     lanes: int | None = None
     name: str = naming.DEFAULT
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.interface import TOOL
 from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.lowering.encoder import rough_cost
-from dwn_hw.ir import evaluate, passes, sample_files, serialize, vectors
+from dwn_hw.ir import evaluate, passes, sample_files, sample_warnings, serialize, vectors
 from dwn_hw.ir.codes import Encoded, are_codes
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.network import LEFT_TO_HOST
@@ -61,6 +61,12 @@ def plan(
 ) -> ExportPlan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
     check(Request(options, model, folded=options.lanes is not None and isinstance(model, ShiftModel)))
+    if isinstance(model, TrainedDwn):
+        samples, tried = (
+            None if given is None else sample_files.labelled(given, model.group.k, model.class_names)
+            for given in (samples, options.calibrate)
+        )
+        options = dataclasses.replace(options, calibrate=tried)
     if isinstance(model, ShiftModel):
         return _plan_shift(model, options, samples, progress)
     return _plan_dwn(model, options, samples, progress)
@@ -111,13 +117,17 @@ def _plan_dwn(
     progress("lowering to LUTs")
     design = _design(model, network, options)
     progress("comparing with torch")
-    encoded = None if samples is None else sample_files.to_codes(samples, network)
+    encoded, warnings = (None, []) if samples is None else sample_warnings.encoded(network, samples)
+    if options.calibrate is not None:
+        warnings += sample_warnings.encoded(network, options.calibrate)[1]
     checks = _check(model, network, design.network, options.seed)
     report: Document = {
         "tool": TOOL,
         **_hardware(design, options),
         "optimized": passes.removed(network, design.network) if options.optimize else None,
         "source": model.source,
+        "assumed": list(model.assumed),
+        "unused": list(model.unused),
         "input": {
             "origin": port.origin,
             "reason": port.reason,
@@ -126,8 +136,11 @@ def _plan_dwn(
         },
         "calibration": calibrated,
         "checked": checks,
-        "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded),
+        "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded, warnings),
+        "warnings": warnings,
     }
+    if options.strict:
+        sample_warnings.refuse(warnings, "x" if samples is None else samples.name)
     return ExportPlan(design, options.seed, report, None if encoded is None else encoded.codes, network)
 
 
@@ -225,10 +238,12 @@ def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int)
     }
 
 
-def _agreement(model: TrainedDwn, network: ir.Network, samples: sample_files.Samples, encoded: Encoded) -> Document:
-    """On the user's data: what the port's grid cost, against the model fed with the real numbers."""
+def _agreement(
+    model: TrainedDwn, network: ir.Network, samples: sample_files.Samples, encoded: Encoded, warnings: list[str]
+) -> Document:
+    """On the user's data: what the port's grid cost, against the model fed with the real numbers; and ``warnings`` of labels."""
     _, y = Emulator(network).run(encoded.codes)
-    found: Document = {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
+    found: Document = {"samples": len(samples), **sample_warnings.moved(network, encoded)}
     if samples.x is not None and not are_codes(network.input, samples.x):
         real = samples.x.reshape(len(samples.x), -1).astype(freeze_dwn.model_dtype(model))
         bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)
@@ -239,4 +254,7 @@ def _agreement(model: TrainedDwn, network: ir.Network, samples: sample_files.Sam
         found["predictions_changed"] = int((wanted != y).sum())
     if samples.y is not None:
         found["accuracy"] = round(float((samples.y == y).mean()), 6)
+        warnings += sample_warnings.of_classes(
+            network, samples.y, y, any("permutation" in text for text in model.assumed)
+        )
     return found

@@ -16,7 +16,7 @@ from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes, serial_host
 from dwn_hw.hardware.serial_frames import Layout
-from dwn_hw.ir import sample_files
+from dwn_hw.ir import sample_files, sample_warnings
 from dwn_hw.ir.emulate import Emulator
 
 Ints = npt.NDArray[np.int64]
@@ -105,12 +105,16 @@ def session(
     *,
     compared: bool = False,
     self_test: bool = False,
+    strict: bool = False,
     progress: Progress = lambda text: None,
 ) -> tuple[Document, Answers | None]:
     """All that `dwn-hw run` does with a board: identity, self-test, samples, comparison; a report, and what was predicted."""
     if samples is None and not self_test:
         raise OptionError(Problem("run", "a file of samples, or --self-test", "neither", "Give one of them."))
-    encoded = None if samples is None else sample_files.to_codes(samples, exported.network)
+    network = exported.network
+    if samples is not None and network.classifies:
+        samples = sample_files.labelled(samples, network.classes, network.class_names)
+    encoded, warnings = (None, []) if samples is None else sample_warnings.encoded(network, samples, strict)
     progress("asking the board which network it holds")
     board.check()
     report: Document = {"digest": exported.interface.digest}
@@ -125,12 +129,15 @@ def session(
         progress(f"{len(samples)} samples")
         answers = run(exported, board, encoded.codes, progress)
         rate = round(len(samples) / answers.seconds, 1)
-        report |= {"samples": len(samples), "rounded": encoded.rounded, "saturated": encoded.saturated}
+        report |= {"samples": len(samples), **sample_warnings.moved(network, encoded)}
         report |= {"samples_per_second": rate, "clocks": [int(answers.clocks.min()), int(answers.clocks.max())]}
         if samples.y is not None and "class" in answers.fields:
-            report["accuracy"] = round(float(np.mean(samples.y == answers.fields["class"].reshape(-1))), 6)
+            y = answers.fields["class"].reshape(-1)
+            report["accuracy"] = round(float(np.mean(samples.y == y)), 6)
+            warnings += sample_warnings.of_classes(network, samples.y, y)
         if compared:
             wanted = expected(exported.network, encoded.codes)
             report["equal_values"] = compare(answers, wanted, "sample", where)
+    report["warnings"] = warnings
     report["line"] = serial_host.describe(board, board.statistics())
     return report, answers

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dwn_hw.errors import CheckpointError, Problem, ToolError
-from dwn_hw.frontend import saved_forms
+from dwn_hw.frontend import read_safetensors, saved_forms
 from dwn_hw.frontend.extract import extract, extract_modules
 from dwn_hw.frontend.module_state import Findings, array, class_of, flatten, state_of
 from dwn_hw.frontend.pickles import archive
@@ -31,14 +31,21 @@ _GIVE = "Give the .pt file of a trained model."
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """The content of a ``.pt`` file: tensors as NumPy arrays, objects as inert stand-ins.
+    """The content of a ``.pt`` or ``.safetensors`` file: tensors as NumPy arrays, objects as inert stand-ins.
 
     Raises ``CheckpointError`` for everything that is no readable checkpoint or asks for more than layers and data.
     """
-    data = _bytes(Path(path))
-    name = shown(Path(path).name)
+    return _content(Path(path))[0]
+
+
+def _content(path: Path) -> tuple[Any, bool]:
+    """The content of a file, and whether it sorts the names of its arrays."""
+    data = _bytes(path)
+    name = shown(path.name)
+    if read_safetensors.is_safetensors(data):
+        return read_safetensors.content(data, path), True
     try:
-        return archive.parse(data)
+        return archive.parse(data), False
     except archive.ForeignError as foreign:
         raise CheckpointError(Problem(name, foreign.rule, foreign.got, foreign.remedy)) from None
     except RefusedError as refused:
@@ -48,9 +55,14 @@ def read(path: str | os.PathLike[str]) -> Any:
         raise CheckpointError(Problem(name, "must be a readable checkpoint", str(damage), remedy)) from None
 
 
-def load(path: str | os.PathLike[str]) -> TrainedDwn:
-    """The trained network in a ``.pt`` file of any form in docs/checkpoints.md."""
-    return extract(read(path), shown(Path(path).name))
+def load(path: str | os.PathLike[str], key: str | None = None, ignore: Sequence[str] = ()) -> TrainedDwn:
+    """The trained network in a file of any form in docs/checkpoints.md.
+
+    ``key`` names it where the file holds several, dotted where it lies deeper; ``ignore``: entries beside it that it does not
+    need.
+    """
+    content, sorted_names = _content(Path(path))
+    return extract(content, shown(Path(path).name), saved_forms.Choice(key, tuple(ignore), sorted_names))
 
 
 def save(
@@ -154,9 +166,6 @@ def _reason(error: OSError | ValueError) -> str:
 def _requests(name: str, requests: list[str]) -> list[Problem]:
     """One problem for each thing that the pickle asked for."""
     rule = "must hold only tensors, plain values and layers that dwn-hw knows"
-    remedy = (
-        "Nothing was executed. If it is a class of your own, " + saved_forms.RESAVE[0].lower() + saved_forms.RESAVE[1:]
-    )
-    remedy += " Of a network with shift layers save the state_dict, and add --arch FILE.py:CLASS."
+    remedy = "Nothing was executed. Save tensors and plain values in its place: torch.save(model.state_dict(), …)."
     shortened = [*requests[:_MAX_REQUESTS], *(["more requests"] if len(requests) > _MAX_REQUESTS else [])]
     return [Problem(name, rule, request, remedy) for request in shortened]

@@ -9,9 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dwn_hw.frontend.module_state import Findings, Layer, class_of, full_name, state_of, text_list, whole
+from dwn_hw.frontend.beside import Beside
+from dwn_hw.frontend.module_state import (
+    Findings,
+    Layer,
+    class_of,
+    full_name,
+    mapping,
+    state_of,
+    switch,
+    text_list,
+    whole,
+)
+from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.read_luts import LutSource, lut_source, part_name, read_group, read_layer
 from dwn_hw.frontend.read_thermometer import (
+    THERMOMETERS,
     check_scaler_width,
     fit_width,
     read_scaler,
@@ -19,25 +32,24 @@ from dwn_hw.frontend.read_thermometer import (
     scaler_features,
     sklearn_names,
 )
-from dwn_hw.frontend.saved_forms import RESAVE, Parts, recognise
-from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn, TrainedGroupSum, TrainedLutLayer
+from dwn_hw.frontend.saved_forms import RESAVE, Choice, Parts, recognise
+from dwn_hw.frontend.trained_dwn import TrainedDwn, TrainedGroupSum, TrainedLutLayer
 from dwn_hw.ir.arrays import Floats
 
-_THERMOMETERS = {"Thermometer", "GaussianThermometer", "DistributiveThermometer"}
 _VANISHING = {"Flatten", "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"}
 _KNOWN = "Thermometer, LUTLayer, STE, GroupSum, Flatten, Dropout, Identity and Sequential"
 _ORDER = "thermometer, LUT layers, GroupSum"
 
 
-def extract(content: Any, source: str = "") -> TrainedDwn:
+def extract(content: Any, source: str = "", choice: Choice | None = None) -> TrainedDwn:
     """The trained network in ``content``, which :func:`dwn_hw.frontend.checkpoints.read` gave, or which is live.
 
     ``content`` is a module, a dictionary {"model", "thermometer"[, "scaler"]} or {"state_dict",
     "thermometer", "config"[, "scaler", "classes", "feature_names"]}, or one of our own saves. ``source`` names it in
-    messages.
+    messages; ``choice``: which network of several.
     """
     found = Findings(source or "model")
-    return _assemble(recognise(content, found), source, found)
+    return _assemble(recognise(content, found, choice or Choice()), source, found)
 
 
 def extract_modules(
@@ -53,9 +65,8 @@ def extract_modules(
     The thermometer is given, or stands first in the model.
     """
     found = Findings(source or "model")
-    parts = recognise(model, found)
-    parts.thermometer, parts.scaler = thermometer, scaler
-    parts.class_names, parts.feature_names = _given(class_names), _given(feature_names)
+    parts = recognise(model, found, Choice())
+    parts.beside = Beside(thermometer, scaler, _given(class_names), _given(feature_names))
     return _assemble(parts, source, found)
 
 
@@ -66,15 +77,15 @@ class _Roles:
     thermometers: list[Layer] = field(default_factory=list)
     luts: list[LutSource] = field(default_factory=list)
     groups: list[Layer] = field(default_factory=list)
-    binary: bool = True  # whether the last LUT layer's outputs are bits
+    binary: bool = True  # whether what comes out last is bits
 
 
 def _assemble(parts: Parts, source: str, found: Findings) -> TrainedDwn:
     """Read all parts, then refuse or build."""
-    roles = _sort(parts.layers, found)
+    roles = _sort(parts, found)
     thresholds = _thermometer(parts, roles, found)
-    scaler = read_scaler(parts.scaler, found)
-    names = parts.feature_names if parts.feature_names is not None else sklearn_names(parts.scaler)
+    scaler = read_scaler(parts.beside.scaler, found)
+    names = parts.beside.feature_names if parts.beside.feature_names is not None else sklearn_names(parts.beside.scaler)
     feature_names = _names("feature_names", names, found)
     if thresholds is not None and roles.luts:
         features = scaler_features(scaler) or len(feature_names) or None
@@ -83,46 +94,36 @@ def _assemble(parts: Parts, source: str, found: Findings) -> TrainedDwn:
         _count("feature_names", feature_names, len(thresholds), "features", found)
     layers, bits = _layers(roles, None if thresholds is None else thresholds.size, found)
     group = _group(roles, bits, found)
-    class_names = _names("class names", parts.class_names, found)
+    class_names = _names("class names", parts.beside.class_names, found)
     if group is not None:
         _count("class names", class_names, group.k, "classes", found)
     found.stop()
-    return _finished(thresholds, scaler, layers, group, class_names, feature_names, _words(source, parts))
-
-
-def _finished(
-    thresholds: Floats | None,
-    scaler: Scaler | None,
-    layers: list[TrainedLutLayer],
-    group: TrainedGroupSum | None,
-    class_names: tuple[str, ...],
-    feature_names: tuple[str, ...],
-    source: str,
-) -> TrainedDwn:
     assert thresholds is not None
     assert group is not None
-    return TrainedDwn(thresholds, scaler, tuple(layers), group, class_names, feature_names, source)
+    return TrainedDwn(
+        thresholds, scaler, tuple(layers), group, class_names, feature_names, _words(source, parts),
+        tuple(found.assumed), tuple(found.unused),
+    )  # fmt: skip
 
 
 def _words(source: str, parts: Parts) -> str:
     return f"{source}: {parts.form}" if source else parts.form
 
 
-def _sort(layers: list[Layer], found: Findings) -> _Roles:
+def _sort(parts: Parts, found: Findings) -> _Roles:
     """Give each layer its role; list every layer that has none, or that stands in the wrong place."""
     roles = _Roles()
-    for layer in layers:
+    for layer in parts.layers:
         name = class_of(layer[1])[1]
         if name in _VANISHING:
             _check_flatten(layer, found)
-        elif name in _THERMOMETERS:
+        elif name in THERMOMETERS:
             _in_place(layer, not roles.luts and not roles.groups and not roles.thermometers, found)
             roles.thermometers.append(layer)
         elif name == "LUTLayer":
             _in_place(layer, not roles.groups, found)
-            _needs_ste(roles, found)
             roles.luts.append(lut_source(layer))
-            roles.binary = roles.luts[-1].ste is True
+            roles.binary = _steps(roles.luts[-1], found)
         elif name == "STE":
             _in_place(layer, not roles.groups, found)
             roles.binary = True
@@ -130,11 +131,29 @@ def _sort(layers: list[Layer], found: Findings) -> _Roles:
             _in_place(layer, bool(roles.luts) and not roles.groups, found)
             roles.groups.append(layer)
         else:
-            got = f"{full_name(layer[1])} at position {layer[0] or '0'}"
-            remedy = "The hardware has no exact form of it: train without it, or move it before the thermometer."
-            found.add("", f"a model must consist of {_KNOWN}", got, remedy)
+            _unknown(layer, parts.key, found)
     _needs_ste(roles, found)
     return roles
+
+
+def _unknown(layer: Layer, key: str, found: Findings) -> None:
+    """Refuse a layer of another class; of a class of the user's own that holds layers, with the line that saves these."""
+    position, module = layer
+    got = f"{full_name(module)} at position {position or '0'}"
+    remedy = "The hardware has no exact form of it: train without it, or move it before the thermometer."
+    children = mapping(state_of(module).get("_modules"))
+    if children:
+        path = f"model.{position}" if position else "model"
+        steps = ", ".join(f"{path}.{shown(name, 40)}" for name in list(children)[:12])
+        inside = ", ".join(dict.fromkeys(class_of(child)[1] for child in children.values()))
+        got += f", a class of its own with {shown(inside, 200)}"
+        remedy = (
+            f"Its forward is not run here. Save its layers in their order: dwn_hw.save(torch.nn.Sequential({steps}), …)"
+        )
+        chains = [name for name, child in children.items() if class_of(child)[1] == "Sequential"]
+        place = ".".join(part for part in (key, position, *(shown(name, 40) for name in chains[:1])) if part)
+        remedy += f"; or say which part is the whole network: --key {place}." if chains else "."
+    found.add("", f"a model must consist of {_KNOWN}", got, remedy)
 
 
 def _in_place(layer: Layer, right: bool, found: Findings) -> None:
@@ -144,11 +163,22 @@ def _in_place(layer: Layer, right: bool, found: Findings) -> None:
 
 
 def _needs_ste(roles: _Roles, found: Findings) -> None:
-    """Refuse a layer whose outputs are not bits: without STE they are real numbers unless an STE follows."""
+    """Refuse a vote of numbers that are no bits: without STE a layer puts out its tables' own entries.
+
+    Between layers that changes nothing: the next one reads each as a bit, ``x > 0``, which is what an STE gives.
+    """
     if not roles.binary:
         remedy = "Put an STE() behind it, or train with ste=True."
         found.add(roles.luts[-1].part, "outputs must be bits", "ste=False and no STE behind it", remedy)
         roles.binary = True
+
+
+def _steps(source: LutSource, found: Findings) -> bool:
+    """Whether a layer ends in its own STE, from whatever says so."""
+    said = switch(source.ste)
+    if said is None:
+        found.add(source.part, "ste must be True or False", full_name(source.ste), "Save the layer's own attribute.")
+    return said is not False
 
 
 def _check_flatten(layer: Layer, found: Findings) -> None:
@@ -159,15 +189,15 @@ def _check_flatten(layer: Layer, found: Findings) -> None:
 
 
 def _thermometer(parts: Parts, roles: _Roles, found: Findings) -> Floats | None:
-    if roles.thermometers and parts.thermometer is not None:
+    if roles.thermometers and parts.beside.thermometer is not None:
         got = f"one beside it and {part_name(roles.thermometers[0])} in it"
         found.add("thermometer", "a model must have one", got, "Give the thermometer only once.")
     if roles.thermometers:
         return read_thresholds(roles.thermometers[0][1], found)
-    if parts.thermometer is None:
+    if parts.beside.thermometer is None:
         found.add("", "must hold the thermometer that the model was trained with", "a model without one", RESAVE)
         return None
-    return read_thresholds(parts.thermometer, found)
+    return read_thresholds(parts.beside.thermometer, found)
 
 
 def _layers(roles: _Roles, bits: int | None, found: Findings) -> tuple[list[TrainedLutLayer], int | None]:

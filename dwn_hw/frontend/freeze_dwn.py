@@ -8,6 +8,7 @@ and bisection over all the codes that the port can carry finds it. The hardware 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,7 @@ def raw_thresholds(model: TrainedDwn) -> Floats:
 
 def without_scaler(model: TrainedDwn) -> TrainedDwn:
     """Leave the model's scaler to the host. The port then carries the model's own feature space."""
-    return TrainedDwn(
-        model.thresholds, None, model.layers, model.group, model.class_names, model.feature_names, model.source
-    )
+    return replace(model, scaler=None)
 
 
 def bisect(model: TrainedDwn, source: ir.Input) -> npt.NDArray[np.int64]:

@@ -23,6 +23,7 @@ from dwn_hw import ir
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.ir.arrays import Floats
 from dwn_hw.ir.codes import decode_column
+from dwn_hw.ir.network import BY_THRESHOLDS
 
 #: The bits of a feature when nothing better is known.
 DEFAULT_BITS = 16
@@ -142,8 +143,8 @@ def _default(thresholds: Floats, measured: bool) -> Port:
         math.frexp(near * (1 + 2**-13))[1] if value > 0 else 0 for value, near in zip(largest, bounded, strict=True)
     ]
     steps = tuple(Fraction(2) ** (exponent + 1 - DEFAULT_BITS) for exponent in exponents)
-    name, why = "DEFAULT, not measured", "no format and no data was given"
+    name, why = f"{BY_THRESHOLDS}, not measured", "no format and no data was given"
     if measured:
-        name, why = "DEFAULT", "the data lies on no grid of 16 bits or fewer; the report says what rounding changes"
+        name, why = BY_THRESHOLDS, "the data lies on no grid of 16 bits or fewer; the report says what rounding changes"
     reason = f"{name}: {DEFAULT_BITS} bits a feature, signed, binary point by the feature's thresholds ({why})"
     return Port((ir.Format(DEFAULT_BITS, signed=True),), steps, (Fraction(0),), "default", reason)

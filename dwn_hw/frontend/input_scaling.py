@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dwn_hw.errors import OptionError, Problem
@@ -13,9 +15,7 @@ def apply(model: TrainedDwn, normalize: str | None, input_shape: str | None, use
     """The model with the normalisation asked for, or without its scaler. Raises OptionError for text that is no number."""
     if normalize is not None:
         scaler = normalizer(normalize, input_shape, len(model.thresholds))
-        return TrainedDwn(
-            model.thresholds, scaler, model.layers, model.group, model.class_names, model.feature_names, model.source
-        )
+        return replace(model, scaler=scaler)
     return model if use_scaler else freeze_dwn.without_scaler(model)
 
 

@@ -17,8 +17,14 @@ from dwn_hw.frontend.pickles.standins import AnyArray, Array, Inert, shown
 _MAX_LAYERS = 1000
 _MAX_DEPTH = 20
 
+#: The classes of modules that only pass on to their one child: for several devices, compiled, or averaged over steps.
+WRAPPERS = ("DataParallel", "DistributedDataParallel", "OptimizedModule", "AveragedModel")
+
 #: The classes of modules that only pass on to their children, one after the other.
-_CONTAINERS = ("Sequential", "DataParallel")
+_CONTAINERS = ("Sequential", *WRAPPERS)
+
+#: Text that says a switch, as command lines and files of settings do.
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 #: A position, such as ``1.0``, and the layer there.
 Layer: TypeAlias = tuple[str, Any]
@@ -28,11 +34,17 @@ State: TypeAlias = dict[str, Any]
 
 
 class Findings:
-    """Collects every problem of one model, to raise them together."""
+    """Collects every problem of one model, to raise them together; and what was assumed, and what was not used."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.problems: list[Problem] = []
+        self.assumed: list[str] = []
+        self.unused: list[str] = []
+
+    def assume(self, what: str) -> None:
+        """Note what the model does not say, and what is taken in its place."""
+        self.assumed.append(what)
 
     def add(self, part: str, rule: str, got: str, remedy: str) -> None:
         """Add a problem with a ``part`` of the model, or with the whole where ``part`` is empty."""
@@ -76,6 +88,32 @@ def state_of(thing: object) -> State:
 def is_module(thing: object) -> bool:
     """Whether something is a ``torch.nn.Module``, live or stood in for."""
     return isinstance(state_of(thing).get("_modules"), dict)
+
+
+def unwrapped(model: Any) -> Any:
+    """The module inside wrappers that only pass on to it (:data:`WRAPPERS`), or what is no wrapper as it is."""
+    while class_of(model)[1] in WRAPPERS and isinstance(children := state_of(model).get("_modules"), dict):
+        if len(children) != 1:
+            return model
+        (model,) = children.values()
+    return model
+
+
+def arrays_of(model: object) -> dict[str, Any]:
+    """The parameters and buffers of a module by name, as its ``state_dict()`` has them."""
+    found: dict[str, Any] = {}
+    waiting: list[tuple[str, object, int]] = [("", model, 0)]
+    while waiting:
+        prefix, module, depth = waiting.pop()
+        own = getattr(module, "__dict__", {})
+        hidden = own.get("_non_persistent_buffers_set") or ()
+        for group in ("_parameters", "_buffers"):
+            for name, value in mapping(own.get(group)).items():
+                if value is not None and name not in hidden:
+                    found[f"{prefix}{name}"] = value
+        if depth < _MAX_DEPTH and len(waiting) < _MAX_LAYERS:
+            waiting += [(f"{prefix}{n}.", child, depth + 1) for n, child in mapping(own.get("_modules")).items()]
+    return found
 
 
 def flatten(model: object, found: Findings) -> list[Layer]:
@@ -138,6 +176,38 @@ def whole(value: object) -> int | None:
         return value if abs(value) < 1 << 63 else None
     values = array(value)
     return int(values.item()) if values is not None and values.size == 1 and values.dtype.kind in "iu" else None
+
+
+def switch(value: object) -> bool | None:
+    """A switch, from whatever says one: a boolean of any library, 0 or 1, a tensor with one of them, or a word; else None."""
+    if isinstance(value, str):
+        return _SWITCHES.get(value.strip().lower())
+    values = array(value)
+    if values is None or values.size != 1 or values.item() not in (0, 1):
+        return None
+    return bool(values.item())
+
+
+def settings(value: object) -> dict[Any, Any] | None:
+    """The names and values of settings: a dictionary, a namespace, a dataclass, or a configuration of OmegaConf's; else None."""
+    if isinstance(value, Mapping):
+        return {key: _plain_setting(item) for key, item in value.items()}
+    state = state_of(value)
+    if isinstance(value, type) or not state or "_modules" in state:
+        return None
+    inside = state.get("_content")  # of OmegaConf's, which keeps each value in a node of its own
+    if isinstance(inside, dict):
+        return {key: _plain_setting(item) for key, item in inside.items()}
+    return {key: _plain_setting(item) for key, item in state.items() if not key.startswith("__")}
+
+
+def _plain_setting(value: object) -> Any:
+    state = state_of(value)
+    if "_val" in state:
+        return state["_val"]
+    if isinstance(inside := state.get("_content"), list):
+        return [_plain_setting(item) for item in inside]
+    return value
 
 
 def flag(value: object, default: bool) -> bool:

@@ -18,7 +18,13 @@ from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.arrays import Floats
 
 _MAX_INPUTS = 1 << 24
-_SCALERS = "StandardScaler, MinMaxScaler, or a dict of mean and scale"
+#: The classes of thermometers, torch_dwn's and ours.
+THERMOMETERS = ("Thermometer", "GaussianThermometer", "DistributiveThermometer")
+
+#: scikit-learn's scalers, each one shift and one positive factor a feature.
+SCALERS = ("StandardScaler", "MinMaxScaler", "RobustScaler", "MaxAbsScaler")
+
+_SCALERS = f"{', '.join(SCALERS)}, or a dict of mean and scale"
 
 
 def read_thresholds(thermometer: Any, found: Findings) -> Floats | None:
@@ -91,10 +97,17 @@ def read_scaler(scaler: Any, found: Findings) -> Scaler | None:
     if isinstance(scaler, Mapping):
         return _from_dict(scaler, found)
     state = state_of(scaler)
-    if class_of(scaler)[1] == "StandardScaler":
-        return _standard(state, found)
-    if class_of(scaler)[1] == "MinMaxScaler":
-        return _minmax(state, found)
+    match class_of(scaler)[1]:
+        case "StandardScaler":
+            return _centred(state, ("mean_", "with_mean"), ("scale_", "with_std"), found)
+        case "RobustScaler":
+            return _centred(state, ("center_", "with_centering"), ("scale_", "with_scaling"), found)
+        case "MaxAbsScaler":
+            return _checked(
+                "standard", 0.0, state.get("scale_"), (-1, 1) if flag(state.get("clip"), False) else None, found
+            )
+        case "MinMaxScaler":
+            return _minmax(state, found)
     found.add("scaler", f"must be one of {_SCALERS}", full_name(scaler), 'Save {"mean": …, "scale": …} instead.')
     return None
 
@@ -111,9 +124,10 @@ def _from_dict(scaler: Mapping[Any, Any], found: Findings) -> Scaler | None:
     return None
 
 
-def _standard(state: State, found: Findings) -> Scaler | None:
-    mean = state.get("mean_") if flag(state.get("with_mean"), True) else 0.0
-    scale = state.get("scale_") if flag(state.get("with_std"), True) else 1.0
+def _centred(state: State, centre: tuple[str, str], spread: tuple[str, str], found: Findings) -> Scaler | None:
+    """``(x - centre) / spread``, each by the name of its array and of the switch that says whether it is used."""
+    mean = state.get(centre[0]) if flag(state.get(centre[1]), True) else 0.0
+    scale = state.get(spread[0]) if flag(state.get(spread[1]), True) else 1.0
     return _checked("standard", mean, scale, None, found)
 
 

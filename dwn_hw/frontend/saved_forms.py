@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dwn_hw.frontend import networks
+from dwn_hw.frontend.beside import Beside, read_beside
+from dwn_hw.frontend.layer_order import in_order
 from dwn_hw.frontend.module_state import (
     Findings,
     Layer,
@@ -38,37 +41,64 @@ _TABLES = re.compile(r"(?:(.*)\.)?luts")
 _PARTS_OF_A_LAYER = ("luts", "mapping", "mapping.weights", "_LUTLayer__dummy_mapping", "alpha", "beta")
 _CLASS_COUNTS = ("num_classes", "n_classes", "k")
 
+#: Keys under which a model that is a module is expected, and a state_dict, when nothing in them tells.
+_MODULES = ("model", "net", "network")
+_STATES = ("state_dict", "model_state_dict", "model")
+
+#: Arrays of a state_dict that count something, and are no part of a network: of AveragedModel.
+_COUNTERS = ("n_averaged",)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the user says of a checkpoint: the ``key`` of the network in it, dotted where it lies deeper (or where it is a root of
+    names in a state_dict), and the entries beside the network to be ``ignored``. ``sorted_names``: the file sorts its arrays.
+    """
+
+    key: str | None = None
+    ignored: tuple[str, ...] = ()
+    sorted_names: bool = False
+
 
 @dataclass(slots=True)
 class Parts:
-    """A model taken apart: layers in order, and what is kept beside them."""
+    """A model taken apart: layers in order, and what is kept beside them; ``key``: by which ``--key`` finds it."""
 
     form: str
     layers: list[Layer] = field(default_factory=list)
-    thermometer: Any = None
-    scaler: Any = None
-    class_names: Any = None
-    feature_names: Any = None
+    beside: Beside = field(default_factory=Beside)
+    key: str = ""
 
 
-def recognise(content: Any, found: Findings) -> Parts:
+def recognise(content: Any, found: Findings, choice: Choice) -> Parts:
     """Tell the forms apart; what is none of them is refused with what would be."""
+    top = ""
     if is_module(content):
-        return Parts("whole module", flatten(content, found))
+        content, top = {"model": content}, "model"
+        choice = choice if choice.key is None else replace(choice, key=f"model.{choice.key}")
     if not isinstance(content, Mapping):
         raise _no_model(f"an object of type {full_name(content)}", found)
-    if isinstance(content.get("format"), str) and content["format"] == FORMAT:
+    if isinstance(content.get("format"), str) and content["format"] == FORMAT and choice.key is None:
         return _own(content, found)
-    for key in ("model", "net", "network"):
-        if is_module(content.get(key)):
-            return _beside(Parts("whole module", flatten(content[key], found)), content)
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(content.get(key), Mapping):
-            return _beside(_dictionary(content[key], content, found), content)
-    if content and all(isinstance(key, str) and _is_array(value) for key, value in content.items()):
+    picked = networks.pick(content, choice.key, found)
+    if picked is None and content and all(isinstance(key, str) and _is_array(value) for key, value in content.items()):
         raise _bare(content, found)
-    keys = ", ".join(shown(key, 30) for key in list(content)[:8])
-    raise _no_model(f"a dictionary with the keys {keys or '(none)'}", found)
+    if picked is None:
+        keys = ", ".join(shown(key, 30) for key in list(content)[:8])
+        raise _no_model(f"a dictionary with the keys {keys or '(none)'}", found)
+    entries = {key: value for key, value in picked.beside.items() if key not in picked.used}
+    model, root = picked.network, picked.root
+    arrays = {} if is_module(model) else {key: value for key, value in model.items() if isinstance(key, str)}
+    inside = {key.removeprefix(root): value for key, value in arrays.items() if key.startswith(root)}
+    if other := sorted({key.partition(".")[0] for key in arrays if not key.startswith(root)}):
+        found.unused += [f"{shown(name, 40)}.*" for name in other]
+    kept = {name.rpartition(".")[2]: name for name in inside if name.partition(".")[0] in ("scaler", "normalizer")}
+    if kept and "scaler" not in entries:  # arrays of a scaler among those of the layers, as safetensors must have them
+        entries["scaler"] = {short: inside.pop(name) for short, name in kept.items()}
+    beside = read_beside(entries, (), choice.ignored, found)
+    if is_module(model):
+        return Parts("whole module", flatten(model, found), beside, picked.name.removeprefix(top))
+    return _dictionary(inside, beside, choice, found)
 
 
 def _no_model(got: str, found: Findings) -> Exception:
@@ -93,19 +123,6 @@ def _bare(content: Mapping[str, Any], found: Findings) -> Exception:
     return found.error()
 
 
-def _beside(parts: Parts, content: Mapping[Any, Any]) -> Parts:
-    """Take what stands next to the model."""
-    for key in ("thermometer", "encoder", "thresholds"):
-        if parts.thermometer is None:
-            parts.thermometer = content.get(key)
-    parts.scaler = content.get("scaler")
-    for key in ("classes", "class_names"):
-        if parts.class_names is None:
-            parts.class_names = content.get(key)
-    parts.feature_names = content.get("feature_names")
-    return parts
-
-
 def inert(class_name: str, state: Mapping[str, Any]) -> Inert:
     """A layer made up from what is known of it."""
     module = Inert("torch_dwn", class_name)
@@ -113,41 +130,34 @@ def inert(class_name: str, state: Mapping[str, Any]) -> Inert:
     return module
 
 
-def _dictionary(state: Mapping[Any, Any], content: Mapping[Any, Any], found: Findings) -> Parts:
+def _dictionary(arrays: Mapping[str, Any], beside: Beside, choice: Choice, found: Findings) -> Parts:
     """The parts of a state_dict, whose layers are known by the names of their arrays, and of its configuration."""
-    config = mapping(content.get("config"))
-    arrays = {key: value for key, value in state.items() if isinstance(key, str)}
-    positions = _in_order([match[1] or "" for key in arrays if (match := _TABLES.fullmatch(key))])
-    parts = Parts("state_dict")
-    for index, position in enumerate(positions):
-        layer = _lut_layer(arrays, position, {})
+    config = beside.config
+    unordered = [match[1] or "" for key in arrays if (match := _TABLES.fullmatch(key))]
+    positions = in_order(unordered, arrays, found, choice.sorted_names)
+    parts = Parts("state_dict", beside=beside)
+    steps = [_lut_layer(arrays, position, {}) for position in positions]
+    for index, layer in enumerate(steps):
         _say(layer, "n", config.get("n"), index)
         _say(layer, "output_size", config.get("layers"), index)
-        if config.get("ste") is False:
-            layer.__dict__["ste"] = False
-        parts.layers.append((position, layer))
+        _say(layer, "ste", config.get("ste"), index)
+    parts.layers += zip(positions, steps, strict=True)
     if positions:
-        parts.layers.append(("", _group(arrays, config, content)))
+        parts.layers.append(("", _group(arrays, beside, found)))
+        if config.get("ste") is None:
+            found.assume("the outputs of each layer are bits (ste=True, as torch_dwn's layers have it)")
     _unknown_arrays(arrays, positions, parts, found)
     sizes = config.get("layers")
     if isinstance(sizes, list | tuple) and len(sizes) != len(positions):
         rule = f"must have as many LUT layers as config says ({len(sizes)})"
         found.add("", rule, f"{len(positions)} in the state_dict", "Save the state_dict and config of the same model.")
     bits = whole(config.get("thermometer_bits"))
-    thermometer = content.get("thermometer")
+    thermometer = beside.thermometer
     if bits is not None and isinstance(thermometer, Mapping):
-        parts.thermometer = {"num_bits": bits, **thermometer}
+        beside.thermometer = {"num_bits": bits, **thermometer}
     elif bits is not None and array(thermometer) is not None:
-        parts.thermometer = {"num_bits": bits, "thresholds": thermometer}
+        beside.thermometer = {"num_bits": bits, "thresholds": thermometer}
     return parts
-
-
-def _in_order(positions: list[str]) -> list[str]:
-    """Sort positions by number where the last parts of the names are numbers, as in ``Sequential``; else as saved."""
-    last = [position.rpartition(".")[2] for position in positions]
-    numbered = all(name.isascii() and name.isdigit() and len(name) < 9 for name in last)
-    alike = len({position.rpartition(".")[0] for position in positions}) == 1
-    return sorted(positions, key=lambda name: int(name.rpartition(".")[2])) if numbered and alike else positions
 
 
 def _lut_layer(arrays: Mapping[str, Any], position: str, state: Mapping[str, Any]) -> Inert:
@@ -169,14 +179,19 @@ def _say(layer: Inert, name: str, said: Any, index: int) -> None:
         layer.__dict__[name] = said
 
 
-def _group(arrays: Mapping[str, Any], config: Mapping[Any, Any], content: Mapping[Any, Any]) -> Inert:
+def _group(arrays: Mapping[str, Any], beside: Beside, found: Findings) -> Inert:
     """The vote. A state_dict holds at most its permutation, so the class count comes from the configuration."""
-    counts = [config[key] for key in _CLASS_COUNTS if config.get(key) is not None]
-    names = text_list(content.get("classes", content.get("class_names")))
+    config = beside.config
+    counts = [config[key] for key in (*_CLASS_COUNTS, "classes") if whole(config.get(key)) is not None]
+    names = text_list(beside.class_names)
     k = counts[0] if counts else len(names) if names else None
     orders = [value for key, value in arrays.items() if key.rpartition(".")[2] == "randperm"]
-    order = orders[0] if orders else config.get("randperm")
-    return inert("GroupSum", {"k": k, "tau": config.get("tau", 1), "randperm": order})
+    orders += [value for value in (beside.permutation, config.get("randperm")) if value is not None]
+    if not orders:
+        found.assume("no permutation in front of the group sum: torch_dwn keeps its randperm in no state_dict")
+    if config.get("tau") is None:
+        found.assume("tau = 1: scores are sums divided by it, and the class is the same for any")
+    return inert("GroupSum", {"k": k, "tau": config.get("tau", 1), "randperm": orders[0] if orders else None})
 
 
 def _unknown_arrays(arrays: Mapping[str, Any], positions: list[str], parts: Parts, found: Findings) -> None:
@@ -184,10 +199,10 @@ def _unknown_arrays(arrays: Mapping[str, Any], positions: list[str], parts: Part
     known = {f"{position}.{name}".lstrip(".") for position in positions for name in _PARTS_OF_A_LAYER}
     for key, value in arrays.items():
         last = key.rpartition(".")[2]
-        if key in known or last == "randperm":
+        if key in known or last == "randperm" or key in _COUNTERS:
             continue
-        if last == "thresholds":
-            parts.thermometer = {"thresholds": value}
+        if last == "thresholds" and parts.beside.thermometer is None:
+            parts.beside.thermometer = {"thresholds": value}
             continue
         rule = "must hold LUT layers, a thermometer and a group sum alone"
         got = f"an array {shown(key)} in the state_dict"
@@ -201,7 +216,13 @@ def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
         rule = f"must be of version {VERSION} of the dwn-hw format"
         found.add("", rule, f"version {shown(version)}", "Install the release of dwn-hw that wrote it, or a newer one.")
         raise found.error()
-    parts = _beside(Parts("dwn-hw save, version 1"), content)
+    beside = Beside(
+        thermometer=content.get("thermometer"),
+        scaler=content.get("scaler"),
+        class_names=content.get("class_names"),
+        feature_names=content.get("feature_names"),
+    )
+    parts = Parts("dwn-hw save, version 1", beside=beside)
     arrays = mapping(content.get("state_dict"))
     listed = content.get("layers")
     for entry in listed if isinstance(listed, list) else ():

@@ -64,7 +64,8 @@ class TrainedDwn:
     """A trained DWN: thermometer → LUT layers → group sum → argmax.
 
     ``thresholds``: (features, bits) in the scaled feature space: bit = ``scaled > threshold``, compared in
-    the dtype of ``thresholds``. ``source`` says where the model came from, in words, with no path.
+    the dtype of ``thresholds``. ``source`` says where the model came from, in words, with no path. ``assumed``: what the
+    checkpoint does not say, and what was taken in its place. ``unused``: what it holds beside, and was not needed.
     """
 
     thresholds: Floats
@@ -74,6 +75,8 @@ class TrainedDwn:
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     source: str = ""
+    assumed: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def binarize(self, x: Floats) -> npt.NDArray[np.bool_]:
         """The thermometer bits (samples, features, bits) of unscaled ``x`` (samples, features)."""

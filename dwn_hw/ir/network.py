@@ -35,6 +35,12 @@ from dwn_hw.ir.rules import MAX_CODE_BITS, check, is_whole
 #: The beginning of the text about the scaler when the hardware does without it.
 LEFT_TO_HOST = "LEFT TO THE HOST:"
 
+#: The beginning of the note on a port that was calibrated, so that values beyond its ends were chosen to saturate.
+CALIBRATED = "calibrated:"
+
+#: And of that on a port that was made just wide enough for the thresholds: values beyond its ends are past all of them.
+BY_THRESHOLDS = "DEFAULT"
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -149,6 +155,11 @@ class Network:
     def scores_edge(self) -> Edge:
         """The edge that holds the scores: what the first maximum chooses from; without one, the output."""
         return self._edges[-2] if self.classifies else self._edges[-1]
+
+    @property
+    def classes(self) -> int:
+        """The number of classes: of scores that the network compares, or gives out."""
+        return self.scores_edge.size
 
     @property
     def encoder(self) -> Thermometer | None:

@@ -1,7 +1,7 @@
 """Reads and writes files of samples: ``.npz`` with ``x`` or ``codes``, and optionally ``y``.
 
 ``x``: (samples, features…) in the user's own, unscaled units. ``codes``: what the port carries, (samples, features…).
-``y``: (samples,) class indices. Nothing in a file is executed: object arrays are refused.
+``y``: (samples,) classes, as indices from 0 or as names. Nothing in a file is executed: object arrays are refused.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import os
 import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,10 @@ _DAMAGE = (
     *(ValueError, KeyError, EOFError, MemoryError, RuntimeError, SyntaxError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
+
+
+#: Indices of classes, or None and why there are none.
+Indices: TypeAlias = tuple[npt.NDArray[np.int64] | None, list[Problem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,75 @@ def load(path: Path) -> Samples:
     first = samples.codes if samples.x is None else samples.x
     if first is None or first.ndim < 1 or len(first) == 0:
         raise DataError(Problem(str(path), "at least one sample", "none", "Give a file that holds samples."))
-    if samples.y is not None and samples.y.shape != (len(samples),):
-        rule, remedy = f"y of shape ({len(samples)},), one class a sample", "Save y again."
-        raise DataError(Problem(str(path), rule, f"{samples.y.shape}", remedy))
-    if samples.y is not None and samples.y.dtype.kind not in "iufb":
-        raise DataError(Problem(str(path), "y of numbers, one class a sample", f"{samples.y.dtype}", "Save y again."))
+    if samples.y is not None and (problem := _shape_problem(samples.y, len(samples), str(path))):
+        raise DataError(problem)
     return samples
+
+
+def _shape_problem(y: npt.NDArray[Any], count: int, thing: str) -> Problem | None:
+    """Why classes are none, whatever the network: they are not one a sample, or neither numbers nor text."""
+    if y.shape != (count,):
+        remedy = "Save y.argmax(axis=1)." if y.ndim == 2 and len(y) == count and y.shape[1] > 1 else "Save y again."
+        return Problem(thing, f"y of shape ({count},), one class a sample", f"{y.shape}", remedy)
+    if y.dtype.kind not in "iufbUS":
+        return Problem(thing, "y of numbers or of names, one class a sample", f"{y.dtype}", "Save y again.")
+    return None
 
 
 def _unreadable(path: Path, got: str) -> DataError:
     return DataError(Problem(str(path), "an .npz file of samples", got, "Save it with numpy.savez(path, x=samples)."))
+
+
+def labelled(samples: Samples, classes: int, names: tuple[str, ...]) -> Samples:
+    """The samples with ``y`` as indices of ``classes``, in which text is the name of a class. Raises DataError with every reason.
+
+    ``names``: those of the classes in order, or none. Samples without ``y`` are returned as they are.
+    """
+    if samples.y is None:
+        return samples
+    found, problems = class_indices(samples.y, len(samples), classes, names, samples.name)
+    if found is None:
+        raise DataError(*problems)
+    return replace(samples, y=found)
+
+
+def class_indices(y: npt.NDArray[Any], count: int, classes: int, names: tuple[str, ...], thing: str) -> Indices:
+    """The classes (count,) as indices from 0, from whole numbers of any type or from names; or why they are none."""
+
+    def refused(rule: str, got: str, remedy: str) -> Indices:
+        return None, [Problem(thing, rule, got, remedy)]
+
+    if problem := _shape_problem(y, count, thing):
+        return None, [problem]
+    if y.dtype.kind in "US":
+        return _named(y.astype("U"), names, refused)
+    rule = f"y of whole numbers from 0 to {classes - 1}"
+    whole = np.isfinite(y) & (y == np.floor(y)) if y.dtype.kind == "f" else np.ones(count, bool)
+    if not whole.all():
+        odd = y[~whole]
+        return refused(rule, f"{odd[0]} ({len(odd)} such)", "Save the number of each class.")
+    outside = y[(y < 0) | (y >= classes)]
+    if not len(outside):
+        return y.astype(np.int64), []
+    if y.min() == 1 and y.max() == classes:
+        return refused(rule, f"1 to {classes}: numbers from 1", "Save y - 1.")
+    return refused(rule, f"{outside[0]} ({len(outside)} such)", "Number the classes as the model does.")
+
+
+def _named(y: npt.NDArray[Any], names: tuple[str, ...], refused: Callable[[str, str, str], Indices]) -> Indices:
+    """The index of each name."""
+    index = {name: at for at, name in enumerate(names)}
+    known, inverse = np.unique(y, return_inverse=True)
+    strange = [str(name) for name in known if str(name) not in index]
+    if not names:
+        remedy = "Save the number of each class, from 0, or the model with class_names."
+        return refused("y of numbers where the model names no classes", f"text, as {str(known[0])[:40]!r}", remedy)
+    if strange:
+        told = ", ".join(repr(name[:40]) for name in strange[:3])
+        return refused(
+            f"y of the model's classes ({', '.join(names[:8])})", told, "Name the classes as the model does."
+        )
+    return np.array([index[str(name)] for name in known], np.int64)[inverse.reshape(-1)], []
 
 
 def to_codes(samples: Samples, network: ir.Network) -> Encoded:

@@ -49,7 +49,7 @@ def loads(raw: bytes, name: str = "network") -> ir.Network:
     """Read a network from such bytes. Raises ExportError when ``raw`` is not such a file, or was changed."""
     try:
         arrays = safetensors.numpy.load(raw)
-        header = _json.parse(_metadata(raw)["dwn_hw"])
+        header = _json.parse(metadata(raw)["dwn_hw"])
         digest = header.pop("digest")
         if header["format"] != FORMAT:
             remedy = "Export the model again with this version, or install the version that wrote it."
@@ -181,7 +181,8 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _metadata(raw: bytes) -> dict[str, str]:
+def metadata(raw: bytes) -> dict[str, str]:
+    """The text by name in the header of a safetensors file; empty where there is none. Raises ValueError for no such header."""
     length = int.from_bytes(raw[:8], "little")
     header: dict[str, dict[str, str]] = _json.parse(raw[8 : 8 + length].decode())
-    return header["__metadata__"]
+    return header.get("__metadata__", {})

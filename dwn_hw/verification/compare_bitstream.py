@@ -17,7 +17,7 @@ from dwn_hw.fpga import boards, programming, serial_host, session, virtual_board
 from dwn_hw.fpga.boards import Board
 from dwn_hw.fpga.boards.project import TOP
 from dwn_hw.hardware.families import SYNTHESES
-from dwn_hw.ir import sample_files, vectors
+from dwn_hw.ir import sample_files, sample_warnings, vectors
 from dwn_hw.verification.compare_netlist import models_for
 
 #: Seconds that a simulated bitstream may take for a batch of samples beside their time on the line, and how often it is asked:
@@ -32,6 +32,7 @@ def verify_bitstream(
     random: int = 200,
     seed: int = 0,
     samples: sample_files.Samples | None = None,
+    strict: bool = False,
     timeout: float = 1800.0,
     progress: Progress = lambda text: None,
 ) -> Document:
@@ -47,7 +48,7 @@ def verify_bitstream(
         rule = f"a board whose bitstream can be read back ({ice40})"
         remedy = f"Use --level netlist --target {chosen.family}."
         raise OptionError(Problem("--board", rule, f"{board}, of {chosen.family}", remedy))
-    codes = None if samples is None else sample_files.to_codes(samples, exported.network).codes
+    codes, warnings = (None, []) if samples is None else sample_warnings.codes(exported.network, samples, strict)
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
     programming.bitstream(exported, board)  # the one that was built, and no other
     clocks = report["clocks_per_bit"]
@@ -73,6 +74,7 @@ def verify_bitstream(
         "kinds": dict(stimulus.kinds),
         "seed": seed,
         "values": values,
+        "warnings": warnings,
     }
 
 

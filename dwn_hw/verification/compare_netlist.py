@@ -20,7 +20,7 @@ from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.families import SYNTHESES
 from dwn_hw.hardware.folded import FoldedDesign
-from dwn_hw.ir import sample_files, vectors
+from dwn_hw.ir import sample_files, sample_warnings, vectors
 from dwn_hw.verification import compare_rtl, simulate
 
 #: Ports with default values are not what every simulator takes.
@@ -35,6 +35,7 @@ def verify_netlist(
     random: int = 1000,
     seed: int = 0,
     samples: sample_files.Samples | None = None,
+    strict: bool = False,
     timeout: float = 1800.0,
     progress: Progress = lambda text: None,
 ) -> Document:
@@ -50,7 +51,7 @@ def verify_netlist(
         got = repr(asked) if asked else "none, and a generic export has no family of its own"
         raise OptionError(Problem("--target", rule, got, "Say for which family to synthesise."))
     simulate.environment(simulator)  # what is missing is said before the work
-    codes = None if samples is None else sample_files.to_codes(samples, exported.network).codes
+    codes, warnings = (None, []) if samples is None else sample_warnings.codes(exported.network, samples, strict)
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
     place = folder / "verify" / f"netlist-{target}-{simulator}"
     place.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ def verify_netlist(
     bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
     counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout)
     found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
-    return {"level": "netlist", "target": target, **found}
+    return {"level": "netlist", "target": target, **found, "warnings": warnings}
 
 
 def _parallel(exported: Exported) -> ParallelDesign:

@@ -24,7 +24,7 @@ from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.hardware.kinds import Design
-from dwn_hw.ir import evaluate, packing, sample_files, vectors
+from dwn_hw.ir import evaluate, packing, sample_files, sample_warnings, vectors
 from dwn_hw.verification import compare_engine, compare_shell, simulate
 
 #: Vectors of each of the four slow runs with idle and back-pressure; fewer of those that take many clocks each.
@@ -44,6 +44,7 @@ def verify(
     random: int = 1000,
     seed: int = 0,
     samples: sample_files.Samples | None = None,
+    strict: bool = False,
     corners: bool = True,
     timeout: float = 1800.0,
     progress: Progress = lambda text: None,
@@ -57,7 +58,7 @@ def verify(
         raise OptionError(Problem("--simulator", rule, repr(simulator), "Choose one of them."))
     exported = read_export(folder)
     network = exported.network
-    codes = None if samples is None else sample_files.to_codes(samples, network).codes
+    codes, warnings = (None, []) if samples is None else sample_warnings.codes(network, samples, strict)
     asked, random = random, min(random, _most_vectors(exported.design))
     stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners, addresses=True)
     if not len(stimulus.codes):
@@ -72,7 +73,7 @@ def verify(
     progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
     counts = _simulate(exported, stimulus, bench, timeout)
     summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
-    summary["random_left_out"] = asked - random
+    summary |= {"random_left_out": asked - random, "warnings": warnings}
     if wrapper := exported.interface.wrapper:
         progress(f"the {exported.interface.shell} shell in {simulator}")
         own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)

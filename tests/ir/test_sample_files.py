@@ -138,8 +138,9 @@ def test_classes_of_another_shape_are_refused(tmp_path, y):
     refused(saved(tmp_path, x=np.zeros((2, 2)), y=y), f"y of shape (2,), one class a sample; got {y.shape}. Save y")
 
 
-def test_classes_that_are_no_numbers_are_refused(tmp_path):
-    refused(saved(tmp_path, x=np.zeros((2, 2)), y=np.array(["a", "b"])), "y of numbers, one class a sample; got <U1.")
+def test_classes_that_are_neither_numbers_nor_names_are_refused(tmp_path):
+    rule = "y of numbers or of names, one class a sample"
+    refused(saved(tmp_path, x=np.zeros((2, 2)), y=np.zeros(2, "c8")), f"{rule}; got complex64. Save y again.")
 
 
 def test_every_truncation_is_refused(tmp_path):

@@ -34,7 +34,8 @@ from dwn_hw.frontend.calibration.port_trials import Predictions, Trial
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import codes
 from dwn_hw.ir.emulate import Emulator
-from dwn_hw.ir.sample_files import Samples
+from dwn_hw.ir.network import CALIBRATED
+from dwn_hw.ir.sample_files import Samples, class_indices
 
 Grids = tuple[widths.Grid, ...]
 
@@ -272,12 +273,12 @@ def _reason(evidence: Evidence, compared: int, met: bool, row: Measured, model: 
         parts += [f"{row.rates.changed} of {count} validation samples are predicted otherwise"]
     elif evidence.max_drop is None:
         rate = statistics.most_changed(count, compared)
-        parts = [f"calibrated: {row.widths}"]
+        parts = [f"{CALIBRATED} {row.widths}"]
         parts += [f"no prediction of {len(evidence.calibration)} calibration and {count} validation samples changes"]
         parts += [f"of other predictions at most {upward(rate)} do, with {_SURE} confidence"]
     else:
         assert row.rates.most_dropped is not None
-        parts = [f"calibrated: {row.widths}"]
+        parts = [f"{CALIBRATED} {row.widths}"]
         parts += [f"accuracy falls by at most {upward(row.rates.most_dropped)}, with {_SURE} confidence"]
     if row.rates.accuracy is not None:
         parts += [f"{row.rates.accuracy} of {count} validation samples right, {model.accuracy} by the model"]
@@ -306,14 +307,9 @@ def data_problems(model: TrainedDwn, samples: Samples, max_drop: float | None) -
         problems.append(Problem(name, rule, f"{samples.x.dtype}", remedy))
     if y is None and max_drop is not None:
         problems.append(Problem(name, "y, the classes, for --max-drop", "x alone", "Add y, or leave --max-drop out."))
-    if y is not None and y.shape != (len(samples),):
-        problems.append(Problem(name, f"y of shape ({len(samples)},)", f"{y.shape}", "Give one class a sample."))
-    elif y is not None:
-        outside = y[~np.isin(y, np.arange(classes))]
-        if len(outside):
-            rule, remedy = f"y of whole numbers from 0 to {classes - 1}", "Number the classes as the model does."
-            problems.append(Problem(name, rule, f"{outside[0]} ({len(outside)} such)", remedy))
-        if len(np.unique(y)) == 1:
+    if y is not None:
+        problems += class_indices(y, len(samples), classes, model.class_names, name)[1]
+        if y.ndim == 1 and len(y) and (y == y[0]).all():
             got = f"class {y[0]} alone, {len(y)} times"
             problems.append(Problem(name, "y of at least two classes", got, "Give samples of every class."))
     if max_drop is None or 0 < max_drop < 1:

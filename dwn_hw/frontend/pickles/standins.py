@@ -45,6 +45,11 @@ class InertClass:
     name: str
     allowed: bool = True
 
+    @property
+    def full_name(self) -> str:
+        """The text ``module.Class`` for a message."""
+        return shown(f"{self.module}.{self.name}", 200)
+
     def __call__(self, *_args: object) -> Inert:
         """Make an instance, whatever the arguments."""
         return Inert(self.module, self.name)
@@ -55,6 +60,11 @@ class Maker:
     """One of our own functions, under the name that the file calls it by."""
 
     make: Callable[..., object]
+
+    @property
+    def makes_instances(self) -> bool:
+        """Whether the function makes an object of the class that it is given, without a call of that class."""
+        return self.make is _instance
 
     def __call__(self, *args: object) -> object:
         """What our function makes."""
@@ -329,7 +339,8 @@ _TOKENS = {"torch.Tensor", "numpy.ndarray", "builtins.object", "builtins.int", "
 
 #: Packages (and their submodules) whose classes become inert: layers, scalers, and harmless companions.
 _INERT = (
-    "torch.nn.modules", "torch.nn.parallel", "torch_dwn", "dwn_hw.nn", "sklearn.preprocessing", "argparse", "pathlib", "datetime",
+    "torch.nn.modules", "torch.nn.parallel", "torch.nn.functional", "torch.optim.swa_utils", "torch._dynamo.eval_frame",
+    "torch_dwn", "dwn_hw.nn", "sklearn.preprocessing", "argparse", "types.SimpleNamespace", "pathlib", "datetime", "typing",
 )  # fmt: skip
 
 #: Other spellings of module names: Python 2's, which protocol 2 still writes, and NumPy 2's.
@@ -349,6 +360,6 @@ def find(module: str, name: str) -> InertClass | Maker | TorchType | None:
     full = f"{module}.{name}"
     if full in _MAKERS:
         return Maker(_MAKERS[full])
-    if full in _TOKENS or (name.isidentifier() and any(f"{module}.".startswith(f"{known}.") for known in _INERT)):
+    if full in _TOKENS or (name.isidentifier() and any(f"{full}.".startswith(f"{known}.") for known in _INERT)):
         return InertClass(module, name)
     return None

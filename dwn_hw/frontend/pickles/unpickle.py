@@ -1,9 +1,10 @@
 """A pickle reader that cannot execute anything: a stack machine over the opcodes of ``pickletools``.
 
 The standard library's unpickler imports what a file names and calls it. This one knows only the
-stand-ins of :mod:`dwn_hw.frontend.pickles.standins`: it has no import, no attribute access, and no call but to them. Names
-that it does not know are collected, so that a refusal lists all of them. Time and memory are bounded by the
-length of the pickle: memo entries are a dictionary, nothing recurses, and keys are cheap to hash.
+stand-ins of :mod:`dwn_hw.frontend.pickles.standins`: it has no import, no attribute access, and no call but to them. An object
+of a class that it does not know becomes an inert one, which holds the state from the file and nothing else. Whatever else
+is asked for under a name that it does not know is collected, so that a refusal lists all of it. Time and memory are
+bounded by the length of the pickle: memo entries are a dictionary, nothing recurses, and keys are cheap to hash.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from dwn_hw.frontend.pickles.standins import InertClass, Maker, build, find, plain_key, shown
+from dwn_hw.frontend.pickles.standins import Inert, InertClass, Maker, build, find, plain_key, shown
 
 Persistent = Callable[[object], object]
 
@@ -55,13 +56,13 @@ def load(stream: io.BytesIO, persistent: Persistent | None = None) -> Any:
             warnings.simplefilter("ignore")  # pickletools decodes escapes of protocol 0, and may frown on them
             result = machine.run(stream)
     except _STUMBLES as stumble:
-        if machine.requests:
-            raise RefusedError(machine.refusals()) from None
+        if refusals := machine.refusals():
+            raise RefusedError(refusals) from None
         raise UnreadableError(
             f"{shown(str(stumble), 200)}" if type(stumble) is ValueError else "damaged data"
         ) from None
-    if machine.requests:
-        raise RefusedError(machine.refusals())
+    if refusals := machine.refusals():
+        raise RefusedError(refusals)
     return result
 
 
@@ -74,10 +75,12 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         self.persistent = persistent
         self.requests: dict[str, bool] = {}  # name → was it also called
+        self.instances: set[str] = set()  # names of unknown classes of which the file holds objects, inert here
         self.budget = 0
 
     def refusals(self) -> list[str]:
-        return [f"a request {'to call' if called else 'for'} {name}" for name, called in self.requests.items()]
+        asked = {name: called for name, called in self.requests.items() if called or name not in self.instances}
+        return [f"a request {'to call' if called else 'for'} {name}" for name, called in asked.items()]
 
     def charge(self, parts: object) -> None:
         """Count what a call copies, so that a short pickle cannot make much out of little."""
@@ -147,6 +150,8 @@ class _Machine:
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
+        if isinstance(target, Inert):  # of a class of dictionaries
+            target = target.__dict__
         if type(target) is not dict or len(items) % 2:
             raise TypeError
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -161,9 +166,8 @@ class _Machine:
             raise TypeError
         found = find(module, name)
         if found is None:
-            full = shown(f"{module}.{name}", 200)
-            self.requests.setdefault(full, False)
             found = InertClass(module, name, allowed=False)
+            self.requests.setdefault(found.full_name, False)
         self.stack.append(found)
 
     def stack_name(self, _arg: Any) -> None:
@@ -175,14 +179,24 @@ class _Machine:
         if not isinstance(function, Maker | InertClass) or not isinstance(args, tuple):
             raise TypeError
         if isinstance(function, InertClass) and not function.allowed:
-            self.requests[shown(f"{function.module}.{function.name}", 200)] = True
+            self.requests[function.full_name] = True
+        if isinstance(function, Maker) and function.makes_instances and args and isinstance(args[0], InertClass):
+            self.instances.add(args[0].full_name)
         self.charge(args)
         self.stack.append(function(*args))
 
-    def call_with_names(self, arg: Any) -> None:
+    def make(self, arg: Any) -> None:
+        """Make an object of a class without a call of it: of an unknown class, an inert one that holds its state alone."""
+        made = self.stack[-2]
+        if isinstance(made, InertClass) and not made.allowed:
+            self.instances.add(made.full_name)
+            self.stack[-2] = InertClass(made.module, made.name)
+        self.call(arg)
+
+    def make_with_names(self, arg: Any) -> None:
         if self.stack.pop() != {}:
             raise TypeError
-        self.call(arg)
+        self.make(arg)
 
     def build(self, _arg: Any) -> None:
         state = self.stack.pop()
@@ -220,8 +234,8 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "GLOBAL": lambda machine, arg: machine.name(*arg.split(" ", 1)),
     "STACK_GLOBAL": _Machine.stack_name,
     "REDUCE": _Machine.call,
-    "NEWOBJ": _Machine.call,
-    "NEWOBJ_EX": _Machine.call_with_names,
+    "NEWOBJ": _Machine.make,
+    "NEWOBJ_EX": _Machine.make_with_names,
     "BUILD": _Machine.build,
     "BINPERSID": _Machine.persist,
     "MEMOIZE": _Machine.put,

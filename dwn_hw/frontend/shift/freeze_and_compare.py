@@ -28,7 +28,7 @@ from dwn_hw.frontend.shift import (
 from dwn_hw.frontend.shift.activation_formats import Chosen
 from dwn_hw.frontend.shift.input_stage import Front
 from dwn_hw.frontend.shift.trained_shift import Doubles, Scaled, TrainedShift
-from dwn_hw.ir import evaluate, sample_files
+from dwn_hw.ir import evaluate, sample_files, sample_warnings
 from dwn_hw.ir.codes import Encoded, are_codes, decode
 from dwn_hw.ir.emulate import Emulator
 
@@ -50,6 +50,7 @@ class Asked:
     calibrate: sample_files.Samples | None = None
     max_drop: float | None = None
     seed: int = 0
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ def plan(
     """Freeze ``module``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
     progress("tracing the model")
     model = freeze_shift.fold(_traced(module, asked, samples or asked.calibrate, source))
+    classes = model.original(np.zeros((1, *model.shape), np.float32)).shape[1]
+    samples = None if samples is None else sample_files.labelled(samples, classes, ())
+    if asked.calibrate is not None:
+        asked = replace(asked, calibrate=sample_files.labelled(asked.calibrate, classes, ()))
     by = samples or asked.calibrate
     x = None if by is None or by.x is None else by.x.reshape(len(by), -1)
     port, calibration = input_stage.port(model, asked.input_format, x), None
@@ -99,10 +104,13 @@ def plan(
         "checked": _check(model, entry, chosen, network, asked.seed),
     }
     encoded = None if samples is None else _encoded(model, entry, samples, network)
-    report["data"] = None
+    report |= {"data": None, "warnings": []}
     if samples is not None and encoded is not None:
         progress(f"comparing on {len(samples)} samples")
-        report["data"] = _on_data(model, entry, chosen, network, samples, encoded)
+        warnings = sample_warnings.of_samples(network, samples, encoded)
+        report |= {"data": _on_data(model, entry, chosen, network, samples, encoded), "warnings": warnings}
+        if asked.strict:
+            sample_warnings.refuse(warnings, samples.name)
     return Frozen(network, report, None if encoded is None else encoded.codes)
 
 
@@ -245,8 +253,7 @@ def _on_data(
     wanted = original.argmax(axis=1)
     found: Document = {
         "samples": len(samples),
-        "rounded": encoded.rounded,
-        "saturated": encoded.saturated,
+        **sample_warnings.moved(network, encoded),
         "activations_saturated": sum(saturation.counts),
         "equal_to_reference": int(exact.sum()),
         "predictions_changed": int((y != wanted).sum()),

@@ -15,51 +15,96 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dwn_hw.errors import CheckpointError, OptionError, Problem
 from dwn_hw.frontend import checkpoints
-from dwn_hw.frontend.module_state import Findings, array
+from dwn_hw.frontend.module_state import Findings, array, arrays_of, is_module, unwrapped
 from dwn_hw.frontend.pickles.standins import AnyArray, shown
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 
-#: The keys under which a wrapper of a whole checkpoint keeps the state_dict.
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-
-#: What torch.nn.DataParallel puts before every name.
-_PARALLEL = "module."
+_MOST_DEEP = 4
 
 _EXAMPLE = "Say FILE.py:CLASS, as in nets.py:ConvMNIST."
 
 
-def load(weights: str | os.PathLike[str], arch: str) -> ShiftModel:
-    """Load the network that ``arch`` (``FILE.py:CLASS``) names, with the weights of a ``.pt`` or ``.pth`` file, for inference.
+def load(weights: str | os.PathLike[str], arch: str, key: str | None = None) -> ShiftModel:
+    """Load the network that ``arch`` (``FILE.py:CLASS``) names, with the weights of a file, for inference.
 
-    ``CLASS`` is a class of :class:`torch.nn.Module` or a function that gives one, called without arguments. Raises OptionError
-    for what is wrong with ``arch``, CheckpointError for weights that do not fit, with every name and shape that differs.
+    The file holds a state_dict, or the whole module, whose class is taken from ``arch`` all the same; ``key`` says which, where
+    there are several. ``CLASS`` is a class of :class:`torch.nn.Module` or a function that gives one, called without arguments.
+    Raises OptionError for what is wrong with ``arch``, CheckpointError for weights that do not fit, with every name and shape
+    that differs.
     """
     name = shown(Path(weights).name)
-    state = _state_dict(checkpoints.read(weights), name)
-    module = _build(arch)
+    content = checkpoints.read(weights)
+    module = unwrapped(_build(arch))
+    state = _state_dict(content, set(module.state_dict()), key, name)
     _fill(module, state, f"{name} as {arch.rpartition(':')[2]}")
     return ShiftModel(module.eval(), f"{name}: state_dict of {arch.rpartition(':')[2]}")
 
 
-def _state_dict(content: Any, name: str) -> dict[str, AnyArray]:
-    """The arrays by name, out of whatever wraps them."""
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    arrays = {str(key): array(value) for key, value in content.items()} if isinstance(content, Mapping) else {}
-    found = {key: value for key, value in arrays.items() if value is not None}
-    if not found or len(found) != len(arrays):
-        other = sorted(set(arrays) - set(found))
-        got = f"entries that are no tensors ({', '.join(map(shown, other[:3]))})" if found else "no tensors"
-        remedy = 'Save it with torch.save(model.state_dict(), "weights.pth").'
-        raise CheckpointError(Problem(name, "must hold a state_dict, for --arch", got, remedy))
-    if all(key.startswith(_PARALLEL) for key in found):
-        found = {key.removeprefix(_PARALLEL): value for key, value in found.items()}
+def _state_dict(content: Any, wanted: set[str], key: str | None, name: str) -> dict[str, AnyArray]:
+    """The arrays with the ``wanted`` names, of the one network in the file that has them, or that ``key`` names."""
+
+    def refuse(thing: str, rule: str, got: str, remedy: str) -> CheckpointError:
+        return CheckpointError(Problem(thing, rule, got, remedy))
+
+    every = {place: arrays for place, arrays in _networks(content) if arrays}
+    found = _fitting(every, wanted) or every
+    told = ", ".join(shown(place or "(the top)") for place in found) or "none"
+    if key is not None:
+        named = [place for place in found if place == key or place.endswith(f".{key}")]
+        if len(named) != 1:
+            raise refuse("--key", "must name a network in the file", f"{key!r}; there are {told}", "Name one of these.")
+        return found[named[0]]
+    if len(found) > 1 and not _equal(list(found.values())):
+        remedy = f"Say which one: --key {shown(next(place for place in found if place))}."
+        raise refuse(name, "must hold one network of that class, or be told which", f"several: {told}", remedy)
+    if found:
+        return next(iter(found.values()))
+    remedy = 'Save it with torch.save(model.state_dict(), "weights.pth").'
+    raise refuse(name, "must hold a state_dict, for --arch", _instead(content), remedy)
+
+
+def _fitting(every: dict[str, dict[str, AnyArray]], wanted: set[str]) -> dict[str, dict[str, AnyArray]]:
+    """The networks with all ``wanted`` names, also below a root that a wrapper or a larger module puts before them."""
+    sample = min(wanted, default="")
+    found = {}
+    for place, arrays in every.items():
+        for root in sorted({name.removesuffix(sample) for name in arrays if f".{name}".endswith(f".{sample}")}):
+            if all(root + name in arrays for name in wanted):
+                own = {name.removeprefix(root): value for name, value in arrays.items() if name.startswith(root)}
+                found[f"{place}.{root}".strip(".")] = own
     return found
+
+
+def _networks(content: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, AnyArray]]]:
+    """Every module and every dictionary of arrays in a checkpoint, by its dotted place."""
+    if is_module(content):
+        inside = {key: array(value) for key, value in arrays_of(content).items()}
+        yield place, {key: value for key, value in inside.items() if value is not None}
+    elif isinstance(content, Mapping) and depth < _MOST_DEEP:
+        arrays = {str(key): array(value) for key, value in content.items()}
+        plain = {key: value for key, value in arrays.items() if value is not None}
+        if plain and len(plain) == len(arrays):
+            yield place, plain
+        for key, value in content.items():
+            yield from _networks(value, f"{place}.{shown(key, 40)}".strip("."), depth + 1)
+
+
+def _equal(states: list[dict[str, AnyArray]]) -> bool:
+    """Whether all hold the same arrays: one network, saved twice."""
+    first = states[0]
+    return all(own.keys() == first.keys() and all(np.array_equal(own[k], first[k]) for k in own) for own in states[1:])
+
+
+def _instead(content: Any) -> str:
+    """What a file holds in place of a network."""
+    entries = content if isinstance(content, Mapping) else {}
+    other = [shown(key) for key, value in entries.items() if array(value) is None]
+    return f"entries that are no tensors ({', '.join(other[:3])})" if len(other) < len(entries) else "no tensors"
 
 
 def _build(arch: str) -> torch.nn.Module:
