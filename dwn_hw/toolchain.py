@@ -87,8 +87,12 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    clean: bool = False,
 ) -> str:
     """Run a program, called ``name`` in messages, and return its standard output.
+
+    ``env``: added to this process' environment, or if ``clean`` to the part of it that says where things are and not what a
+    program is to do.
 
     Raises ToolError with the end of what it said.
     """
@@ -98,7 +102,7 @@ def run(
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**(_clean_environment() if clean else os.environ), **(env or {})},
             stdin=subprocess.DEVNULL if stdin is None else pipe,
             stdout=pipe,
             stderr=pipe,
@@ -123,6 +127,27 @@ def run(
     if process.returncode:
         raise ToolError(f"{name}: failed with exit status {process.returncode}:\n{_end(out + err)}")
     return out
+
+
+#: Variables that say who and where one is, with the beginnings of others.
+_PLACES = {
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "TMP", "TEMP", "LD_LIBRARY_PATH"),
+    *(
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONDONTWRITEBYTECODE",
+        "OBJCACHE",
+        "OMP_NUM_THREADS",
+    ),
+}
+_PLACES_OF = ("LC_", "XDG_", "NIX_", "DWN_HW_", "CCACHE_")
+
+
+def _clean_environment() -> dict[str, str]:
+    """This process' environment without what would tell a simulator, its bench, make or Python to do something else."""
+    return {name: value for name, value in os.environ.items() if name in _PLACES or name.startswith(_PLACES_OF)}
 
 
 def _end(said: str) -> str:

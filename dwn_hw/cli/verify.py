@@ -42,6 +42,7 @@ def samples_of(path: Path | None) -> Any:
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of everything random.")
 @strict
+@click.option("--trust-edited", is_flag=True, help="Simulate edited Verilog whatever it asks of the simulator.")
 @command
 def verify(
     screen: Screen,
@@ -52,6 +53,7 @@ def verify(
     simulator: str,
     data_file: Path | None,
     strict: bool,
+    trust_edited: bool,
     **vectors: int,
 ) -> None:
     """Simulate the Verilog of an export and compare every node with the network, exactly; or the results of what it became."""
@@ -68,7 +70,7 @@ def verify(
     }
     match level:
         case "rtl":
-            report = compare_rtl.verify(directory, simulator=simulator, **options)
+            report = compare_rtl.verify(directory, simulator=simulator, trust_edited=trust_edited, **options)
             say_verified(screen, report)
         case "netlist":
             report = compare_netlist.verify_netlist(directory, where, simulator=simulator, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import assert_never
 
 from dwn_hw import ir
@@ -165,7 +167,8 @@ def _codes(interface: Interface) -> list[str]:
 
 
 def _cell(name: str) -> str:
-    return name.replace("|", "\\|")  # in a table it would begin the next column
+    """A name from a model, as text alone: no markup of Markdown's or HTML's, and no end of the table's column."""
+    return re.sub(r"([\\`*\[\]~|])", r"\\\1", html.escape(name, quote=False))
 
 
 def _ports(interface: Interface) -> list[str]:

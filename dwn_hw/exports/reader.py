@@ -11,7 +11,7 @@ import numpy as np
 
 from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, in_words
-from dwn_hw.exports import interface_json
+from dwn_hw.exports import interface_json, replacing, rtl_files
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware import naming
 from dwn_hw.hardware.design import ParallelDesign, Pipeline, Stage
@@ -80,15 +80,14 @@ def _read_pipeline(said: ParallelSettings, network: ir.Network) -> Pipeline:
 @dataclass(frozen=True, slots=True)
 class Exported:
     """An export directory, read and checked once: its interface, the design that this describes, which is not lowered,
-    Verilog, the models of target cells for simulation, and what the Verilog reads into memories, by name, from the folder
-    that a program runs in.
+    Verilog, and what the Verilog reads into memories, by name, from the folder that a program runs in. The models of a
+    target's cells are those that we ship (:func:`dwn_hw.rtl.model_files`): an export is not asked what its own cells do.
     """
 
     folder: Path
     interface: Interface
     design: Design
     sources: tuple[Path, ...]
-    models: tuple[Path, ...]
     memories: tuple[Path, ...] = ()
 
     @property
@@ -97,25 +96,39 @@ class Exported:
         return self.design.network
 
 
-def read_export(folder: Path) -> Exported:
-    """Read an export directory, or raise ExportError."""
+def read_export(folder: Path, trust_edited: bool = False) -> Exported:
+    """Read an export directory, or raise ExportError; also for Verilog that reaches outside it, unless its author is trusted."""
     remedy = "Give a directory that `dwn-hw export` wrote."
     if (folder / "export" / "interface.json").is_file():  # where the demo puts it
         remedy = f"Give {folder / 'export'}."
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"
         raise ExportError(Problem(str(folder), "an export directory", got, remedy))
-    if not (folder / "network.safetensors").exists():
+    if not (folder / "network.safetensors").exists() and not replacing.is_decided(folder):
         raise ExportError(Problem(str(folder), "an export directory", "no network.safetensors", remedy))
+    _check_links(folder)
+    replacing.finish(folder)
     network = serialize.load(folder / "network.safetensors")
     interface, design = _read_interface(folder / "interface.json", network)
-    sources = tuple(sorted((folder / "rtl").glob("*.v")))
     top = f"{interface.top}.v"
-    if folder / "rtl" / top not in sources:
+    if not (folder / "rtl" / top).is_file():
         raise ExportError(Problem(str(folder / "rtl"), "the Verilog of the export", f"no {top}", remedy))
-    models = tuple(sorted((folder / "sim").glob("*.v")))
-    memories = tuple(sorted((folder / "rtl").glob("*.hex")))
-    return Exported(folder, interface, design, sources, models, memories)
+    files = rtl_files.listed(folder / "rtl", interface.name)
+    if not trust_edited:
+        rtl_files.check_harmless(files)
+    sources = tuple(path for path in files if path.suffix == ".v")
+    memories = tuple(path for path in files if path.suffix == ".hex")
+    return Exported(folder, interface, design, sources, memories)
+
+
+def _check_links(folder: Path) -> None:
+    """Raise ExportError for a link in an export, through which a command would write, or read, somewhere else."""
+    inside = [path for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_symlink()]
+    if inside:
+        problem = Problem(
+            str(inside[0]), "a file or a folder of the export", "a link", "Put what it leads to in its place."
+        )
+        raise ExportError(problem)
 
 
 def _read_interface(path: Path, network: ir.Network) -> tuple[Interface, Design]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from dwn_hw.errors import ExportError, Problem
 
 #: In ``rtl/``, in the form of ``sha256sum``, which checks it as well: ``cd rtl; sha256sum -c SHA256SUMS``.
 SUMS = "SHA256SUMS"
+
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def digest(path: Path) -> str:
@@ -26,24 +29,28 @@ def added(rtl: Path) -> dict[str, str]:
     """Files of a folder that are not as they were exported, or were not: name → how; none where there are no checksums."""
     if not (rtl / SUMS).is_file():
         return {}
-    wanted = _wanted(rtl)
+    wanted = read(rtl)
     others = [path for path in sorted(rtl.iterdir()) if path.name != SUMS]
     changed = [path.name for path in others if path.is_dir() or wanted.get(path.name) != digest(path)]
     return {name: "edited" if name in wanted else "new" for name in changed}
 
 
-def _wanted(rtl: Path) -> dict[str, str]:
-    lines = (rtl / SUMS).read_text("utf-8").splitlines()
-    return {name: total for total, _, name in (line.partition("  ") for line in lines)}
+def read(rtl: Path) -> dict[str, str]:
+    """File name → SHA-256, as the checksums of a folder say. Raises ExportError where there are none."""
+    try:
+        lines = [_LINE.fullmatch(line) for line in (rtl / SUMS).read_text("utf-8").split("\n") if line]
+    except (OSError, ValueError):
+        lines = []
+    if not lines or None in lines:
+        got = "lines of another form" if lines else "none"
+        raise ExportError(Problem(str(rtl / SUMS), "checksums of the Verilog", got, "Export the model again."))
+    return {line[2]: line[1] for line in lines if line}
 
 
 def check(rtl: Path) -> None:
     """Raise ExportError, with all files that are not as they were exported."""
     remedy = "Export again, or run `dwn-hw verify` to see whether it still equals the network."
-    try:
-        wanted = _wanted(rtl)
-    except (OSError, ValueError):
-        raise ExportError(Problem(str(rtl / SUMS), "checksums of the Verilog", "none", remedy)) from None
+    wanted = read(rtl)
     found = {path.name: digest(path) for path in sorted(rtl.iterdir()) if path.suffix in (".v", ".hex")}
     problems = []
     for name in sorted(wanted.keys() | found.keys()):

@@ -1,7 +1,9 @@
 """From a model to an export directory: freeze, check against torch, emit, describe.
 
 An export directory stands on its own: ``network.safetensors``, ``rtl/*.v``, ``interface.json`` and ``INTERFACE.md``,
-``vectors/``, ``report.json``. It is written beside its place and moved there when it is whole.
+``vectors/``, ``report.json``. It is written beside its place and moved there when it is whole; over an older one, with a
+list of what is moved, so that whatever ends the process, the next one finds the old export or finishes the new one
+(:mod:`dwn_hw.exports.replacing`).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from dwn_hw import ir, rtl
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Problem
-from dwn_hw.exports import c_host, interface_json, interface_text, verilog_checksums
+from dwn_hw.exports import c_host, interface_json, interface_text, replacing, verilog_checksums
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.exports.options import Options
 from dwn_hw.exports.planning import ExportPlan, plan
@@ -48,9 +50,6 @@ CONTENT = (
     "host",
     *DERIVED,
 )
-#: Where an export is written before it is moved to its place.
-_PARTIAL = ".dwn-hw.partial"
-
 #: Samples of the user's data kept in ``vectors/golden.npz``.
 GOLDEN_SAMPLES = 256
 
@@ -118,7 +117,8 @@ def check_out(out: Path) -> None:
     check_place(out)
     if not out.exists():
         return
-    names = sorted(path.name for path in out.iterdir() if path.name != _PARTIAL)
+    replacing.finish(out)
+    names = sorted(path.name for path in out.iterdir() if path.name != replacing.PARTIAL)
     strange = [name for name in names if name not in CONTENT]
     if strange or (names and not (out / "interface.json").is_file()):
         got = ", ".join(strange[:5]) or "no interface.json"
@@ -163,31 +163,21 @@ def _written_whole(out: Path) -> Iterator[Path]:
     """A folder to write in, whose content becomes that of ``out`` when everything went well."""
     exists = out.is_dir()
     # Inside a directory that is there: it may be the current one, or a mount point, which cannot be replaced.
-    partial = out / _PARTIAL if exists else out.with_name(f".{out.name}{_PARTIAL}")
+    partial = out / replacing.PARTIAL if exists else out.with_name(f".{out.name}{replacing.PARTIAL}")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
         if exists:
-            _replace_content(out, partial)
+            kept = DERIVED if _same_verilog(out, partial) else ()
+            replacing.replace(out, [name for name in CONTENT if name not in kept])
         else:
             partial.rename(out)
     except OSError as error:
         raise ExportError(Problem(str(out), "a writable place", f"{error.strerror}", "Choose another -o.")) from None
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _replace_content(out: Path, partial: Path) -> None:
-    kept = DERIVED if _same_verilog(out, partial) else ()
-    for old in [path for path in out.iterdir() if path.name in CONTENT and path.name not in kept]:
-        if old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old)
-        else:
-            old.unlink()
-    # interface.json last: it is by this file that an export is known.
-    for new in sorted(partial.iterdir(), key=lambda path: path.name == "interface.json"):
-        new.rename(out / new.name)
+        if not exists or not replacing.is_decided(out):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _golden(network: ir.Network, codes: npt.NDArray[np.int64] | None, seed: int) -> npt.NDArray[np.int64]:

@@ -19,7 +19,7 @@ from dwn_hw import _json, rtl, toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
-from dwn_hw.exports import verilog_checksums
+from dwn_hw.exports import kept_builds, verilog_checksums
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import boards, fitting, routing, synthesis
 from dwn_hw.fpga.boards import Board, project
@@ -110,6 +110,7 @@ def build(
             text = json.dumps(report, indent=2) + "\n"
             (work / "report.json").write_text(text, "utf-8")
             report = json.loads(text)
+            kept_builds.keep(work, job.key())
             _move(work, place)
     if out is not None and report["bitstream"]:
         shutil.copyfile(place / report["bitstream"], out)
@@ -117,10 +118,10 @@ def build(
 
 
 def cached(place: Path, key: str) -> dict[str, Any] | None:
-    """The report of a build that had the same key, if its bitstream is still the one that it made."""
+    """The report of a build by this user that had the same key, if its files are still what it made."""
     try:
         report: dict[str, Any] = _json.parse((place / "report.json").read_text("utf-8"))
-        whole = report["key"] == key
+        whole = report["key"] == key and kept_builds.is_sealed(place, key)
         if whole and report["bitstream"]:
             whole = verilog_checksums.digest(place / report["bitstream"]) == report["bitstream_sha256"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -101,10 +102,12 @@ def _map(exported: Exported, target: str, module: str, place: Path, last: str, t
     name, command = exported.interface.name, SYNTHESES[target].command
     top = f"{name}_{module}"
     # Cells of another family than the one asked for are read as what they do.
-    foreign = exported.models if exported.interface.target != target else ()
+    foreign = rtl.model_files(exported.interface.target) if exported.interface.target != target else ()
     # yosys from the wheel sees only the folder it runs in, and below.
-    root, paths = exported.folder, (*exported.sources, *foreign)
-    own = " ".join(f"{path.parent.name}/{path.name}" for path in paths if path.name != f"{name}_lut.v")
+    root = exported.folder
+    copies = [Path(shutil.copy(path, place / f"{module}.{path.name}")) for path in foreign]
+    paths = [path for path in (*exported.sources, *copies) if path.name != f"{name}_lut.v"]
+    own = " ".join(str(path.relative_to(root)) for path in paths)
     cell = place / f"{module}.lut_cell.v"
     cell.write_text(rtl.lut_cell(name))
     script = [
@@ -121,7 +124,8 @@ def _map(exported: Exported, target: str, module: str, place: Path, last: str, t
     try:
         toolchain.run([*toolchain.yosys(), "-q", "-p", "; ".join(script)], name="yosys", cwd=root, timeout=timeout)
     finally:
-        cell.unlink(missing_ok=True)
+        for path in (cell, *copies):
+            path.unlink(missing_ok=True)
 
 
 def count_cells(cells: dict[str, int], family: Synthesis) -> dict[str, float]:

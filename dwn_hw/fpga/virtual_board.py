@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dwn_hw import _assets, rtl, toolchain
 from dwn_hw._progress import Progress
-from dwn_hw.exports import verilog_checksums
+from dwn_hw.exports import kept_builds, verilog_checksums
 from dwn_hw.exports.reader import Exported
 from dwn_hw.rtl.shells import uart
 
@@ -75,12 +75,20 @@ def compiled(
     """The program in ``place`` that Verilator makes of Verilog with the module ``top``, unless the same was made before."""
     tool = toolchain.verilator()
     sources = sources | {"board.cpp": _assets.asset("sim", "board.cpp").read_text("utf-8")}
-    program, stamp = place / "board", place / "built"
+    program = place / "board"
     key = _key(sources, f"{tool.version} {top} {clocks_per_bit} {' '.join(flags)}")
-    if program.is_file() and stamp.is_file() and stamp.read_text() == key:
-        return program
-    progress("building the virtual board in verilator")
-    place.mkdir(parents=True, exist_ok=True)
+    with kept_builds.alone(place, lambda: progress("waiting for another command that works in this export")):
+        if not kept_builds.is_kept(place, key):
+            progress("building the virtual board in verilator")
+            _compile(sources, place, clocks_per_bit, top, flags)
+            kept_builds.keep(place, key)
+    return program
+
+
+def _compile(sources: dict[str, str], place: Path, clocks_per_bit: int, top: str, flags: tuple[str, ...]) -> None:
+    """Build the program in the empty folder ``place``."""
+    tool = toolchain.verilator()
+    place.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:  # make takes no spaces and the like in a path
         folder = Path(name)
         for file, text in sources.items():
@@ -101,14 +109,10 @@ def compiled(
             "board",
             *read,
         ]
-        toolchain.run(command, name="verilator", cwd=folder, env=tool.env, timeout=_BUILD_TIMEOUT)
-        stamp.unlink(missing_ok=True)
-        shutil.copy(folder / "obj" / "board", place / "board.new")
-        (place / "board.new").replace(program)  # one that still runs keeps its own
+        toolchain.run(command, name="verilator", cwd=folder, env=tool.env, clean=True, timeout=_BUILD_TIMEOUT)
+        shutil.copy(folder / "obj" / "board", place / "board")
         for file in sources.keys() - set(read):  # memories, which the program reads where it runs
             shutil.copy(folder / file, place)
-    stamp.write_text(key)
-    return program
 
 
 def _sources(exported: Exported) -> dict[str, str]:

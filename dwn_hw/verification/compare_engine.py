@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from dwn_hw import _assets, toolchain
 from dwn_hw.errors import ToolError
+from dwn_hw.exports import kept_builds
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.folded import FoldedDesign
@@ -109,12 +110,10 @@ class Simulated:
         self.command = self._build(simulator, (bench, *(path.resolve() for path in sources)), parameters)
 
     def _build(self, simulator: str, sources: tuple[Path, ...], parameters: dict[str, int]) -> list[str]:
-        self.place.mkdir(parents=True, exist_ok=True)
         program = self.place / ("bench.vvp" if simulator == "icarus" else "Vbench")
         state = hashlib.sha256(f"{simulator} {self.top} {parameters}".encode())
         for path in (*sources, _assets.asset("sim", "bench_engine.cpp")):
             state.update(path.name.encode() + path.read_bytes())
-        stamp = self.place / "built"
         command = [str(program)]
         env: dict[str, str] = {}
         if simulator == "icarus":
@@ -150,12 +149,12 @@ class Simulated:
             ]
             build += [str(_assets.asset("sim", "bench_engine.cpp"))]
             build += [f"-G{name}={value}" for name, value in parameters.items()]
-        if not stamp.is_file() or stamp.read_text() != state.hexdigest() or not program.is_file():
-            stamp.unlink(missing_ok=True)
-            toolchain.run(
-                [*build, *map(str, sources)], name=f"{simulator} (build)", cwd=self.place, env=env, timeout=self.timeout
-            )
-            stamp.write_text(state.hexdigest())
+        if not kept_builds.is_kept(self.place, state.hexdigest()):
+            self.place.mkdir(parents=True)
+            words = [*build, *map(str, sources)]
+            name = f"{simulator} (build)"
+            toolchain.run(words, name=name, cwd=self.place, env=env, clean=True, timeout=self.timeout)
+            kept_builds.keep(self.place, state.hexdigest())
         return command
 
     def run(self, phase: Phase, codes: Codes, seed: int) -> Recording:
@@ -177,7 +176,9 @@ class Simulated:
         arguments = [f"+{name}={value}" for name, value in (files | numbers).items()]
         # What the registers hold at first is random, so that nothing relies on it.
         arguments += ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 10**9 + 1}"]
-        said = toolchain.run([*self.command, *arguments], name="simulation", cwd=self.rtl, timeout=self.timeout)
+        said = toolchain.run(
+            [*self.command, *arguments], name="simulation", cwd=self.rtl, clean=True, timeout=self.timeout
+        )
         if not files["events"].is_file():
             raise ToolError(f"the simulation recorded nothing; it said:\n{said[-2000:]}")
         return Recording(_read_writes(files["writes"]), _read_events(files["events"]))

@@ -15,6 +15,7 @@ from dwn_hw import toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError
+from dwn_hw.exports import kept_builds
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import ParallelDesign
@@ -55,17 +56,18 @@ def verify_netlist(
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
     place = folder / "verify" / f"netlist-{target}-{simulator}"
     place.mkdir(parents=True, exist_ok=True)
-    progress(f"synthesising for {target}")
-    path = synthesis.netlist(exported, target, place, timeout)
-    models = place / "cells.v"
-    models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(SYNTHESES[target].models), target))
     repeat = (
         f"dwn-hw verify {shlex.quote(str(folder))} --level netlist --target {target} --vectors {random} --seed {seed}"
     )
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
-    progress(f"building and running {len(stimulus.codes)} vectors in {simulator}")
-    bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
-    counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout)
+    with kept_builds.alone(place, lambda: progress(compare_rtl.WAITING)):
+        progress(f"synthesising for {target}")
+        path = synthesis.netlist(exported, target, place, timeout)
+        models = place / "cells.v"
+        models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(SYNTHESES[target].models), target))
+        progress(f"building and running {len(stimulus.codes)} vectors in {simulator}")
+        bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
+        counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout)
     found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
     return {"level": "netlist", "target": target, **found, "warnings": warnings}
 

@@ -19,6 +19,7 @@ from dwn_hw import rtl
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError
+from dwn_hw.exports import kept_builds
 from dwn_hw.exports.reader import Exported, check_golden, read_export
 from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.design import ParallelDesign
@@ -37,6 +38,10 @@ MOST_CLOCKS = 5_000_000
 _BLOCK = 2048
 
 
+#: What is said while another process works in the same export.
+WAITING = "waiting for another command that works in this export"
+
+
 def verify(
     folder: Path,
     *,
@@ -45,18 +50,20 @@ def verify(
     seed: int = 0,
     samples: sample_files.Samples | None = None,
     strict: bool = False,
+    trust_edited: bool = False,
     corners: bool = True,
     timeout: float = 1800.0,
     progress: Progress = lambda text: None,
 ) -> Document:
     """Simulate an export's Verilog and compare it with its network; what was checked, as counts.
 
-    Raises Mismatch with the first difference: vector, node, unit, both values, seed, and the command that repeats it.
+    ``trust_edited``: simulate Verilog as well that reaches outside the design. Raises Mismatch with the first difference:
+    vector, node, unit, both values, seed, and the command that repeats it.
     """
     if simulator not in simulate.SIMULATORS:
         rule = f"one of {', '.join(simulate.SIMULATORS)}"
         raise OptionError(Problem("--simulator", rule, repr(simulator), "Choose one of them."))
-    exported = read_export(folder)
+    exported = read_export(folder, trust_edited)
     network = exported.network
     codes, warnings = (None, []) if samples is None else sample_warnings.codes(network, samples, strict)
     asked, random = random, min(random, _most_vectors(exported.design))
@@ -70,14 +77,15 @@ def verify(
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     golden = check_golden(exported)
     bench = Bench(simulator, _sources(exported), place, repeat)
-    progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
-    counts = _simulate(exported, stimulus, bench, timeout)
-    summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
-    summary |= {"random_left_out": asked - random, "warnings": warnings}
-    if wrapper := exported.interface.wrapper:
-        progress(f"the {exported.interface.shell} shell in {simulator}")
-        own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)
-        summary["ports"] = compare_shell.verify(exported, wrapper, stimulus.codes, own)
+    with kept_builds.alone(place, lambda: progress(WAITING)):
+        progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
+        counts = _simulate(exported, stimulus, bench, timeout)
+        summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
+        summary |= {"random_left_out": asked - random, "warnings": warnings}
+        if wrapper := exported.interface.wrapper:
+            progress(f"the {exported.interface.shell} shell in {simulator}")
+            own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)
+            summary["ports"] = compare_shell.verify(exported, wrapper, stimulus.codes, own)
     return summary
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from dwn_hw import _assets, toolchain
 from dwn_hw.errors import ToolError
+from dwn_hw.exports import kept_builds
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -80,12 +81,11 @@ def _where_make_can_work(simulation: Simulation) -> Iterator[Simulation]:
 
 def _run(simulation: Simulation, env: dict[str, str], build_timeout: float, test_timeout: float) -> bool:
     folder = simulation.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp, key = folder / "built", _key(simulation)
-    if not stamp.is_file() or stamp.read_text() != key:
-        stamp.unlink(missing_ok=True)
+    key = _key(simulation)
+    if not kept_builds.is_kept(folder, key):
+        folder.mkdir(parents=True)
         _child("build", simulation, env, build_timeout)
-        stamp.write_text(key)
+        kept_builds.keep(folder, key)
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
     output = _child("test", simulation, env, test_timeout)
@@ -126,7 +126,7 @@ def _child(action: str, simulation: Simulation, env: dict[str, str], timeout: fl
     env = {**env, "DWN_HW_JOB": str(simulation.job.resolve())}
     command = [sys.executable, "-m", "dwn_hw.verification.simulate"]
     name = f"{simulation.simulator} ({action})"
-    return toolchain.run(command, name=name, stdin=json.dumps(spec), env=env, timeout=timeout)
+    return toolchain.run(command, name=name, stdin=json.dumps(spec), env=env, clean=True, timeout=timeout)
 
 
 def _passed(results: Path, expected: tuple[str, ...], output: str) -> bool:

@@ -654,7 +654,7 @@ def test_an_interface_of_another_network_is_refused(exported, command):
 
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 def test_a_simulator_that_cannot_build_says_why_and_python_says_nothing(exported, simulator):
-    (exported / "rtl" / "dwn_l0.v").unlink()
+    (exported / "rtl" / "dwn_l0.v").write_text("module dwn_l0; not Verilog endmodule")
     message = run("verify", "out", "--simulator", simulator, status=1).stderr
     assert "dwn_l0" in message
     assert "Traceback" not in message

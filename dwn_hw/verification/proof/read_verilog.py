@@ -6,6 +6,7 @@ yosys elaborates and flattens the design and breaks up words. An indexed constan
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def read(sources: Sequence[Path], top: str, clock: str | None, timeout: float) -
     """Read and flatten a design. All flip-flops must be on the rising edge of ``clock``, and nothing may have two drivers."""
     words = "t:$shiftx %n"
     script = [
-        *(f'read_verilog "{path.resolve()}"' for path in sources),
+        *(f"read_verilog {path.name}" for path in sources),
         f"hierarchy -check -top {top}",
         "proc",
         "flatten",
@@ -79,6 +80,8 @@ def read(sources: Sequence[Path], top: str, clock: str | None, timeout: float) -
         "write_json design.json",
     ]
     with tempfile.TemporaryDirectory(prefix="dwn-hw-") as folder:
+        for path in sources:  # yosys quotes no path, and theirs may hold anything
+            shutil.copy(path, folder)
         command = toolchain.native_yosys()
         toolchain.run(command, name="yosys", stdin="\n".join(script), cwd=Path(folder), timeout=timeout)
         path = Path(folder) / "design.json"
