@@ -42,7 +42,9 @@ def shift_mlp(folder: Path) -> tuple[Any, dict[str, Any]]:
     """Two dense layers of shifts on 16 features of 5 bits."""
     torch.manual_seed(8)
     x = np.random.default_rng(8).integers(0, 17, (CALIBRATION, 16)).astype(np.float32) / 16
-    model = nn.Sequential(LinearShift(16, 12, weight_bits=5), nn.ReLU(), LinearShift(12, 5, weight_bits=5))
+    model = nn.Sequential(
+        LinearShift(16, 12, weight_bits=5, floored=True), nn.ReLU(), LinearShift(12, 5, weight_bits=5, floored=True)
+    )
     return model.eval(), {"x": x, "input_format": "u5/16"}
 
 
@@ -52,7 +54,7 @@ def shift_images(folder: Path) -> tuple[Any, dict[str, Any]]:
     x = np.random.default_rng(9).integers(0, 256, (CALIBRATION, 1, 8, 8)).astype(np.float32) / 255
     model = nn.Sequential(
         *(Conv2dShift(1, 4, 3, padding=1, weight_bits=5), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), LinearShift(64, 6, weight_bits=5)),
+        *(nn.Flatten(), LinearShift(64, 6, weight_bits=5, floored=True)),
     )
     return model.eval(), {"x": x, "input_format": "u8/255", "input_shape": "1,8,8"}
 

@@ -17,9 +17,9 @@ class FcPs(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc1 = LinearShift(784, 512)
-        self.fc2 = LinearShift(512, 512)
-        self.fc3 = LinearShift(512, 10)
+        self.fc1 = LinearShift(784, 512, floored=True)
+        self.fc2 = LinearShift(512, 512, floored=True)
+        self.fc3 = LinearShift(512, 10, floored=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Log-probabilities."""

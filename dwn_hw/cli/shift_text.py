@@ -24,11 +24,23 @@ def lines(report: Report) -> list[str]:
     if report["calibration"]:
         said += _calibration(report["calibration"])
     inexact = f", {checked['inexact']} samples left out whose sums no double holds" if checked["inexact"] > 0 else ""
-    said.append(f"checked    {checked['scores']} scores equal to {checked['reference']}{inexact}")
+    said.append(f"checked    {checked['scores']} scores equal to {checked['reference']} with these formats{inexact}")
+    said.append(f"own        {_own_forward(report['own_forward'])}")
     if report["data"]:
         figures = (f"{key.replace('_', ' ')} {value}" for key, value in report["data"].items())
         said.append("data       " + ", ".join(figures))
     return said
+
+
+def _own_forward(found: Report) -> str:
+    """What the module's own forward pass gives beside the network."""
+    of = f"{found['codes']} directed and random codes through the module's own forward"
+    changed, largest = found["predictions_changed"], found["largest_score_difference"]
+    if found["softmax"]:
+        return f"{of}: {changed or 'no'} predictions change"
+    if not changed and not largest:
+        return f"{of}: every score equal"
+    return f"{of}: {changed or 'no'} predictions change, scores within {largest:.2g}"
 
 
 def _weights(report: Report) -> list[str]:

@@ -36,7 +36,8 @@ from dwn_hw.nn.lut_layer import EFDFunction, LUTLayer
 from dwn_hw.nn.mapping import LearnableMapping, LearnableMappingFunction, layer_mapping
 
 # shift
-from dwn_hw.nn.shift_layers import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ
+from dwn_hw.nn.shift_conv2d import Conv2dShift, Conv2dShiftQ
+from dwn_hw.nn.shift_layers import LinearShift, LinearShiftQ
 
 # ste
 from dwn_hw.nn.ste import STE, STEFunction

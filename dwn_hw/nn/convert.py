@@ -10,7 +10,8 @@ from torch import nn
 
 from dwn_hw.nn import shift_ste
 from dwn_hw.nn._checks import refuse
-from dwn_hw.nn.shift_layers import Conv2dShift, Conv2dShiftQ, LinearShift, LinearShiftQ, ShiftLayer
+from dwn_hw.nn.shift_conv2d import Conv2dShift, Conv2dShiftQ
+from dwn_hw.nn.shift_layers import LinearShift, LinearShiftQ, ShiftLayer
 
 #: The ways in which the weights of a converted layer are kept.
 SHIFT_TYPES = ("PS", "Q")
@@ -29,6 +30,7 @@ def convert_to_shift(
     weight_bits: int | None = 5,
     act_integer_bits: int | None = 16,
     act_fraction_bits: int | None = 16,
+    floored: bool = False,
 ) -> tuple[nn.Module, int]:
     """Convert ``model`` in place. Returns it, and how many of its layers count as converted.
 
@@ -53,7 +55,7 @@ def convert_to_shift(
         free = isinstance(layer, nn.Linear) and convert_all_linear
         if not free and left <= 0:
             continue
-        setattr(parent, name, _converted(layer, shift_type, takes_weights, options))
+        setattr(parent, name, _converted(layer, shift_type, takes_weights, floored, options))
         left -= not free
     return model, shift_depth - left
 
@@ -73,6 +75,7 @@ def round_shift_weights(model: nn.Module, clone: bool = False) -> nn.Module:
             elif isinstance(layer, LinearShiftQ | Conv2dShiftQ):
                 layer.weight.copy_(weight)
             if layer.bias is not None and layer.act_integer_bits is not None and layer.act_fraction_bits is not None:
+                # Of every layer, as DeepShift's function does it, also of those whose forward pass leaves it as it is.
                 layer.bias.copy_(shift_ste.to_fixed_point(layer.bias, layer.act_integer_bits, layer.act_fraction_bits))
     return model
 
@@ -95,13 +98,13 @@ def _children(model: nn.Module) -> list[tuple[nn.Module, str, nn.Linear | nn.Con
 
 
 def _converted(
-    layer: nn.Linear | nn.Conv2d, shift_type: str, takes_weights: bool, options: dict[str, Any]
+    layer: nn.Linear | nn.Conv2d, shift_type: str, takes_weights: bool, floored: bool, options: dict[str, Any]
 ) -> ShiftLayer:
     bias = layer.bias is not None
     new: ShiftLayer
     if isinstance(layer, nn.Linear):
         linear = LinearShift if shift_type == "PS" else LinearShiftQ
-        new = linear(layer.in_features, layer.out_features, bias, **options)
+        new = linear(layer.in_features, layer.out_features, bias, floored=floored, **options)
     else:
         conv = Conv2dShift if shift_type == "PS" else Conv2dShiftQ
         sizes = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, _padding(layer))

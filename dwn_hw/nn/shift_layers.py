@@ -1,4 +1,4 @@
-"""Shift layers, linear and convolutional, with weights 0 or ``±2**s``; names, arguments and state_dict keys of DeepShift.
+"""Shift layers with weights 0 or ``±2**s``; names, arguments and state_dict keys of DeepShift.
 
 Two ways to train them (Elhoushi et al., arXiv:1905.13298, and the authors' code):
 
@@ -8,8 +8,11 @@ Two ways to train them (Elhoushi et al., arXiv:1905.13298, and the authors' code
 
 ``weight_bits`` (sign included) bounds the exponents: PS ``-(2**(weight_bits-1) - 2)…0``, where one code is left for weights of 0,
 Q ``-(2**(weight_bits-1) - 1)…0``. Parameters beyond are clamped in the forward pass. ``weight_bits=None``: no bound.
-What comes in, and the bias, is floored to ``act_fraction_bits`` fraction bits and clamped to ``act_integer_bits`` (sign
-included), 16 and 16 by default; both None: it is left as it is, as some variants of DeepShift do.
+What is rounded beside the weights differs by layer, as it does in DeepShift's code (``deepshift/modules.py`` and
+``modules_q.py``, without their kernels): the convolutions floor what comes in and the bias, :class:`LinearShiftQ` what comes
+in alone, :class:`LinearShift` neither. ``floored=True`` has a linear layer floor both, so that the hardware's activations are
+the ones it was trained with. To floor is to floor to ``act_fraction_bits`` fraction bits and clamp to ``act_integer_bits`` (sign
+included), 16 and 16 by default; both None: nothing is floored.
 
 ``check_grad`` makes the parameters float64. ``use_kernel`` and ``use_cuda`` are taken for upstream's sake: there is no kernel
 here, and every device runs the same code.
@@ -18,18 +21,17 @@ here, and every device runs the same code.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
 from torch.nn import functional, init
-from torch.nn.modules.utils import _pair
 
 from dwn_hw.nn import shift_ste
 from dwn_hw.nn._checks import boolean, refuse, whole_number
 
-#: The range in which ``shift`` begins without ``weight_bits``.
-_UNBOUNDED_START = (-10.0, -1.0)
+#: The range in which ``shift`` begins without ``weight_bits``, and in a convolution always, as DeepShift's does.
+UNBOUNDED_START = (-10.0, -1.0)
 
 
 class ShiftLayer(nn.Module):
@@ -37,6 +39,9 @@ class ShiftLayer(nn.Module):
 
     #: The number of exponents that a weight of so many bits cannot have: PS keeps one code for 0.
     spare_codes: ClassVar[int] = 1
+
+    #: Whether the layer floors what comes in, and its bias.
+    floors: ClassVar[tuple[bool, bool]] = (True, True)
 
     bias: nn.Parameter | None
 
@@ -51,9 +56,11 @@ class ShiftLayer(nn.Module):
         act_integer_bits: int | None,
         act_fraction_bits: int | None,
         freeze_sign: bool = False,
+        floored: bool = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        self.floored = boolean(f"{name} floored", floored)
         if rounding not in shift_ste.ROUNDINGS:
             rule = f"one of {', '.join(shift_ste.ROUNDINGS)}"
             raise refuse(f"{name} rounding", rule, repr(rounding), f"Give {rule}.")
@@ -95,22 +102,36 @@ class ShiftLayer(nn.Module):
     def _reset_weights(self) -> None:
         raise NotImplementedError
 
+    @property
+    def floors_input(self) -> bool:
+        """Whether what comes in is floored to a fixed-point format."""
+        return (self.floors[0] or self.floored) and self.act_integer_bits is not None
+
+    @property
+    def floors_bias(self) -> bool:
+        """Whether the bias is floored to that format, too."""
+        return (self.floors[1] or self.floored) and self.act_integer_bits is not None
+
     def _fixed_point(self, x: torch.Tensor) -> torch.Tensor:
-        if self.act_integer_bits is None or self.act_fraction_bits is None:
-            return x
+        assert self.act_integer_bits is not None
+        assert self.act_fraction_bits is not None
         return shift_ste.round_fixed_point(x, self.act_integer_bits, self.act_fraction_bits)
 
+    def _rounded_input(self, x: torch.Tensor) -> torch.Tensor:
+        return self._fixed_point(x) if self.floors_input else x
+
     def _rounded_bias(self) -> torch.Tensor | None:
-        return None if self.bias is None else self._fixed_point(self.bias)
+        return self._fixed_point(self.bias) if self.bias is not None and self.floors_bias else self.bias
 
     def _rounding_text(self) -> str:
         texts = [f"bias={self.bias is not None}", f"weight_bits={self.weight_bits}"]
         texts += [f"rounding={self.rounding}"] if self.rounding != "deterministic" else []
-        texts += [f"activations {self.act_integer_bits}.{self.act_fraction_bits}"]
+        texts += [f"activations {self.act_integer_bits}.{self.act_fraction_bits}"] if self.floors_input else []
+        texts += ["floored=True"] if self.floored else []
         return ", ".join(texts)
 
 
-class _PsWeights(ShiftLayer):
+class PsWeights(ShiftLayer):
     """Weights as parameters ``shift`` and ``sign``."""
 
     spare_codes = 2
@@ -121,8 +142,12 @@ class _PsWeights(ShiftLayer):
         self.shift = nn.Parameter(torch.empty(shape, dtype=dtype))
         self.sign = nn.Parameter(torch.empty(shape, dtype=dtype), requires_grad=not freeze_sign)
 
+    def _start(self) -> tuple[float, float]:
+        """The range in which ``shift`` begins."""
+        return self.shift_range or UNBOUNDED_START
+
     def _reset_weights(self) -> None:
-        self.shift.data.uniform_(*(self.shift_range or _UNBOUNDED_START))
+        self.shift.data.uniform_(*self._start())
         self.sign.data.uniform_(-1, 1)
 
     def rounded_weight(self) -> torch.Tensor:
@@ -134,7 +159,7 @@ class _PsWeights(ShiftLayer):
         return shift_ste.unsym_grad_mul(2.0**shift, sign)
 
 
-class _QWeights(ShiftLayer):
+class QWeights(ShiftLayer):
     """Weights as one parameter ``weight``."""
 
     weight: nn.Parameter
@@ -165,139 +190,26 @@ class _Linear(ShiftLayer):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The sums (…, out_features)."""
-        return functional.linear(self._fixed_point(x), self.rounded_weight(), self._rounded_bias())
+        return functional.linear(self._rounded_input(x), self.rounded_weight(), self._rounded_bias())
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
         return f"in_features={self.in_features}, out_features={self.out_features}, {self._rounding_text()}"
 
 
-class LinearShift(_Linear, _PsWeights):
-    """A linear layer by ``shift`` and ``sign`` (out_features, in_features); ``freeze_sign``: signs are not trained."""
+class LinearShift(_Linear, PsWeights):
+    """A linear layer by ``shift`` and ``sign`` (out_features, in_features); ``freeze_sign``: signs are not trained.
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        check_grad: bool = False,
-        freeze_sign: bool = False,
-        use_kernel: bool = False,
-        use_cuda: bool = True,
-        rounding: str = "deterministic",
-        weight_bits: int | None = 5,
-        act_integer_bits: int | None = 16,
-        act_fraction_bits: int | None = 16,
-    ) -> None:
-        super().__init__(
-            self._linear(in_features, out_features),
-            bias,
-            check_grad=check_grad,
-            freeze_sign=freeze_sign,
-            rounding=rounding,
-            weight_bits=weight_bits,
-            act_integer_bits=act_integer_bits,
-            act_fraction_bits=act_fraction_bits,
-        )
-        self.in_features, self.out_features = in_features, out_features
-
-
-class LinearShiftQ(_Linear, _QWeights):
-    """A linear layer by ``weight`` (out_features, in_features), rounded in the forward pass."""
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        check_grad: bool = False,
-        use_kernel: bool = False,
-        use_cuda: bool = True,
-        rounding: str = "deterministic",
-        weight_bits: int | None = 5,
-        act_integer_bits: int | None = 16,
-        act_fraction_bits: int | None = 16,
-    ) -> None:
-        super().__init__(
-            self._linear(in_features, out_features),
-            bias,
-            check_grad=check_grad,
-            rounding=rounding,
-            weight_bits=weight_bits,
-            act_integer_bits=act_integer_bits,
-            act_fraction_bits=act_fraction_bits,
-        )
-        self.in_features, self.out_features = in_features, out_features
-
-
-class _Conv2d(ShiftLayer):
-    """A convolution: (…, in_channels, height, width) → (…, out_channels, height, width).
-
-    Every argument means what it means for :class:`torch.nn.Conv2d`. So circular padding goes round by all of ``padding`` on each
-    side, where upstream's layers, after an old version of torch, go by half of it.
+    As DeepShift's, it floors neither what comes in nor the bias, unless ``floored``.
     """
 
-    in_channels: int
-    out_channels: int
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-    padding_mode: str
-
-    def _shape(self, inputs: int, outputs: int, kernel: Any, groups: int) -> tuple[int, ...]:
-        name = type(self).__name__
-        for what, value in (("in_channels", inputs), ("out_channels", outputs), ("groups", groups)):
-            whole_number(f"{name} {what}", value)
-        for what, value in (("in_channels", inputs), ("out_channels", outputs)):
-            if value % groups:
-                raise refuse(f"{name} {what}", f"a multiple of groups ({groups})", f"{value}", "Change one of them.")
-        return (outputs, inputs // groups, *_two(name, "kernel_size", kernel))
-
-    def _place(
-        self, inputs: int, outputs: int, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int, mode: str
-    ) -> None:
-        """Store the sizes that say where the window goes."""
-        name = type(self).__name__
-        if mode not in ("zeros", "circular"):
-            raise refuse(f"{name} padding_mode", "zeros or circular", repr(mode), "Give one of the two.")
-        self.in_channels, self.out_channels, self.groups, self.padding_mode = inputs, outputs, groups, mode
-        self.kernel_size, self.stride = _two(name, "kernel_size", kernel), _two(name, "stride", stride)
-        self.padding, self.dilation = _two(name, "padding", padding, 0), _two(name, "dilation", dilation)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The sums (…, out_channels, height, width)."""
-        x, padding = self._fixed_point(x), self.padding
-        if self.padding_mode == "circular":
-            rows, columns = self.padding
-            x, padding = functional.pad(x, (columns, columns, rows, rows), mode="circular"), (0, 0)
-        weight, bias = self.rounded_weight(), self._rounded_bias()
-        return functional.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
-
-    def extra_repr(self) -> str:
-        """The arguments, for ``repr``."""
-        odd = [f"padding={self.padding}, padding_mode={self.padding_mode}"] if any(self.padding) else []
-        odd += [f"dilation={self.dilation}"] if self.dilation != (1, 1) else []
-        odd += [f"groups={self.groups}"] if self.groups > 1 else []
-        first = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        return ", ".join([first, *odd, self._rounding_text()])
-
-
-class Conv2dShift(_Conv2d, _PsWeights):
-    """A convolution by ``shift`` and ``sign`` (out_channels, in_channels / groups, rows, columns)."""
+    floors = (False, False)
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
+        in_features: int,
+        out_features: int,
         bias: bool = True,
-        padding_mode: str = "zeros",
         check_grad: bool = False,
         freeze_sign: bool = False,
         use_kernel: bool = False,
@@ -306,9 +218,10 @@ class Conv2dShift(_Conv2d, _PsWeights):
         weight_bits: int | None = 5,
         act_integer_bits: int | None = 16,
         act_fraction_bits: int | None = 16,
+        floored: bool = False,
     ) -> None:
         super().__init__(
-            self._shape(in_channels, out_channels, kernel_size, groups),
+            self._linear(in_features, out_features),
             bias,
             check_grad=check_grad,
             freeze_sign=freeze_sign,
@@ -316,24 +229,30 @@ class Conv2dShift(_Conv2d, _PsWeights):
             weight_bits=weight_bits,
             act_integer_bits=act_integer_bits,
             act_fraction_bits=act_fraction_bits,
+            floored=floored,
         )
-        self._place(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode)
+        self.in_features, self.out_features = in_features, out_features
 
 
-class Conv2dShiftQ(_Conv2d, _QWeights):
-    """A convolution by ``weight`` (out_channels, in_channels / groups, rows, columns), rounded in the forward pass."""
+class LinearShiftQ(_Linear, QWeights):
+    """A linear layer by ``weight`` (out_features, in_features), rounded in the forward pass.
+
+    As DeepShift's, it floors what comes in and leaves the bias as it is, unless ``floored``.
+    """
+
+    floors = (True, False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The sums (…, out_features), to which the bias is added last: in float32 that decides the last bit."""
+        sums = functional.linear(self._rounded_input(x), self.rounded_weight())
+        bias = self._rounded_bias()
+        return sums if bias is None else sums + bias
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
+        in_features: int,
+        out_features: int,
         bias: bool = True,
-        padding_mode: str = "zeros",
         check_grad: bool = False,
         use_kernel: bool = False,
         use_cuda: bool = True,
@@ -341,23 +260,16 @@ class Conv2dShiftQ(_Conv2d, _QWeights):
         weight_bits: int | None = 5,
         act_integer_bits: int | None = 16,
         act_fraction_bits: int | None = 16,
+        floored: bool = False,
     ) -> None:
         super().__init__(
-            self._shape(in_channels, out_channels, kernel_size, groups),
+            self._linear(in_features, out_features),
             bias,
             check_grad=check_grad,
             rounding=rounding,
             weight_bits=weight_bits,
             act_integer_bits=act_integer_bits,
             act_fraction_bits=act_fraction_bits,
+            floored=floored,
         )
-        self._place(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode)
-
-
-def _two(name: str, what: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """The pair (rows, columns), from one number for both or from two."""
-    pair = tuple(_pair(value))
-    if len(pair) != 2:
-        raise refuse(f"{name} {what}", "one whole number, or two", repr(value), "Give (rows, columns).")
-    rows, columns = (whole_number(f"{name} {what}", number, least) for number in pair)
-    return rows, columns
+        self.in_features, self.out_features = in_features, out_features

@@ -101,8 +101,11 @@ def round_power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> torch.
 def to_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int = 16) -> torch.Tensor:
     """Floor ``x`` to the grid ``2**-fraction_bits``, then clamp it to ``-2**(integer_bits-1)``…``2**(integer_bits-1)-1``.
 
-    The sign is one of ``integer_bits``. No gradient of its own.
+    The sign is one of ``integer_bits``. With one integer bit the result is ``sign(x) - 1``, as in DeepShift's code. No gradient
+    of its own.
     """
+    if integer_bits == 1:
+        return x.sign() - 1
     bound = 2.0 ** (integer_bits - 1)
     return (torch.floor(x * 2.0**fraction_bits) * 2.0**-fraction_bits).clamp(-bound, bound - 1)
 

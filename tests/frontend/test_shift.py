@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -51,7 +52,7 @@ def randomised(model: nn.Module, seed: int, zeros: float) -> nn.Module:
 @st.composite
 def cases(draw) -> tuple[nn.Module, tuple[int, ...], np.ndarray]:
     """A network of shift layers in float64, the shape of its samples, and codes of its own activations."""
-    act = {"act_integer_bits": draw(st.integers(1, 8)), "act_fraction_bits": draw(st.integers(0, 8))}
+    act = {"act_integer_bits": draw(st.integers(2, 8)), "act_fraction_bits": draw(st.integers(0, 8))}
     options = {"check_grad": True, "weight_bits": draw(st.sampled_from((None, 2, 3, 5))), **act}
     groups, per_group = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -73,7 +74,7 @@ def cases(draw) -> tuple[nn.Module, tuple[int, ...], np.ndarray]:
     )
     layers = [conv, nn.ReLU(), nn.MaxPool2d(1)] if draw(st.booleans()) else [conv]
     width = nn.Sequential(*layers, nn.Flatten())(torch.zeros(1, *shape, dtype=torch.float64)).shape[1]
-    linear = draw(st.sampled_from((LinearShift, LinearShiftQ)))(width, draw(st.integers(2, 4)), **options)
+    linear = draw(st.sampled_from((LinearShift, LinearShiftQ)))(width, draw(st.integers(2, 4)), floored=True, **options)
     model = randomised(
         nn.Sequential(*layers, nn.Flatten(), linear), draw(st.integers(0, 999)), draw(st.sampled_from((0, 0.5, 1)))
     )
@@ -254,6 +255,7 @@ def test_weights_that_are_not_finite_are_counted_and_placed(make, value):
 
 def test_a_shift_outside_the_stated_range_is_refused_and_what_the_forward_pass_rounds_into_it_is_not():
     model = nn.Sequential(LinearShift(4, 3, weight_bits=3))
+    model[0].sign.data.fill_(1)
     model[0].shift.data.fill_(-2.4)
     dwn_hw.freeze(model)
     model[0].shift.data[2, 1] = -2.6
@@ -265,6 +267,74 @@ def test_a_shift_outside_the_stated_range_is_refused_and_what_the_forward_pass_r
     model[0].weight.data[0, 0] = 3.0
     with pytest.raises(CheckpointError, match=r"shifts must lie in -3…0 .*got 2 at \(0, 0\)"):
         dwn_hw.freeze(model)
+
+
+@pytest.mark.parametrize(
+    ("make", "origin"),
+    [
+        (LinearShift, "default"),
+        (LinearShiftQ, "model but biases"),
+        (lambda a, b, **o: LinearShiftQ(a, b, bias=False, **o), "model"),
+        (lambda a, b, **o: LinearShift(a, b, floored=True, **o), "model"),
+    ],
+)
+def test_the_model_s_own_format_is_said_only_where_its_forward_rounds_to_it(make, origin):
+    """Upstream's help suggests 3 and 5 bits: a linear PS layer does not round to them."""
+    torch.manual_seed(0)
+    options = {"act_integer_bits": 3, "act_fraction_bits": 5}
+    model = nn.Sequential(make(2, 3, **options), nn.ReLU(), make(3, 2, **options)).eval()
+    report = dwn_hw_plan(model, "2")
+    assert report["activations"]["origin"] == origin
+    found = report["own_forward"]
+    assert found["codes"] > 2000
+    if origin == "model":
+        assert (found["predictions_changed"], found["largest_score_difference"]) == (0, 0)
+    else:
+        assert 0 < found["largest_score_difference"] < 0.05
+
+
+@pytest.mark.parametrize("kind", ["LinearShift", "LinearShiftQ"])
+def test_a_layer_of_upstream_s_own_class_rounds_as_its_class_does(kind):
+    """What is frozen is compared with the class's own forward, not with ours of the same name."""
+
+    def forward(self, x):
+        if kind == "LinearShift":
+            return functional.linear(x, 2.0 ** self.shift.round() * self.sign.round().sign(), self.bias)
+        step = torch.floor(x * 32).clamp(-128, 96) / 32
+        return step.mm((2.0 ** (self.weight.abs().log() / math.log(2)).round() * self.weight.sign()).t()) + self.bias
+
+    made = type(kind, (nn.Module,), {"__module__": "deepshift.modules", "forward": forward})
+    torch.manual_seed(2)
+    layers = []
+    for inputs, outputs in ((2, 3), (3, 2)):
+        layer = made()
+        names = ("shift", "sign") if kind == "LinearShift" else ("weight",)
+        for name in names:
+            setattr(layer, name, nn.Parameter(torch.rand(outputs, inputs) * 2 - 1))
+        layer.bias = nn.Parameter(torch.rand(outputs) - 0.5)
+        layer.in_features, layer.out_features, layer.shift_range = inputs, outputs, (-14, 0)
+        layer.act_integer_bits, layer.act_fraction_bits = 3, 5
+        layers.append(layer)
+    report = dwn_hw_plan(nn.Sequential(layers[0], nn.ReLU(), layers[1]).eval(), "2")
+    assert report["activations"]["origin"] == {"LinearShift": "default", "LinearShiftQ": "model but biases"}[kind]
+    assert report["own_forward"]["predictions_changed"] == 0
+
+
+def test_coarse_formats_that_were_stated_say_what_they_cost_without_data():
+    torch.manual_seed(0)
+    model = nn.Sequential(LinearShift(4, 8), nn.ReLU(), LinearShift(8, 3)).eval()
+    from dwn_hw.exports import planning
+    from dwn_hw.exports.options import Options
+    from dwn_hw.frontend.shift.trained_shift import ShiftModel
+
+    report = planning.plan(ShiftModel(model, "m"), Options(activations="3.1", input_format="sQ3.8")).report
+    assert report["own_forward"]["predictions_changed"] > 10
+    assert report["own_forward"]["largest_score_difference"] > 0.1
+
+
+def test_one_integer_bit_is_refused_since_upstream_takes_the_sign_less_1():
+    with pytest.raises(CheckpointError, match="act_integer_bits=1, with which DeepShift takes sign"):
+        dwn_hw.freeze(nn.Sequential(LinearShiftQ(4, 3, act_integer_bits=1, act_fraction_bits=3)))
 
 
 def upstream(name: str, **state) -> nn.Module:
@@ -367,7 +437,7 @@ def normed(scale: list[float], offset: list[float]) -> nn.Module:
     """A convolution and a batch norm of two channels in use, which multiplies and adds as given."""
     norm = nn.BatchNorm2d(2, eps=0.0)
     norm.weight.data, norm.bias.data = torch.tensor(scale), torch.tensor(offset)
-    model = nn.Sequential(Conv2dShift(1, 2, 2), norm, nn.ReLU(), nn.Flatten(), LinearShift(18, 3))
+    model = nn.Sequential(Conv2dShift(1, 2, 2), norm, nn.ReLU(), nn.Flatten(), LinearShift(18, 3, floored=True))
     return randomised(model, 5, 0.2)
 
 
@@ -447,7 +517,9 @@ def test_a_format_that_is_none_is_refused(text):
 
 
 def test_sums_that_no_double_holds_are_told_apart_and_not_compared():
-    model = tracing.trace(nn.Sequential(LinearShift(4, 2, act_integer_bits=30, act_fraction_bits=2)), (4,))
+    model = tracing.trace(
+        nn.Sequential(LinearShift(4, 2, act_integer_bits=30, act_fraction_bits=2, floored=True)), (4,)
+    )
     layer = model.layers[0]
     layer.signs[:], layer.shifts[0] = 1, [0, -14, -30, 0]
     formats = (layer.own,)
@@ -456,7 +528,7 @@ def test_sums_that_no_double_holds_are_told_apart_and_not_compared():
 
 
 def test_a_network_that_differs_in_one_weight_is_a_mismatch():
-    model = tracing.trace(randomised(nn.Sequential(LinearShift(4, 3)), 1, 0), (4,))
+    model = tracing.trace(randomised(nn.Sequential(LinearShift(4, 3, floored=True)), 1, 0), (4,))
     formats = (model.layers[0].own,)
     entry = choose(model, formats[0], None)
     network = freeze_shift.freeze(model, entry, formats)

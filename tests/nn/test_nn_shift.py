@@ -34,7 +34,7 @@ def floor_fixed(value: float, integer: int, fraction: int) -> float:
     return min(max(math.floor(value * 2**fraction) / 2**fraction, -(2.0 ** (integer - 1))), 2.0 ** (integer - 1) - 1)
 
 
-@given(values=st.lists(FLOATS, min_size=1, max_size=9), integer=st.integers(1, 8), fraction=st.integers(0, 12))
+@given(values=st.lists(FLOATS, min_size=1, max_size=9), integer=st.integers(2, 8), fraction=st.integers(0, 12))
 def test_fixed_point_floors_and_clamps_as_upstream(values, integer, fraction):
     x = torch.tensor(values, dtype=torch.float64)
     wanted = [floor_fixed(v, integer, fraction) for v in values]
@@ -94,8 +94,8 @@ def test_stochastic_rounding_is_up_as_often_as_the_fraction_says():
 
 
 LAYERS = [
-    lambda **o: LinearShift(6, 4, **o),
-    lambda **o: LinearShiftQ(6, 4, **o),
+    lambda **o: LinearShift(6, 4, floored=True, **o),
+    lambda **o: LinearShiftQ(6, 4, floored=True, **o),
     lambda **o: Conv2dShift(4, 6, (2, 3), stride=(1, 2), padding=(1, 0), dilation=(1, 2), groups=2, **o),
     lambda **o: Conv2dShiftQ(4, 6, 3, padding=2, padding_mode="circular", **o),
 ]
@@ -215,7 +215,7 @@ def test_a_converted_network_gives_what_its_rounded_weights_give(kind):
 def test_rounding_the_parameters_changes_no_output():
     torch.manual_seed(4)
     for kind in ("PS", "Q"):
-        model, _ = convert_to_shift(net(), 9, kind)
+        model, _ = convert_to_shift(net(), 9, kind, floored=True)
         x = torch.randn(4, 2, 4, 4)
         before = model.eval()(x)
         rounded = round_shift_weights(model, clone=True)

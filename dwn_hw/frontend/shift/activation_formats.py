@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dwn_hw.errors import DataError, OptionError, Problem
-from dwn_hw.frontend.shift import float64_reference
+from dwn_hw.frontend.shift import float64_reference, freeze_shift
 from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
 
 #: The bits of an activation whose range is known from data, and the bits of room left above the greatest seen.
@@ -25,9 +25,15 @@ _MOST_BITS = 32
 _EXAMPLE = "Say 16.16, or 4.8: bits before the point, the sign among them, and bits behind it."
 
 
+#: The beginning of the reason where each layer rounds to its format by itself.
+OWN = "the model's own"
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The format of each shift layer, and its ``origin``: ``stated``, ``model``, ``data``, ``default`` or ``calibrated``."""
+    """The format of each shift layer, and its ``origin``: ``stated``, ``model``, ``model but biases`` (which the model leaves as
+    they are), ``data``, ``default`` or ``calibrated``.
+    """
 
     formats: tuple[FixedPoint, ...]
     origin: str
@@ -43,7 +49,11 @@ def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen
     known = tuple(own for own in owns if own is not None)
     if len(known) == count:
         texts = ", ".join(sorted({repr(own.format) for own in known}))
-        return Chosen(known, "model", f"the model's own: {texts}, floored")
+        moved = max(freeze_shift.bias_error(layer, own) for layer, own in zip(model.layers, known, strict=True))
+        if not moved:
+            return Chosen(known, "model", f"{OWN}: {texts}, floored")
+        biases = f"its biases, which it does not round, to the grid of the sums (within {moved:.1e})"
+        return Chosen(known, "model but biases", f"activations as the model rounds them: {texts}, floored; {biases}")
     if x is not None:
         ranged = by_range(model, x)
         mixed = tuple(own or found for own, found in zip(owns, ranged, strict=True))

@@ -28,12 +28,15 @@ from dwn_hw.frontend.shift import (
 from dwn_hw.frontend.shift.activation_formats import Chosen
 from dwn_hw.frontend.shift.input_stage import Front
 from dwn_hw.frontend.shift.trained_shift import Doubles, Scaled, TrainedShift
-from dwn_hw.ir import evaluate, sample_files, sample_warnings
+from dwn_hw.ir import evaluate, sample_files, sample_warnings, vectors
 from dwn_hw.ir.codes import Encoded, are_codes, decode
 from dwn_hw.ir.emulate import Emulator
 
 #: The number of random codes on which the frozen network is compared with torch; of these the oracle, which is slow, sees a few.
 CHECKED_CODES, CHECKED_BY_EVALUATE = 128, 16
+
+#: And those on which it is compared with the module's own forward, of networks with few features.
+MANY_CODES, FEW_FEATURES = 2048, 256
 
 #: The most samples of the user's data that are compared.
 CHECKED_SAMPLES = 10_000
@@ -102,6 +105,7 @@ def plan(
         "norms": _norms(model, chosen),
         "calibration": calibration,
         "checked": _check(model, entry, chosen, network, asked.seed),
+        "own_forward": _own_forward(model, entry, network, asked.seed),
     }
     encoded = None if samples is None else _encoded(model, entry, samples, network)
     report |= {"data": None, "warnings": []}
@@ -199,6 +203,27 @@ def _check(model: TrainedShift, entry: Front, chosen: Chosen, network: ir.Networ
     if (by_oracle != Emulator(network).run(few)[0]).any():
         raise Mismatch("emulation: the scores of the fast emulator are not those of evaluate")
     return {"codes": len(codes), "scores": compared, "inexact": int((~exact).sum()), "reference": "torch float64"}
+
+
+def _own_forward(model: TrainedShift, entry: Front, network: ir.Network, seed: int) -> Document:
+    """What became of the model in all, on directed and random codes: the network beside the module's own forward pass.
+
+    Two scores are the same where the module's, in its own arithmetic, is the network's; a softmax at its end changes no class.
+    """
+    count = CHECKED_CODES if network.input.edge.size > FEW_FEATURES else MANY_CODES
+    directed = vectors.make(network, random=0, seed=seed).codes
+    codes = np.concatenate([_random_codes(network.input, count, seed), directed])
+    original = model.original(entry.values(model, codes).astype(np.float32))
+    scores, y = Emulator(network).run(codes)
+    real = np.asarray(scores * 2.0 ** network.scores_edge.formats[0].lsb, np.float64)
+    good = np.isfinite(original).all(axis=1)
+    difference = np.abs(_below_best(real) - _below_best(original))[good]
+    return {
+        "codes": int(good.sum()),
+        "predictions_changed": int((y != original.argmax(axis=1))[good].sum()),
+        "largest_score_difference": float(difference.max()) if difference.size else 0.0,
+        "softmax": any(text.lower().startswith("softmax") for text in model.left_out),
+    }
 
 
 def _random_codes(port: ir.Input, count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -16,6 +16,9 @@ from dwn_hw.ir.edges import Ints
 #: The greatest exponent of a weight, and of its inverse; what lies further from 0 is no weight.
 _MOST_SHIFT = 60
 
+#: Whether upstream's layers round what comes in, and their bias; the others round both.
+_UPSTREAM_ROUNDS = {"LinearShift": (False, False), "LinearShiftQ": (True, False)}
+
 _AGAIN = "Train the layer again, with a smaller learning rate or clipped gradients."
 
 
@@ -40,10 +43,11 @@ def read_layer(part: str, module: Any, found: Findings) -> Weighted | None:
     signs, shifts = _power_of_2(tensors, getattr(module, "shift_range", None))
     _check_range(part, module, signs, shifts, found)
     outputs = len(signs)
-    own = _own(module)
+    stated, (rounds_input, rounds_bias) = _stated(part, module, found), _rounds(module)
     bias = tensors["bias"].double().numpy() if "bias" in tensors else np.zeros(outputs)
-    if own is not None:
-        bias = np.clip(own.round(bias), own.lowest, own.highest) * 2.0**own.lsb
+    if stated is not None and rounds_bias:
+        bias = np.clip(stated.round(bias), stated.lowest, stated.highest) * 2.0**stated.lsb
+    own = stated if rounds_input else None
     low, high = getattr(module, "shift_range", None) or (-_MOST_SHIFT, _MOST_SHIFT)
     exponents = np.where(signs == 0, 0, np.clip(shifts, low, high)).astype(np.int64)
     return Weighted(part, signs.reshape(outputs, -1), exponents.reshape(outputs, -1), bias, own, window)
@@ -84,12 +88,28 @@ def _check_range(part: str, module: Any, signs: Integers, shifts: Doubles, found
     found.add(part, f"shifts must lie in {low}…{high} ({what})", got, remedy)
 
 
-def _own(module: Any) -> FixedPoint | None:
-    """The format to which a layer rounds its input. Upstream's layers round to 16.16, which older ones do not say; None for
-    layers that say that they do not round.
+def _rounds(module: Any) -> tuple[bool, bool]:
+    """Whether the forward pass of a layer rounds what comes in, and its bias: ours say so; upstream's by their class.
+
+    Of upstream's without its kernels (``deepshift/modules.py``, ``modules_q.py``). With ``use_kernel`` all round both, but
+    truncate, which is no rounding that is read here; the kernels need a GPU, and give another result than the code beside them.
+    """
+    both = bool(getattr(module, "floored", False))
+    rounds_input, rounds_bias = _UPSTREAM_ROUNDS.get(type(module).__name__, (True, True))
+    return rounds_input or both, rounds_bias or both
+
+
+def _stated(part: str, module: Any, found: Findings) -> FixedPoint | None:
+    """The format that a layer states. Upstream's layers round to 16.16, which older ones do not say; None for layers that say
+    that they do not round.
     """
     integer, fraction = getattr(module, "act_integer_bits", 16), getattr(module, "act_fraction_bits", 16)
     if integer is None or fraction is None:
+        return None
+    if int(integer) == 1:
+        remedy = "Train with act_integer_bits of 2 or more."
+        got = "act_integer_bits=1, with which DeepShift takes sign(x) - 1 in place of x"
+        found.add(part, "must round what comes in to a grid", got, remedy)
         return None
     return FixedPoint.deepshift(int(integer), int(fraction))
 

@@ -91,7 +91,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighted:
-    """A shift layer: weights ``signs · 2**shifts`` (outputs, inputs of each), ``bias`` (outputs,) as the model rounds it.
+    """A shift layer: weights ``signs · 2**shifts`` (outputs, inputs of each), ``bias`` (outputs,) as the model has it.
 
     ``own``: what the model itself rounds the input to; None where it rounds nothing.
     """
