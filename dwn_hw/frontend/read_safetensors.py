@@ -42,7 +42,9 @@ def content(data: bytes, path: Path) -> dict[str, Any]:
     name = shown(path.name)
     try:
         said = serialize.metadata(data)
-        arrays = {key: _array(key, about) for key, about in safetensors.deserialize(data)}  # type: ignore[no-untyped-call]
+        found = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
+        # In the order of their names: the library gives another one each time.
+        arrays = {key: _array(key, about) for key, about in sorted(found, key=lambda entry: entry[0])}
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         remedy = "It is cut short or damaged: copy or save it again."
         raise CheckpointError(Problem(name, "must be a readable safetensors file", in_words(error), remedy)) from None

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 from click.testing import CliRunner
+from groups import swept
 
 from dwn_hw.cli import main
 from dwn_hw.errors import ExportError
@@ -181,7 +182,7 @@ CALLERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("simulator", ["icarus", *swept("verilator")])
 def test_variables_of_the_caller_s_shell_change_no_verification(out, monkeypatch, simulator):
     for name, value in CALLERS.items():
         monkeypatch.setenv(name, value)

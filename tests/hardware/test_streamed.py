@@ -392,9 +392,9 @@ def test_the_estimate_is_what_yosys_counts(tmp_path, features, target):
 
 
 def test_features_share_their_comparators():
-    """16 features of 12 thresholds: about half the LUTs of the parallel encoder; of 784 pixels, next to none."""
+    """16 features of 12 thresholds: about half the LUTs of the parallel encoder; of 300 pixels, next to none."""
     rng = np.random.default_rng(0)
-    for features, ranks, bits, most in ((16, 12, 16, 0.55), (784, 3, 8, 0.03)):
+    for features, ranks, bits, most in ((16, 12, 12, 0.55), (300, 3, 8, 0.03)):
         rows = tuple(tuple(sorted((rng.choice(2**bits - 1, ranks, False) + 1).tolist())) for _ in range(features))
         network = ir.Network(ir.Input((features,), (ir.Format(bits),)), (ir.Thermometer(rows),))
         streamed, parallel = (

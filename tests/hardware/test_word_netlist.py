@@ -132,7 +132,7 @@ def classifiers(draw) -> ir.Network:
     return ir.Network(port, tuple(nodes))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     network=classifiers(),
     latency=st.sampled_from((None, 0, 3)),

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from groups import swept
 
 import dwn_hw
 from dwn_hw.cli import main
@@ -58,8 +59,19 @@ def test_real_samples_in_other_units_are_said_with_both_ranges(jets, units):
     assert any("x spans" in text and "thresholds -3.36987…113.184" in text for text in other["warnings"])
 
 
-@pytest.mark.parametrize("rule", ["Thermometer", "DistributiveThermometer", "GaussianThermometer"])
-@pytest.mark.parametrize(("scale", "port"), [(1.0, "u8"), (1 / 255, "u8/255")])
+@pytest.mark.parametrize(
+    ("rule", "scale", "port"),
+    [
+        ("DistributiveThermometer", 1.0, "u8"),
+        ("Thermometer", 1 / 255, "u8/255"),
+        *swept(
+            ("Thermometer", 1.0, "u8"),
+            ("GaussianThermometer", 1.0, "u8"),
+            ("DistributiveThermometer", 1 / 255, "u8/255"),
+            ("GaussianThermometer", 1 / 255, "u8/255"),
+        ),
+    ],
+)
 def test_real_images_in_other_units_are_said_and_in_their_own_never(data, rule, scale, port):
     from dwn_hw import nn
     from dwn_hw.frontend.extract import extract_modules
