@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import directory, strict
+from dwn_hw.cli.arguments import BAUD, directory, strict
 from dwn_hw.cli.screen import Report, Screen, command
 
 #: Seconds that a simulated board may take for what a real one does at once.
@@ -27,7 +27,7 @@ _BAUD = 115_200
 @click.option("--port", metavar="DEVICE", help="The board's serial port, say /dev/ttyUSB1.")
 @click.option("--virtual", is_flag=True, help="A simulated board instead.")
 @click.option("--board", "key", metavar="BOARD", help="What it was built for: at the baud rate of that build.")
-@click.option("--baud", type=click.IntRange(min=1), help="Of the port. Default: of the build for --board, else 115200.")
+@click.option("--baud", type=BAUD, help="Of the port. Default: of the build for --board, else 115200.")
 @click.option("--compare", is_flag=True, help="Compare every answer with the network.")
 @click.option("--self-test", is_flag=True, help="Run the export's golden vectors first.")
 @click.option(

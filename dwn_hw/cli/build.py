@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from dwn_hw.cli.arguments import directory
+from dwn_hw.cli.arguments import BAUD, directory
 from dwn_hw.cli.screen import Report, Screen, command
 
 _board = click.option("--board", required=True, metavar="BOARD", help="One of `dwn-hw boards`.")
@@ -73,7 +73,7 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Of place and route; the best."
 )
-@click.option("--baud", type=click.IntRange(min=1), help="Of the UART. Default: the board's own.")
+@click.option("--baud", type=BAUD, help="Of the UART. Default: the board's own.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Copy the bitstream there.")
 @command
 def build(screen: Screen, directory: Path, board: str, seeds: int, baud: int | None, out: Path | None) -> None:

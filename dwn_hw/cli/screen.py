@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 import textwrap
@@ -92,7 +93,14 @@ class Screen:
     def result(self, report: Report) -> None:
         """Print the result for a machine, as JSON, where it was asked for."""
         if self.as_json:
-            click.echo(json.dumps(report, indent=2))
+            try:
+                click.echo(json.dumps(report, indent=2))
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                # What could not be written must not be tried again when Python ends.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., None]:
@@ -152,7 +160,8 @@ def _report_error(screen: Screen, error: DwnHwError) -> None:
     problems = error.problems if isinstance(error, InputError) else ()
     for message in map(str, problems or (error,)):
         screen.fail(message)
-    screen.result(_error(type(error).__name__, str(error), *problems))
+    with contextlib.suppress(OSError):  # a full disk, of which the message speaks
+        screen.result(_error(type(error).__name__, str(error), *problems))
 
 
 def _error(kind: str, message: str, *problems: Problem) -> Report:

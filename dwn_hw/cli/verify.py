@@ -109,6 +109,7 @@ def say_verified(screen: Screen, report: Report) -> None:
         f"           {report['node_values']} values of {report['nodes']} nodes, in {report['simulator']}",
         f"           {', '.join(name.replace('_', ' ') for name in report['phases'])}",
     )
+    screen.say(f"reached    {report['reached']['text']}")
     if report["random_left_out"]:
         screen.say(
             f"           {report['random_left_out']} random vectors left out: each takes too many clocks to be worth it"

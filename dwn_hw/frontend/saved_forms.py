@@ -214,7 +214,10 @@ def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
     version = whole(content.get("version"))
     if version != VERSION:
         rule = f"must be of version {VERSION} of the dwn-hw format"
-        found.add("", rule, f"version {shown(version)}", "Install the release of dwn-hw that wrote it, or a newer one.")
+        newer = ", which is newer" if version is not None and version > VERSION else ""
+        found.add(
+            "", rule, f"version {shown(version)}{newer}", "Install the release of dwn-hw that wrote it, or a newer one."
+        )
         raise found.error()
     beside = Beside(
         thermometer=content.get("thermometer"),

@@ -113,9 +113,13 @@ class Network:
         object.__setattr__(self, "_edges", self._follow())
         check(bool(self.nodes), "network", "there is at least one node", "none")
         texts = (*self.class_names, *self.feature_names, *(text for pair in self.notes for text in pair))
-        check(all(isinstance(text, str) for text in texts), "network", "names and notes are text", texts)
+        other = [text for text in texts if not isinstance(text, str)]
+        check(not other, "network", "names and notes are text", other[:1])
         # They end up in comments of generated files, so a line break would be code.
-        check(all(text.isprintable() for text in texts), "network", "names and notes are printable", texts)
+        strange = [text for text in texts if not text.isprintable()]
+        check(
+            not strange, "network", "names and notes are printable", f"{strange[:1]} ({len(strange)} of {len(texts)})"
+        )
         rule = f"no feature names, or one for each of {self.input.edge.size}"
         check(len(self.feature_names) in (0, self.input.edge.size), "network", rule, len(self.feature_names))
         if self.classifies:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -27,10 +28,23 @@ from dwn_hw.ir.codes import Encoded, encode
 #: What numpy and zipfile raise for files that are not what they say: a RuntimeError for an entry that is encrypted, a
 #: TokenError or SyntaxError for a header that numpy tries to mend.
 _DAMAGE = (
-    *(ValueError, KeyError, EOFError, MemoryError, RuntimeError, SyntaxError),
-    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+    *(
+        ValueError,
+        LookupError,
+        EOFError,
+        MemoryError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        OverflowError,
+        AttributeError,
+    ),
+    *(struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 
+
+#: What a compressed file may unpack to: so many times its size and a little, and at most so many bytes, or its own size.
+_MOST_RATIO, _SLACK, _MOST_UNPACKED = 50, 1 << 26, 900_000_000
 
 #: Indices of classes, or None and why there are none.
 Indices: TypeAlias = tuple[npt.NDArray[np.int64] | None, list[Problem]]
@@ -61,6 +75,10 @@ def load(path: Path) -> Samples:
             entries = file.zip.infolist() if file.zip else []
             if {entry.compress_type for entry in entries} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise _unreadable(path, "a compression that numpy does not write")
+            unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
+            if unpacked > max(size, min(_MOST_RATIO * size + _SLACK, _MOST_UNPACKED)):
+                got = f"{unpacked} bytes in an archive of {size}: save it uncompressed, or in several files"
+                raise _unreadable(path, got)
             arrays = {name: file[name] for name in ("x", "codes", "y") if name in file}
             names = list(file)
     except OSError as error:

@@ -25,6 +25,7 @@ import safetensors.numpy
 
 from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, InputError, Problem, in_words
+from dwn_hw.ir.rules import is_whole
 
 #: The version of the format, one higher whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -53,7 +54,9 @@ def loads(raw: bytes, name: str = "network") -> ir.Network:
         digest = header.pop("digest")
         if header["format"] != FORMAT:
             remedy = "Export the model again with this version, or install the version that wrote it."
-            raise ExportError(Problem(name, f"network format {FORMAT} is read", f"{header['format']!r}", remedy))
+            newer = ", which is newer" if is_whole(header["format"]) and header["format"] > FORMAT else ""
+            got = f"format {header['format']!r}{newer}"
+            raise ExportError(Problem(name, f"network format {FORMAT} is read", got, remedy))
         if digest != _digest(header, arrays):
             remedy = "Export the model again."
             raise ExportError(Problem(name, f"its content has the digest {digest}", _digest(header, arrays), remedy))

@@ -4,6 +4,7 @@ Kinds, in order
     ``zero``, ``one``: every code at its lowest, at its highest (all thermometer bits 0, 1), and all codes 0;
     ``boundary``: every different threshold −1, 0, +1 code, one feature at a time, on a random background;
     ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them);
+    ``search``: of networks of integers, codes that bring their numbers to their ends and their classes to ties;
     ``tie``: codes for which the two best classes score the same, as far as a bounded search finds some;
     ``data``: the user's own samples, where given;
     ``random``: uniform over what the port can carry.
@@ -11,6 +12,7 @@ Kinds, in order
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
-from dwn_hw.ir import evaluate
+from dwn_hw.ir import evaluate, searched_vectors
 from dwn_hw.ir.emulate import Emulator
 
 #: The number of random codes among which ties are looked for, and the most ties that are kept.
@@ -27,6 +29,9 @@ TIE_POOL, TIES = 16384, 256
 
 #: The number of random codes for networks that count in integers, where each sample takes thousands of operations.
 SMALL_POOL = 64
+
+#: The most vectors of a network of integers that a search keeps.
+SEARCHED = 256
 
 #: The most vectors that are kept for the addresses of LUTs.
 ADDRESSES = 4096
@@ -52,11 +57,16 @@ class Vectors:
         return ", ".join(f"{count} {kind}" for kind, count in self.kinds if count)
 
 
-def directed(network: ir.Network, seed: int) -> Vectors:
-    """Make every directed kind: enough to catch a wrong threshold, tie or stuck bit."""
+def directed(network: ir.Network, seed: int, searched: int = SEARCHED) -> Vectors:
+    """Make every directed kind: enough to catch a wrong threshold, tie or stuck bit.
+
+    ``searched``: the most of kind ``search``, the most telling first.
+    """
     rng = np.random.default_rng(seed)
-    blocks = {"zero": _extremes(network), "boundary": _boundary(network, rng), "tie": _ties(network, rng)}
-    return _join(blocks, seed)
+    blocks = {"zero": _extremes(network), "boundary": _boundary(network, rng)}
+    if not network.is_luts():
+        blocks["search"] = _searched(network, seed)[:searched]
+    return _join(blocks | {"tie": _ties(network, rng)}, seed)
 
 
 def make(
@@ -67,12 +77,15 @@ def make(
     data: npt.NDArray[np.int64] | None = None,
     corners: bool = True,
     addresses: bool = False,
+    searched: int = SEARCHED,
 ) -> Vectors:
     """Make directed vectors (unless ``corners`` is off), the codes of ``data``, and ``random`` random ones.
 
+    ``searched``: the most that are searched for in a network of integers.
+
     ``addresses`` adds the kind ``address``, which takes seconds to find for a large network.
     """
-    base = directed(network, seed)
+    base = directed(network, seed, searched)
     parts = {"directed": base.codes} if corners else {}
     kinds = base.kinds if corners else ()
     if corners and addresses and network.encoder:
@@ -85,6 +98,11 @@ def make(
         kinds = (*kinds, ("random", random))
     codes = np.concatenate(list(parts.values())) if parts else base.codes[:0]
     return Vectors(codes, kinds, seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _searched(network: ir.Network, seed: int) -> npt.NDArray[np.int64]:
+    return searched_vectors.search(network, np.random.default_rng(seed + 3), SEARCHED)
 
 
 def _join(blocks: dict[str, npt.NDArray[np.int64]], seed: int) -> Vectors:

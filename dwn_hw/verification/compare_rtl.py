@@ -25,7 +25,7 @@ from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.hardware.kinds import Design
-from dwn_hw.ir import evaluate, packing, sample_files, sample_warnings, vectors
+from dwn_hw.ir import coverage, evaluate, packing, sample_files, sample_warnings, vectors
 from dwn_hw.verification import compare_engine, compare_shell, simulate
 
 #: Vectors of each of the four slow runs with idle and back-pressure; fewer of those that take many clocks each.
@@ -33,6 +33,9 @@ SLOW_VECTORS, SLOW_WORDS, FEWEST_SLOW = 250, 4000, 8
 
 #: Clocks that the random vectors of a folded engine may take at full speed; of one that takes many, fewer are run than asked.
 MOST_CLOCKS = 5_000_000
+
+#: The fewest searched vectors, however many clocks each takes.
+FEWEST_SEARCHED = 24
 
 #: Samples for which all nodes are held in memory at once while expected values are computed.
 _BLOCK = 2048
@@ -67,7 +70,10 @@ def verify(
     network = exported.network
     codes, warnings = (None, []) if samples is None else sample_warnings.codes(network, samples, strict)
     asked, random = random, min(random, _most_vectors(exported.design))
-    stimulus = vectors.make(network, random=random, seed=seed, data=codes, corners=corners, addresses=True)
+    searched = min(vectors.SEARCHED, max(FEWEST_SEARCHED, _most_vectors(exported.design) // 2))
+    stimulus = vectors.make(
+        network, random=random, seed=seed, data=codes, corners=corners, addresses=True, searched=searched
+    )
     if not len(stimulus.codes):
         remedy = "Ask for --vectors, or give --data."
         raise OptionError(Problem("verify", "at least one vector", "none", remedy))
@@ -81,7 +87,9 @@ def verify(
         progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
         counts = _simulate(exported, stimulus, bench, timeout)
         summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
-        summary |= {"random_left_out": asked - random, "warnings": warnings}
+        reached = coverage.measure(network, stimulus.codes)
+        summary |= {"random_left_out": asked - random, "reached": reached.report() | {"text": str(reached)}}
+        summary["warnings"] = [*warnings, *reached.warnings()]
         if wrapper := exported.interface.wrapper:
             progress(f"the {exported.interface.shell} shell in {simulator}")
             own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)

@@ -365,7 +365,9 @@ def test_saving_without_torch_names_the_command_that_installs_it(tmp_path, monke
 
 def test_a_later_version_of_our_format_is_refused(tmp_path):
     torch.save({"format": "dwn-hw", "version": 2}, tmp_path / "m.pt")
-    assert "must be of version 1 of the dwn-hw format; got version 2. Install" in refusal(tmp_path / "m.pt")
+    assert "must be of version 1 of the dwn-hw format; got version 2, which is newer. Install" in refusal(
+        tmp_path / "m.pt"
+    )
 
 
 # ---------------------------------------------------------------------------------------- what must not run
@@ -479,7 +481,10 @@ def storage(key: str = "0", numel: int = 4) -> bytes:
         (b"\x80\x02X\xff\xff\xff\x7fab.", "readable checkpoint"),
         (b"\x80\x02K\x01r\xff\xff\xff\xffK\x01" + b"0.", "must hold a model"),
         (b"\x80\x02" + b"]q\x00" + b"h\x00a" + b".", "must hold a model"),
-        (b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"}h\x00K\x01s.", "a dictionary key of type tuple"),
+        (
+            b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"}h\x00K\x01s.",
+            "a dictionary key that is a tuple of its size",
+        ),
         (b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".", "must hold a model"),
         (b"\x80\x02ctorch._utils\n_rebuild_parameter\nh\x05R.", "damaged data"),
     ],

@@ -353,7 +353,7 @@ def test_a_name_that_could_break_out_of_a_comment_is_refused(text):
 
 
 def test_a_name_that_is_no_text_is_refused():
-    with pytest.raises(IRError, match=r"names and notes are text; got \(1, 'b'"):
+    with pytest.raises(IRError, match=r"names and notes are text; got \[1\]"):
         ir.Network(small().input, small().nodes, (1, "b"))
 
 

@@ -133,7 +133,7 @@ def test_another_format_number_is_refused_with_the_remedy():
     with pytest.raises(ExportError) as caught:
         serialize.loads(forge(lambda header, arrays: header.update(format=2)), "n.safetensors")
     assert str(caught.value) == (
-        "n.safetensors: network format 1 is read; got 2. "
+        "n.safetensors: network format 1 is read; got format 2, which is newer. "
         "Export the model again with this version, or install the version that wrote it."
     )
 

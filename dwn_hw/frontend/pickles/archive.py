@@ -87,7 +87,7 @@ def _zip(data: bytes) -> Any:
         pickle = archive.read(f"{root}/data.pkl")
     except _ZIP_ERRORS as error:
         raise _damaged(f"a zip archive that cannot be read ({shown(str(error))})") from None
-    return unpickle.load(io.BytesIO(pickle), _Records(archive, root).storage)
+    return unpickle.load(io.BytesIO(pickle), _Records(archive, root).storage, len(data))
 
 
 def _root(archive: zipfile.ZipFile, size: int) -> str:

@@ -251,13 +251,26 @@ def _members(*args: object) -> list[Any]:
     return list(first)
 
 
+#: Python hashes a number by its remainder here: below it, each has a hash of its own (but for -1, which shares that of -2).
+_HASHED = (1 << 61) - 1
+
+#: The most entries of a tuple that is a key: with -1 and -2 in every place, 2 to this power share one hash.
+_LONGEST_KEY = 6
+
+
 def plain_key(key: object) -> Any:
-    """A key or member that is cheap to hash: a plain value, or a flat tuple of them."""
-    plain = str | int | float | bytes | None
-    flat = isinstance(key, tuple) and len(key) <= 32 and all(isinstance(item, plain) for item in key)
-    if flat or isinstance(key, plain | np.generic):
+    """A key or member that is cheap to hash, and whose hash few others share: a plain value, or a short flat tuple of them."""
+    flat = isinstance(key, tuple) and len(key) <= _LONGEST_KEY and all(map(_is_plain, key))
+    if flat or _is_plain(key):
         return key
-    raise ValueError(f"a dictionary key of type {type(key).__name__}")
+    size = " of its size" if isinstance(key, int | tuple) else ""
+    raise ValueError(f"a dictionary key that is a {type(key).__name__}{size}")
+
+
+def _is_plain(key: object) -> bool:
+    if isinstance(key, np.generic):
+        return key.dtype.kind in "biufUS" and _is_plain(key.item())
+    return key is None or isinstance(key, str | float | bytes) or (isinstance(key, int) and abs(key) < _HASHED)
 
 
 def _encode(text: object, encoding: object = "latin1") -> bytes:
@@ -279,6 +292,8 @@ def _scalar(dtype: object, raw: object) -> Any:
 def _from_bytes(raw: object, dtype: np.dtype[Any]) -> AnyArray:
     if not isinstance(raw, bytes | bytearray):
         raise ValueError("a NumPy array without bytes")
+    if dtype.kind == "U" and (np.frombuffer(bytes(raw), np.dtype("u4").newbyteorder(dtype.byteorder)) > 0x10FFFF).any():
+        raise ValueError("NumPy text with numbers that are no characters")
     return np.frombuffer(bytes(raw), dtype)
 
 

@@ -15,7 +15,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from dwn_hw.frontend.pickles.standins import Inert, InertClass, Maker, build, find, plain_key, shown
+import numpy as np
+
+from dwn_hw.frontend.pickles.standins import Array, Inert, InertClass, Maker, build, find, plain_key, shown
 
 Persistent = Callable[[object], object]
 
@@ -48,9 +50,19 @@ _STUMBLES = (
 )  # fmt: skip
 
 
-def load(stream: io.BytesIO, persistent: Persistent | None = None) -> Any:
-    """The object of the pickle at the stream's position, which is left behind its end."""
-    machine = _Machine(persistent)
+#: The most instructions of a pickle: a checkpoint has some thousands, and a reader in Python does a million a second.
+MOST_INSTRUCTIONS = 3_000_000
+
+#: A tensor or an array may be larger than its bytes (expanded, or of another type); all of a file together by so many elements.
+_EXPANDED = 1 << 20
+
+
+def load(stream: io.BytesIO, persistent: Persistent | None = None, size: int | None = None) -> Any:
+    """The object of the pickle at the stream's position, which is left behind its end.
+
+    ``size``: the bytes of the whole file, where these are more than the stream's: what is built may grow with them.
+    """
+    machine = _Machine(persistent, size)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pickletools decodes escapes of protocol 0, and may frown on them
@@ -69,14 +81,15 @@ def load(stream: io.BytesIO, persistent: Persistent | None = None) -> Any:
 class _Machine:
     """One run over one pickle."""
 
-    def __init__(self, persistent: Persistent | None) -> None:
+    def __init__(self, persistent: Persistent | None, size: int | None) -> None:
+        self.size = size
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.persistent = persistent
         self.requests: dict[str, bool] = {}  # name → was it also called
         self.instances: set[str] = set()  # names of unknown classes of which the file holds objects, inert here
-        self.budget = 0
+        self.budget = self.elements = 0
 
     def refusals(self) -> list[str]:
         asked = {name: called for name, called in self.requests.items() if called or name not in self.instances}
@@ -85,14 +98,28 @@ class _Machine:
     def charge(self, parts: object) -> None:
         """Count what a call copies, so that a short pickle cannot make much out of little."""
         for part in parts if isinstance(parts, tuple) else (parts,):
-            self.budget -= len(part) if isinstance(part, str | bytes | list | tuple | dict | set | frozenset) else 0
+            self.budget -= _copied(part)
+            # What a call passes on to another one, as a tensor with attributes does.
+            self.budget -= sum(map(_copied, part)) if isinstance(part, tuple) else 0
         if self.budget < 0:
             raise ValueError("a pickle that multiplies its own content")
 
+    def count(self, made: object) -> None:
+        """Count the elements of an array that was made, which an expanded tensor has of nothing."""
+        values = made.value if isinstance(made, Array) else made
+        if isinstance(values, np.ndarray):
+            self.elements -= values.size
+            if self.elements < 0:
+                raise ValueError("arrays of far more elements than the file has bytes")
+
     def run(self, stream: io.BytesIO) -> Any:
-        self.budget = 16 * stream.getbuffer().nbytes + (1 << 16)
-        for opcode, arg, _position in pickletools.genops(stream):
+        length = stream.getbuffer().nbytes
+        self.budget = 16 * length + (1 << 16)
+        self.elements = 4 * max(length, self.size or 0) + _EXPANDED
+        for done, (opcode, arg, _position) in enumerate(pickletools.genops(stream)):
             name = opcode.name
+            if done >= MOST_INSTRUCTIONS:
+                raise ValueError(f"a pickle of more than {MOST_INSTRUCTIONS} instructions")
             if name == "STOP":
                 break
             if name in _LITERALS:
@@ -184,6 +211,7 @@ class _Machine:
             self.instances.add(args[0].full_name)
         self.charge(args)
         self.stack.append(function(*args))
+        self.count(self.stack[-1])
 
     def make(self, arg: Any) -> None:
         """Make an object of a class without a call of it: of an unknown class, an inert one that holds its state alone."""
@@ -202,11 +230,17 @@ class _Machine:
         state = self.stack.pop()
         self.charge(state)
         build(self.stack[-1], state)
+        self.count(self.stack[-1])
 
     def persist(self, _arg: Any) -> None:
         if self.persistent is None:
             raise ValueError("a persistent id where none may stand")
         self.stack.append(self.persistent(self.stack.pop()))
+
+
+def _copied(part: object) -> int:
+    """How many things a copy of ``part`` holds."""
+    return len(part) if isinstance(part, str | bytes | list | tuple | dict | set | frozenset) else 0
 
 
 def _nothing(_machine: _Machine, _arg: Any) -> None:
