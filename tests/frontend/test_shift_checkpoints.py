@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import importlib.util
 import json
+import re
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -104,6 +108,52 @@ def test_weights_come_into_the_class_however_they_are_wrapped(tmp_path, nets, sm
     wanted.load_state_dict(torch.load(small))
     assert dwn_hw.freeze(model).nodes == dwn_hw.freeze(wanted).nodes
     assert model.source == "wrapped.pth: state_dict of Small"
+
+
+def test_a_whole_module_of_the_class_gives_its_arrays_and_the_class_comes_from_the_file(
+    tmp_path, nets, small, monkeypatch
+):
+    """Nothing of the pickled class is run or imported: the file that is named says what it is."""
+    wanted = dwn_hw_class(nets, "Small")
+    wanted.load_state_dict(torch.load(small))
+    elsewhere = types.ModuleType("somebody_s_nets")
+    monkeypatch.setitem(sys.modules, "somebody_s_nets", elsewhere)
+    whole = type("Net", (type(wanted),), {"__module__": "somebody_s_nets"})
+    elsewhere.Net = whole
+    given = copy.deepcopy(wanted)
+    given.__class__ = whole
+    for content in (given, {"model": given, "epoch": 3}, {"net": torch.nn.DataParallel(given)}):
+        torch.save(content, tmp_path / "whole.pth")
+        monkeypatch.delitem(sys.modules, "somebody_s_nets", raising=False)
+        model = dwn_hw.load(tmp_path / "whole.pth", f"{nets}:Small")
+        assert dwn_hw.freeze(model).nodes == dwn_hw.freeze(wanted).nodes
+        monkeypatch.setitem(sys.modules, "somebody_s_nets", elsewhere)
+
+
+def test_of_several_networks_of_the_class_key_picks_one(tmp_path, nets, small):
+    first = torch.load(small)
+    second = {name: value * 0.5 if "bias" in name else value for name, value in first.items()}
+    forms = {
+        "dictionaries": (
+            {"model": first, "ema": second, "epoch": 1},
+            "several: model, ema. Say which one: --key model.",
+        ),
+        "roots": (
+            {"state_dict": {f"{k}.{n}": v for k, s in (("model", first), ("ema", second)) for n, v in s.items()}},
+            "several: state_dict.ema, state_dict.model. Say which one",
+        ),
+    }
+    for content, message in forms.values():
+        torch.save(content, tmp_path / "two.pth")
+        with pytest.raises(CheckpointError, match=re.escape(message)):
+            dwn_hw.load(tmp_path / "two.pth", f"{nets}:Small")
+        for key, state in (("model", first), ("ema", second)):
+            wanted = dwn_hw_class(nets, "Small")
+            wanted.load_state_dict(state)
+            model = dwn_hw.load(tmp_path / "two.pth", f"{nets}:Small", key=key)
+            assert dwn_hw.freeze(model).nodes == dwn_hw.freeze(wanted).nodes
+        with pytest.raises(CheckpointError, match="--key: must name a network in the file; got 'best'; there are"):
+            dwn_hw.load(tmp_path / "two.pth", f"{nets}:Small", key="best")
 
 
 def test_the_file_is_run_only_when_it_is_named(tmp_path, small):
