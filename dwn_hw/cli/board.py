@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import click
 
 from dwn_hw.cli.arguments import BAUD, directory, strict
 from dwn_hw.cli.screen import Report, Screen, command
+from dwn_hw.cli.verify import samples_of
 
 #: Seconds that a simulated board may take for what a real one does at once.
 _VIRTUAL_PATIENCE = 60.0
@@ -51,7 +51,7 @@ def run(
     out: Path | None,
     strict: bool,
 ) -> None:
-    """Send SAMPLES (.npz) through a board that holds an export, and read its answers."""
+    """Send SAMPLES (.npz, .csv, .npy, …) through a board that holds an export, and read its answers."""
     from dwn_hw.errors import OptionError, Problem
     from dwn_hw.exports import reader
     from dwn_hw.fpga import programming, session
@@ -68,7 +68,7 @@ def run(
     exported = reader.read_export(directory)
     built = programming.built(exported, key) if key else {}
     rate = baud or int(built.get("baud", _BAUD))
-    loaded = None if samples is None else replace(sample_files.load(samples), name=str(samples))
+    loaded = None if samples is None else samples_of(samples)
     with _board(screen, exported, port, virtual, rate) as board:
         report, answers = session.session(
             exported, board, loaded, compared=compare, self_test=self_test, strict=strict, progress=screen.progress

@@ -32,12 +32,12 @@ _MODEL_OPTIONS = (
         "--data",
         "data_file",
         type=click.Path(path_type=Path),
-        help="Samples (.npz): set the input grid, and are measured.",
+        help="Samples (.npz, .csv, …): set the input grid, and are measured.",
     ),
     click.option(
         "--calibrate",
         type=click.Path(path_type=Path),
-        metavar="DATA.npz",
+        metavar="DATA",
         help="Samples to find the narrowest port by that keeps every prediction.",
     ),
     click.option(

@@ -73,7 +73,9 @@ def _show_calibration(screen: Screen, found: Report) -> None:
 
     count = found["validation_samples"]
     screen.say(
-        f"validated  on {count} samples, calibrated on {found['calibration_samples']}: {found['asked']} to be kept", ""
+        f"validated  on {count} samples, calibrated on {found['calibration_samples']}: {found['asked']} to be kept",
+        "           (what is said of other samples holds of ones that the model was not trained on, as these must be)",
+        "",
     )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     known = "accuracy" in found["model"]

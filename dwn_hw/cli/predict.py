@@ -8,6 +8,7 @@ import click
 
 from dwn_hw.cli.arguments import directory, strict
 from dwn_hw.cli.screen import Report, Screen, command
+from dwn_hw.cli.verify import samples_of
 
 
 @click.command(short_help="Emulate an export, bit for bit and fast.")
@@ -17,12 +18,12 @@ from dwn_hw.cli.screen import Report, Screen, command
 @strict
 @command
 def predict(screen: Screen, directory: Path, samples: Path, out: Path | None, strict: bool) -> None:
-    """Emulate an export on SAMPLES (.npz), bit for bit and fast."""
+    """Emulate an export on SAMPLES (.npz, .csv, .npy, …), bit for bit and fast."""
     from dwn_hw.exports import prediction
     from dwn_hw.ir import sample_files, serialize
 
     network = serialize.load(directory / "network.safetensors")
-    loaded = sample_files.load(samples)
+    loaded = samples_of(samples)
     screen.progress(f"predicting {len(loaded)} samples")
     found, arrays = prediction.predict(network, loaded, strict)
     report: Report = found

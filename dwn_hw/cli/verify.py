@@ -15,9 +15,9 @@ from dwn_hw.hardware.families import SYNTHESES
 
 def samples_of(path: Path | None) -> Any:
     """A file of samples, named as it was given, for a command that repeats what was done."""
-    from dwn_hw.ir import sample_files
+    from dwn_hw.frontend import sample_formats
 
-    return None if path is None else replace(sample_files.load(path), name=str(path))
+    return None if path is None else replace(sample_formats.load(path), name=str(path))
 
 
 @click.command(short_help="Simulate an export and compare every node.")
@@ -38,7 +38,7 @@ def samples_of(path: Path | None) -> Any:
     show_default=True,
     help="What runs it.",
 )
-@click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz) to run as well.")
+@click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz, .csv, …) to run as well.")
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of everything random.")
 @strict

@@ -138,8 +138,9 @@ def _write(content: dict[str, Any], path: Path, torch: Any) -> None:
         raise CheckpointError(problem) from None
 
 
-def _bytes(path: Path) -> bytes:
-    """The bytes of a file, after every check that can be made without reading it."""
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError for a file that is missing, none, or too large: known without reading it, or importing anything."""
+    path = Path(path)
 
     def refuse(rule: str, got: str, remedy: str = _GIVE) -> CheckpointError:
         return CheckpointError(Problem(shown(path.name or str(path)), rule, got, remedy))
@@ -154,9 +155,17 @@ def _bytes(path: Path) -> bytes:
         size = path.stat().st_size
         if size > _MAX_BYTES:
             raise refuse(f"must be at most {_MAX_BYTES} bytes long", f"{size} bytes", "Save without optimiser state.")
-        return path.read_bytes()
     except (OSError, ValueError) as error:
         raise refuse("must be readable", _reason(error), "Check its permissions.") from None
+
+
+def _bytes(path: Path) -> bytes:
+    check_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = Problem(shown(path.name), "must be readable", _reason(error), "Check its permissions.")
+        raise CheckpointError(problem) from None
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -69,6 +69,9 @@ def load(path: Path) -> Samples:
     try:
         # Opened here: numpy leaves a file open that it then refuses.
         with path.open("rb") as raw:
+            if raw.read(2) not in (b"PK", b"\x93N"):
+                raise _unreadable(path, "a file of another kind")
+            raw.seek(0)
             file = np.load(raw, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise _unreadable(path, "a single .npy array")
@@ -88,6 +91,25 @@ def load(path: Path) -> Samples:
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # numpy gives the bytes of an entry that is no array
             raise _unreadable(path, f"an entry {name} that is no array")
+    return checked(arrays, path, names)
+
+
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """The array of a ``.npy`` file, or DataError."""
+    try:
+        with path.open("rb") as raw:
+            if raw.read(6) != b"\x93NUMPY":
+                raise _unreadable(path, "another beginning than an array's")
+            raw.seek(0)
+            return np.lib.format.read_array(raw, allow_pickle=False, max_header_size=10_000)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    except _DAMAGE as error:
+        raise _unreadable(path, str(error).splitlines()[0] if str(error) else repr(error)) from None
+
+
+def checked(arrays: dict[str, npt.NDArray[Any]], path: Path, names: list[str]) -> Samples:
+    """The arrays ``x`` or ``codes``, and ``y``, as samples; or DataError. ``names``: all that the file holds, for the message."""
     if ("x" in arrays) == ("codes" in arrays):
         remedy = "Save it with numpy.savez(path, x=samples), samples in your own, unscaled units."
         got = f"{', '.join(names[:8]) or 'none'}{', …' if len(names) > 8 else ''}"

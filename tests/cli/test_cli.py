@@ -483,11 +483,11 @@ def test_data_that_does_not_fit_is_refused_by_every_command_that_takes_it(export
 
 
 def test_a_data_file_that_is_missing_or_no_npz_is_refused(exported):
-    np.save("x.npy", np.zeros((5, 4)))
+    Path("x.txt").write_text("hello")
     for name, got in (
         ("none.npz", "No such file or directory"),
         ("model.pt", "got a model"),
-        ("x.npy", "a single .npy"),
+        ("x.txt", "an .npz file of samples; got a file of another kind"),
     ):
         for arguments in (
             ("predict", "out", name),
