@@ -66,6 +66,7 @@ def plan(folder: Path, board: str, seeds: int = 3, baud: int | None = None) -> J
     if not said.has_streams:
         rule = "for a board an export with streams, around which the UART is built"
         raise OptionError(Problem("--shell", rule, said.shell, "Export again without --shell."))
+    fitting.check_parts(chosen, exported)
     clocks = chosen.clocks_per_bit(baud)
     sources = {path.name: path.read_text("utf-8") for path in (*exported.sources, *exported.memories)}
     name = said.name

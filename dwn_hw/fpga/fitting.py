@@ -88,6 +88,21 @@ def survey(exported: Exported) -> tuple[Fit, ...]:
     return tuple(Fit(board, own, fits(board, own)) for board, own in needs)
 
 
+def check_parts(board: Board, exported: Exported) -> None:
+    """Raise Unfit, before anything is synthesised, if by estimate one part alone takes more than a board has.
+
+    What is mapped again for another family than the export's, and an engine, are estimated within a factor of two.
+    """
+    family = board.family
+    design = exported.design.lowered(family if family in TARGETS else "generic")
+    costs = {name: part.site for name, part in cost.estimate(design, FAMILIES[family]).items()}
+    sure = isinstance(design, ParallelDesign) and exported.interface.target == family
+    name, largest = max(costs.items(), key=lambda part: part[1])
+    if largest > board.capacity["lut"] * (1 if sure else 2):
+        why = f"by estimate {name} alone needs {largest:,} of {board.capacity['lut']:,} LUTs"
+        raise unfit(board, why, costs, exported)
+
+
 def check(board: Board, parts: Mapping[str, Mapping[str, float]], exported: Exported) -> dict[str, float]:
     """What the synthesised ``parts`` need together. Raises Unfit, with the parts by size and what to try, if a board has less."""
     lut = _luts(board, parts)
@@ -116,10 +131,14 @@ def unfit(board: Board, why: str, by_part: Mapping[str, float], exported: Export
     """The error of a design that is too large: why, its largest parts, and what to try."""
     largest = sorted(by_part.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {count:,}" for name, count in largest if count)
-    streamed = ["--encoder streamed at the export"] if _has_parallel_encoder(exported.design) else []
+    # Without its encoder, what is left must fit: else streaming it helps nothing.
+    others = sum(by_part.values()) - by_part.get("encoder", 0)
+    helps = _has_parallel_encoder(exported.design) and others <= _FULL * board.capacity["lut"]
+    own = exported.interface.target == "generic" and board.family in TARGETS and others <= 2 * board.capacity["lut"]
     larger = [row.board.key for row in survey(exported) if row.fits and _exceeds(row.board, board)]
-    tries = " or ".join([*streamed, *(f"--board {name}" for name in larger[:1])])
-    return Unfit(f"does not fit {board.key}: {why}: {shown}" + (f"; try {tries}" if tries else ""))
+    tries = ["--encoder streamed at the export"] * helps + [f"--target {board.family} at the export"] * own
+    tries += [f"--board {name}" for name in larger[:1]]
+    return Unfit(f"does not fit {board.key}: {why}: {shown}" + (f"; try {' or '.join(tries)}" if tries else ""))
 
 
 def _has_parallel_encoder(design: Design) -> bool:

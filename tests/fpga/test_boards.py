@@ -5,6 +5,7 @@ Needs amaranth-boards; nothing is placed or routed here.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -204,6 +205,28 @@ def test_what_finds_no_place_says_so_with_its_parts_and_what_nextpnr_said(export
         "does not fit tang-nano-9k: 8,000 of 8,640 LUTs, and flip-flops that need more, find no place "
         "(Unable to find a place): l0 6,000, vote 2,000; try --encoder streamed at the export or --board "
     )
+
+
+def test_what_cannot_help_is_not_advised(exports, small_export, tmp_path):
+    """Streaming an encoder helps only where the rest fits; a family's own cells only where the export has none."""
+    exported = reader.read_export(exports["ice40"])
+    error = fitting.unfit(boards.read("icebreaker"), "why", {"encoder": 2900.0, "l0": 9000.0}, exported)
+    assert "--encoder" not in str(error)
+    assert "--target" not in str(error)
+    portable = reader.read_export(small_export(tmp_path / "portable"))
+    error = fitting.unfit(boards.read("icebreaker"), "why", {"encoder": 2900.0, "l0": 6000.0}, portable)
+    assert "try --target ice40 at the export or --board" in str(error)
+
+
+def test_a_part_that_alone_exceeds_a_board_is_said_before_any_synthesis(exports, monkeypatch):
+    from dwn_hw.fpga import building, synthesis
+
+    small = dataclasses.replace(boards.read("icebreaker"), capacity={"lut": 3, "ff": 1280, "bram": 16})
+    read = boards.read
+    monkeypatch.setattr(boards, "read", lambda key: small if key == "icebreaker" else read(key))
+    monkeypatch.setattr(synthesis, "_map", lambda *_: pytest.fail("it was synthesised"))
+    with pytest.raises(Unfit, match=r"does not fit icebreaker: by estimate \w+ alone needs \d+ of 3 LUTs: "):
+        building.build(exports["ice40"], "icebreaker")
 
 
 @pytest.mark.parametrize(("family", "luts"), [("ecp5", 0), ("ice40", 1), ("gowin", 4)])
