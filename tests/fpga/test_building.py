@@ -267,15 +267,14 @@ def test_the_digits_become_a_bitstream_at_the_board_s_clock(digits, key):
 @pytest.mark.slow
 def test_a_network_too_large_for_a_board_says_so_in_full(digits, tmp_path):
     out = digits("ice40", optimize=False)
-    small = dataclasses.replace(boards.read("icebreaker"), capacity={"lut": 1280, "ff": 1280, "bram": 16})
+    small = dataclasses.replace(boards.read("icebreaker"), capacity={"lut": 2200, "ff": 2200, "bram": 16})
     with pytest.MonkeyPatch.context() as patch:
         read = boards.read
         patch.setattr(boards, "read", lambda key: small if key == "icebreaker" else read(key))
         with pytest.raises(Unfit) as caught:
             building.build(out, "icebreaker", seeds=1)
     assert re.match(
-        r"does not fit icebreaker: needs [\d,]+ of 1,280 LUTs: l0 [\d,]+, .*encoder \d+.*; "
-        r"try --encoder streamed at the export or --board [\w-]+$",
+        r"does not fit icebreaker: needs [\d,]+ of 2,200 LUTs: l0 [\d,]+, .*encoder \d+.*; try --board [\w-]+$",
         str(caught.value),
     )
     assert list((out / "build").iterdir()) == []
