@@ -332,6 +332,54 @@ def test_coarse_formats_that_were_stated_say_what_they_cost_without_data():
     assert report["own_forward"]["largest_score_difference"] > 0.1
 
 
+class Wrapper(nn.Module):
+    """A layer of the user's own whose inside nobody knows; ``branching``: nor can it be traced."""
+
+    def __init__(self, branching=False):
+        super().__init__()
+        self.branching = branching
+
+    def forward(self, x):
+        if self.branching and x.sum() > 0:
+            return x
+        return torch.sin(x) * 2 + torch.cos(x) * x
+
+
+class Optional(nn.Module):
+    """A forward with arguments that have defaults."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = LinearShift(4, 3), LinearShift(3, 2)
+
+    def forward(self, x, train=False, scale=None, times=2):
+        x = self.one(x)
+        if train or scale is not None or times != 2:
+            x = x * torch.rand(3)
+        return self.two(torch.relu(x))
+
+
+@pytest.mark.parametrize("branching", [False, True])
+def test_unsupported_layers_are_named_each_once_and_not_by_what_they_do_inside(branching):
+    model = nn.Sequential(
+        LinearShift(4, 3), Wrapper(branching), nn.Tanh(), LinearShift(3, 3), Wrapper(branching), LinearShift(3, 2)
+    )
+    with pytest.raises(CheckpointError) as caught:
+        dwn_hw.freeze(model)
+    told = [str(problem) for problem in caught.value.problems]
+    named = [text for text in told if "a layer Wrapper" in text]
+    assert [text.split(": ")[0].rpartition(", ")[2] for text in named] == ["1", "4"]
+    assert any("a layer Tanh" in text for text in told)
+    assert not any(text.startswith(("sin", "mul", "add")) or "no if and no loop" in text for text in told)
+
+
+def test_arguments_of_forward_with_defaults_have_them():
+    torch.manual_seed(0)
+    model = Optional().eval()
+    plain = nn.Sequential(model.one, nn.ReLU(), model.two)
+    assert dwn_hw.freeze(model).nodes == dwn_hw.freeze(plain).nodes
+
+
 def test_one_integer_bit_is_refused_since_upstream_takes_the_sign_less_1():
     with pytest.raises(CheckpointError, match="act_integer_bits=1, with which DeepShift takes sign"):
         dwn_hw.freeze(nn.Sequential(LinearShiftQ(4, 3, act_integer_bits=1, act_fraction_bits=3)))

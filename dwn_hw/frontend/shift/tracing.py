@@ -7,6 +7,7 @@ forms, methods and modules of an operation are one thing here. Shapes come from 
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,15 @@ from dwn_hw.errors import IRError
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.shift.read_layers import pair, read_layer
-from dwn_hw.frontend.shift.trained_shift import SHIFT_LAYERS, Doubles, Scaled, TrainedShift, TrainedStep, Weighted
+from dwn_hw.frontend.shift.trained_shift import (
+    SHIFT_LAYERS,
+    Doubles,
+    Scaled,
+    TrainedShift,
+    TrainedStep,
+    Weighted,
+    has_shift_layers,
+)
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.edges import Ints
 
@@ -66,11 +75,18 @@ _BATCH = 2
 
 
 class _Tracer(fx.Tracer):
-    """A tracer that keeps shift layers whole, whichever package they are from."""
+    """A tracer that keeps shift layers whole, whichever package they are from; if ``shut``, the user's own modules without one
+    as well, whose forward may be one that nobody can trace.
+    """
+
+    def __init__(self, shut: bool = False) -> None:
+        super().__init__()
+        self.shut = shut
 
     def is_leaf_module(self, m: torch.nn.Module, module_qualified_name: str) -> bool:
         """Whether the tracer does not look inside a module."""
-        return type(m).__name__ in SHIFT_LAYERS or super().is_leaf_module(m, module_qualified_name)
+        whole = type(m).__name__ in SHIFT_LAYERS or (self.shut and not has_shift_layers(m))
+        return whole or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Shapes(fx.Interpreter):
@@ -134,7 +150,7 @@ def _parts(x: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
 
 def _graph(model: torch.nn.Module, shape: Ints, found: Findings) -> tuple[fx.GraphModule, dict[fx.Node, Ints]]:
     try:
-        graph = fx.GraphModule(model, _Tracer().trace(model))
+        graph = _traced(model)
     except Exception as error:  # noqa: BLE001 - forward is code of the user
         remedy = "Write forward so that it does the same for all samples: no if and no loop that depends on values."
         found.add("forward", "must be traceable by torch.fx", f"{type(error).__name__}: {shown(str(error))}", remedy)
@@ -153,6 +169,23 @@ def _graph(model: torch.nn.Module, shape: Ints, found: Findings) -> tuple[fx.Gra
     return graph, runner.shapes
 
 
+def _traced(model: torch.nn.Module) -> fx.GraphModule:
+    """The graph of ``forward`` with the values that its other arguments have by default.
+
+    Where that cannot be traced, the modules of the user's own that hold no shift layer are each one operation of it.
+    """
+    parameters = list(inspect.signature(model.forward).parameters.values())[1:]
+    defaults = {
+        p.name: p.default for p in parameters if p.default is not p.empty and not isinstance(p.default, torch.Tensor)
+    }
+    try:
+        return fx.GraphModule(model, _Tracer().trace(model, concrete_args=defaults or None))
+    except Exception:
+        if has_shift_layers(model) and type(model).__name__ not in SHIFT_LAYERS:
+            return fx.GraphModule(model, _Tracer(shut=True).trace(model, concrete_args=defaults or None))
+        raise
+
+
 class _Walk:
     """The nodes of a graph in order, each made a step, or a problem."""
 
@@ -162,6 +195,7 @@ class _Walk:
         self.module, self.graph, self.shapes, self.found = module, graph, shapes, found
         self.made: list[TrainedStep] = []
         self.left_out: list[str] = []
+        self.refused: set[str] = set()  # the parts that have been named
         self.ended = ""  # the softmax, after which nothing may come
 
     def steps(self) -> tuple[list[TrainedStep], tuple[str, ...]]:
@@ -181,8 +215,13 @@ class _Walk:
         name, part, module = self._name(node)
         kind = _KIND_OF.get(name)
         if kind is None:
+            owner = self._owner(node) if module is None else None
             got = f"{name}" if module is None else f"a layer {name}"
-            self.found.add(part, f"a network must be a chain of {_KNOWN}", got, _REMEDIES.get(name, _REMEDY))
+            if owner is not None:  # of which each operation inside says nothing that the layer's name does not
+                part, got = owner, f"a layer {type(self.module.get_submodule(owner)).__name__} (it does {name})"
+            if part not in self.refused:
+                self.found.add(part, f"a network must be a chain of {_KNOWN}", got, _REMEDIES.get(name, _REMEDY))
+            self.refused.add(part)
             return
         if [i for i in node.all_input_nodes if i in self.shapes] != [last]:
             rule, remedy = "must read what comes before it, and nothing else", _REMEDIES["add"]
@@ -191,6 +230,13 @@ class _Walk:
             self.found.add(self.ended, "must come last", f"{part} behind it", "Leave it out of forward.")
         assert last is not None
         getattr(self, f"_{kind}")(node, part, module, self.shapes[last][1:])
+
+    def _owner(self, node: fx.Node) -> str | None:
+        """The outermost layer of the user's own, without a shift layer in it, that an operation stands in; None for none."""
+        for path, _ in node.meta.get("nn_module_stack", {}).values():
+            if path and not has_shift_layers(self.module.get_submodule(path)):
+                return str(path)
+        return None
 
     def _name(self, node: fx.Node) -> tuple[str, str, torch.nn.Module | None]:
         """The name of what a node does, the part of the model for a message, and the layer if it is one."""
