@@ -10,6 +10,7 @@ import contextlib
 import os
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -68,7 +69,8 @@ def load(path: Path) -> Samples:
     """Read a file of samples, or raise DataError."""
     try:
         # Opened here: numpy leaves a file open that it then refuses.
-        with path.open("rb") as raw:
+        with path.open("rb") as raw, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote, which read as well
             if raw.read(2) not in (b"PK", b"\x93N"):
                 raise _unreadable(path, "a file of another kind")
             raw.seek(0)
@@ -97,7 +99,8 @@ def load(path: Path) -> Samples:
 def read_array(path: Path) -> npt.NDArray[Any]:
     """The array of a ``.npy`` file, or DataError."""
     try:
-        with path.open("rb") as raw:
+        with path.open("rb") as raw, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             if raw.read(6) != b"\x93NUMPY":
                 raise _unreadable(path, "another beginning than an array's")
             raw.seek(0)
