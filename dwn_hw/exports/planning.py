@@ -254,7 +254,7 @@ def _agreement(
         found["predictions_changed"] = int((wanted != y).sum())
     if samples.y is not None:
         found["accuracy"] = round(float((samples.y == y).mean()), 6)
-        warnings += sample_warnings.of_classes(
-            network, samples.y, y, any("permutation" in text for text in model.assumed)
-        )
+        # Where the units are likely wrong already, nothing says that a permutation is.
+        assumed = not warnings and any("permutation" in text for text in model.assumed)
+        warnings += sample_warnings.of_classes(network, samples.y, y, assumed)
     return found
