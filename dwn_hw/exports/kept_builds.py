@@ -14,13 +14,13 @@ import hmac
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dwn_hw import _json
 
-_SEAL = "sealed.json"
+#: The files of a folder that are none of a build: its seal, and what a process holds while it works there.
+_SEAL, _LOCK = "sealed.json", ".lock"
 
 
 def is_kept(folder: Path, key: str) -> bool:
@@ -29,17 +29,14 @@ def is_kept(folder: Path, key: str) -> bool:
     Where it does not, the folder is empty, or not there.
     """
     files = _sealed(folder, key)
-    if files is None:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        return False
+    kept = {_LOCK} if files is None else {_LOCK, _SEAL, *files}
     for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_symlink() or path.is_file():
-            if path.relative_to(folder).as_posix() not in files and path.name != _SEAL:
-                path.unlink()
-        elif not any(path.iterdir()):
-            path.rmdir()
-    return True
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in kept:
+            path.unlink()
+    return files is not None
 
 
 def is_sealed(folder: Path, key: str) -> bool:
@@ -52,7 +49,7 @@ def keep(folder: Path, key: str) -> None:
     files = {
         path.relative_to(folder).as_posix(): _digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink() and path.name != _SEAL
+        if path.is_file() and not path.is_symlink() and path.name not in (_SEAL, _LOCK)
     }
     draft = folder / f"{_SEAL}.new"
     draft.write_text(json.dumps({"files": files, "seal": _seal(key, files)}), "utf-8")
@@ -83,7 +80,7 @@ def _seal(key: str, files: dict[str, str]) -> str:
 
 
 def _own_folder() -> Path:
-    """Where this user's key and locks are kept."""
+    """Where this user's key is kept."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()) / "dwn-hw"
 
 
@@ -109,15 +106,8 @@ def _secret() -> bytes:
 @contextlib.contextmanager
 def alone(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Let one process of this user at a time work in ``folder``; ``waiting`` is called where another one does."""
-    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
-    with contextlib.ExitStack() as stack:
-        try:
-            locks = _own_folder() / "locks"
-            locks.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = stack.enter_context((locks / name).open("w"))
-        except OSError:  # a user without a place of their own works alone
-            yield
-            return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -88,7 +88,7 @@ def compiled(
 def _compile(sources: dict[str, str], place: Path, clocks_per_bit: int, top: str, flags: tuple[str, ...]) -> None:
     """Build the program in the empty folder ``place``."""
     tool = toolchain.verilator()
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:  # make takes no spaces and the like in a path
         folder = Path(name)
         for file, text in sources.items():

@@ -150,7 +150,7 @@ class Simulated:
             build += [str(_assets.asset("sim", "bench_engine.cpp"))]
             build += [f"-G{name}={value}" for name, value in parameters.items()]
         if not kept_builds.is_kept(self.place, state.hexdigest()):
-            self.place.mkdir(parents=True)
+            self.place.mkdir(parents=True, exist_ok=True)
             words = [*build, *map(str, sources)]
             name = f"{simulator} (build)"
             toolchain.run(words, name=name, cwd=self.place, env=env, clean=True, timeout=self.timeout)

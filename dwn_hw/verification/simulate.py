@@ -83,7 +83,7 @@ def _run(simulation: Simulation, env: dict[str, str], build_timeout: float, test
     folder = simulation.folder
     key = _key(simulation)
     if not kept_builds.is_kept(folder, key):
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         _child("build", simulation, env, build_timeout)
         kept_builds.keep(folder, key)
     results = folder / "results.xml"

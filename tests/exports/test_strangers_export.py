@@ -127,7 +127,7 @@ def test_a_program_that_a_stranger_built_is_never_run(tmp_path):
     (folder / "sim").write_text("a program")
     forged(folder, "key", "sim")
     assert not kept_builds.is_kept(folder, "key")
-    assert not folder.exists()
+    assert not list(folder.iterdir())
 
 
 def test_what_this_user_built_is_kept_and_nothing_that_lies_beside_it(tmp_path):
