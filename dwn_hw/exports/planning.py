@@ -81,7 +81,7 @@ def _plan_shift(
     frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
     progress("planning hardware")
     design = _design(model, frozen.network, options)
-    codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed).codes
+    codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed, searched=0).codes
     equal = freeze_dwn.check_scores(frozen.network, design.network, codes)
     report = {"tool": TOOL, **frozen.report, "optimized_scores": equal, **_hardware(design, options)}
     return ExportPlan(design, options.seed, report, frozen.codes, frozen.network)

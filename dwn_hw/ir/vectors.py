@@ -64,7 +64,7 @@ def directed(network: ir.Network, seed: int, searched: int = SEARCHED) -> Vector
     """
     rng = np.random.default_rng(seed)
     blocks = {"zero": _extremes(network), "boundary": _boundary(network, rng)}
-    if not network.is_luts():
+    if not network.is_luts() and searched:
         blocks["search"] = _searched(network, seed)[:searched]
     return _join(blocks | {"tie": _ties(network, rng)}, seed)
 

@@ -211,7 +211,7 @@ def _own_forward(model: TrainedShift, entry: Front, network: ir.Network, seed: i
     Two scores are the same where the module's, in its own arithmetic, is the network's; a softmax at its end changes no class.
     """
     count = CHECKED_CODES if network.input.edge.size > FEW_FEATURES else MANY_CODES
-    directed = vectors.make(network, random=0, seed=seed).codes
+    directed = vectors.make(network, random=0, seed=seed, searched=0).codes
     codes = np.concatenate([_random_codes(network.input, count, seed), directed])
     original = model.original(entry.values(model, codes).astype(np.float32))
     scores, y = Emulator(network).run(codes)
