@@ -140,7 +140,8 @@ def _plan_dwn(
         "warnings": warnings,
     }
     if options.strict:
-        sample_warnings.refuse(warnings, "x" if samples is None else samples.name)
+        given = samples or options.calibrate
+        sample_warnings.refuse(warnings, "x" if given is None else given.name)
     return ExportPlan(design, options.seed, report, None if encoded is None else encoded.codes, network)
 
 

@@ -91,7 +91,9 @@ def read_beside(
             rule = "what stands beside the model and looks like preprocessing must be one of its known parts"
             found.add(shown(name, 60), rule, _described(value), _REMEDY.format(name=shown(name, 60)))
         elif role == "said":
-            found.assume(f"samples come {shown(name, 40)} = {shown(value, 40)} already: the file holds no such scaler")
+            found.assume(
+                f"samples come scaled already ({shown(name, 40)} = {shown(value, 40)}): the file holds no such scaler"
+            )
         else:
             given = state_of(value).get("classes_") if class_of(value)[1] == _LABELS else value
             roles.setdefault(role, []).append((name, given))

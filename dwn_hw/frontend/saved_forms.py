@@ -41,10 +41,6 @@ _TABLES = re.compile(r"(?:(.*)\.)?luts")
 _PARTS_OF_A_LAYER = ("luts", "mapping", "mapping.weights", "_LUTLayer__dummy_mapping", "alpha", "beta")
 _CLASS_COUNTS = ("num_classes", "n_classes", "k")
 
-#: Keys under which a model that is a module is expected, and a state_dict, when nothing in them tells.
-_MODULES = ("model", "net", "network")
-_STATES = ("state_dict", "model_state_dict", "model")
-
 #: Arrays of a state_dict that count something, and are no part of a network: of AveragedModel.
 _COUNTERS = ("n_averaged",)
 

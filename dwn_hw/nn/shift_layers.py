@@ -21,6 +21,7 @@ here, and every device runs the same code.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -34,7 +35,7 @@ from dwn_hw.nn._checks import boolean, refuse, whole_number
 UNBOUNDED_START = (-10.0, -1.0)
 
 
-class ShiftLayer(nn.Module):
+class ShiftLayer(nn.Module, ABC):
     """What the four layers share: how exponents, activations and the bias are rounded."""
 
     #: The number of exponents that a weight of so many bits cannot have: PS keeps one code for 0.
@@ -92,15 +93,17 @@ class ShiftLayer(nn.Module):
             bound = 1 / math.sqrt(math.prod(next(self.parameters()).shape[1:]))
             init.uniform_(self.bias, -bound, bound)
 
+    @abstractmethod
     def rounded_weight(self) -> torch.Tensor:
         """The weights that the forward pass uses, straight through to the parameters; clamps these first, in place."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _make_weights(self, shape: tuple[int, ...], dtype: torch.dtype, freeze_sign: bool) -> None:
-        raise NotImplementedError
+        """Make the parameters of weights of a shape."""
 
+    @abstractmethod
     def _reset_weights(self) -> None:
-        raise NotImplementedError
+        """Start the weights again, at random."""
 
     @property
     def floors_input(self) -> bool:

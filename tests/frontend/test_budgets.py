@@ -156,7 +156,7 @@ def test_an_archive_of_zeros_is_refused_and_images_that_are_mostly_zero_are_read
 
 
 def test_json_of_escaped_quotes_is_read_once_and_a_name_said_twice_is_refused():
-    assert "JSON" in cost(lambda: _json.parse('"' + '\\"' * 2_000_000)) or True
+    assert "Unterminated string" in cost(lambda: _json.parse('"' + '\\"' * 2_000_000))
     cost(lambda: _json.parse('{"a": "' + '\\"' * 1_000_000))
     with pytest.raises(ValueError, match="says 'a' twice"):
         _json.parse('{"b": {"a": 1, "c": 2, "a": 3}}')
