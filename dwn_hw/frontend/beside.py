@@ -70,16 +70,14 @@ class Beside:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def read_beside(
-    entries: Mapping[Any, Any], used: Collection[object], ignored: Collection[str], found: Findings
-) -> Beside:
-    """Give each of ``entries`` its role, but for those ``used`` already and those that the user asks to be ``ignored``."""
+def read_beside(entries: Mapping[Any, Any], ignored: Collection[str], found: Findings) -> Beside:
+    """Give each of ``entries`` its role, but for those that the user asks to be ``ignored``."""
     names = {shown(key, 60): key for key in entries}
     for name in ignored:
         if name not in names:
             told = ", ".join(list(names)[:8]) or "none"
             found.add("--ignore", "must name an entry beside the model", f"{name!r}, of {told}", "Leave it out.")
-    left = {k: v for k, v in entries.items() if k not in used and v is not None and shown(k, 60) not in ignored}
+    left = {k: v for k, v in entries.items() if v is not None and shown(k, 60) not in ignored}
     found.unused += [name for name in ignored if name in names]
     roles: dict[str, list[tuple[str, Any]]] = {}
     config = _configuration(left, found)

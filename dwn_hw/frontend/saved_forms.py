@@ -91,7 +91,7 @@ def recognise(content: Any, found: Findings, choice: Choice) -> Parts:
     kept = {name.rpartition(".")[2]: name for name in inside if name.partition(".")[0] in ("scaler", "normalizer")}
     if kept and "scaler" not in entries:  # arrays of a scaler among those of the layers, as safetensors must have them
         entries["scaler"] = {short: inside.pop(name) for short, name in kept.items()}
-    beside = read_beside(entries, (), choice.ignored, found)
+    beside = read_beside(entries, choice.ignored, found)
     if is_module(model):
         return Parts("whole module", flatten(model, found), beside, picked.name.removeprefix(top))
     return _dictionary(inside, beside, choice, found)
