@@ -34,8 +34,8 @@ SLOW_VECTORS, SLOW_WORDS, FEWEST_SLOW = 250, 4000, 8
 #: Clocks that the random vectors of a folded engine may take at full speed; of one that takes many, fewer are run than asked.
 MOST_CLOCKS = 5_000_000
 
-#: The fewest searched vectors, however many clocks each takes.
-FEWEST_SEARCHED = 24
+#: Clocks that the searched vectors of a folded engine may take, and the fewest of them, the most telling, however many it takes.
+SEARCH_CLOCKS, FEWEST_SEARCHED = 60_000, 24
 
 #: Samples for which all nodes are held in memory at once while expected values are computed.
 _BLOCK = 2048
@@ -70,7 +70,7 @@ def verify(
     network = exported.network
     codes, warnings = (None, []) if samples is None else sample_warnings.codes(network, samples, strict)
     asked, random = random, min(random, _most_vectors(exported.design))
-    searched = min(vectors.SEARCHED, max(FEWEST_SEARCHED, _most_vectors(exported.design) // 2))
+    searched = _most_searched(exported.design)
     stimulus = vectors.make(
         network, random=random, seed=seed, data=codes, corners=corners, addresses=True, searched=searched
     )
@@ -120,6 +120,17 @@ def _most_vectors(design: Design) -> int:
             return 1 << 30
         case FoldedDesign():
             return max(1, MOST_CLOCKS // design.interval)
+        case _:
+            assert_never(design)
+
+
+def _most_searched(design: Design) -> int:
+    """Searched vectors that a simulation is worth; they come the most telling first."""
+    match design:
+        case ParallelDesign():
+            return vectors.SEARCHED
+        case FoldedDesign():
+            return min(vectors.SEARCHED, max(FEWEST_SEARCHED, SEARCH_CLOCKS // design.interval))
         case _:
             assert_never(design)
 
