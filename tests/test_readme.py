@@ -99,17 +99,27 @@ def shape(text):
     return [re.sub(r"\s+", " ", line) for line in text.splitlines()]
 
 
-def test_the_other_commands_run_in_order(place):
+def is_heavy(line):
+    """Whether a command takes half a minute: those run in ``sweeps``, after the others."""
+    return line.startswith(("dwn-hw build", "dwn-hw synth"))
+
+
+@pytest.fixture(scope="module")
+def designs(place):
+    """The directory in which all other commands ran, in order, but the heavy ones; and the latter's lines."""
     lines = [line for block in blocks("sh") for line in block.splitlines() if "pip install" not in line]
-    lines = [
-        line for line in lines if "my-adders" not in line and "my-engine" not in line
-    ]  # of the Python code's exports
+    # Some are of the Python code's exports.
+    lines = [line for line in lines if "my-adders" not in line and "my-engine" not in line]
     assert len(lines) == 13
-    run("\n".join(lines), place)
+    run("\n".join(line for line in lines if not is_heavy(line)), place)
+    return place, [line for line in lines if is_heavy(line)]
+
+
+def test_the_other_commands_run_in_order(designs):
+    place, heavy = designs
+    assert len(heavy) == 2
     assert (place / "predictions.npz").is_file()
     assert (place / "my-design" / "virtual" / "board").is_file()
-    assert (place / "my-design" / "build" / "ulx3s-25f" / "dwn_board.bit").is_file()
-    assert (place / "my-design" / "synth" / "ecp5.json").is_file()
     assert json.loads((place / "my-design" / "prove" / "report.json").read_text())["proven"] is True
     assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
     widest, narrow = (
@@ -118,6 +128,14 @@ def test_the_other_commands_run_in_order(place):
     assert narrow["calibration"]["met"]
     assert total_luts(narrow) < total_luts(widest)
     assert (place / "my-design" / "verify" / "verilator" / "counts.json").is_file()
+
+
+@pytest.mark.sweeps
+def test_the_heavy_commands_run_after_them(designs):
+    place, heavy = designs
+    run("\n".join(heavy), place)
+    assert (place / "my-design" / "build" / "ulx3s-25f" / "dwn_board.bit").is_file()
+    assert (place / "my-design" / "synth" / "ecp5.json").is_file()
 
 
 def total_luts(report):

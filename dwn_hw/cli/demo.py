@@ -44,7 +44,14 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
     out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out / "digits.npz", x=split.x_test, y=split.y_test)
     names = tuple(str(digit) for digit in range(10))
-    checkpoints.save(model, out / "model.pt", thermometer=thermometer, class_names=names)
+    checkpoints.save(
+        model,
+        out / "model.pt",
+        thermometer=thermometer,
+        class_names=names,
+        trained_on=split.x_train,
+        accuracy=accuracy,
+    )
     samples = sample_files.load(out / "digits.npz")
     exported = writer.export(
         checkpoints.load(out / "model.pt"),

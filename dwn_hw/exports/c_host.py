@@ -1,6 +1,6 @@
 """``host/dwn_host.h``, or another name than ``dwn``: the host's side of the serial line in C99, for users without Python there.
 
-Encodes numbers as :mod:`dwn_hw.frontend.input_port` does and frames as :mod:`dwn_hw.hardware.serial_frames`; opens no port and
+Encodes numbers as :func:`dwn_hw.ir.codes.encode` does and frames as :mod:`dwn_hw.hardware.serial_frames`; opens no port and
 allocates nothing, so that it serves a microcontroller as well.
 """
 
@@ -14,10 +14,11 @@ from dwn_hw.hardware.interface import Interface
 from dwn_hw.hardware.serial_frames import Kind, Layout, Refusal
 
 _FIXED = r"""
-/* The code of a feature for a number in the units of the export: the nearest, the even one of two, saturating. Not for NaN. */
+/* The code of a feature for a number in the units of the export: @WORDS@, saturating. Not for NaN. */
 static inline int64_t dwn_code(int feature, double value)
 {
-    double code = nearbyint((value - dwn_offset[feature]) * dwn_rate[feature]);
+    double code = (value - dwn_offset[feature]) * dwn_rate[feature];
+    code = @ROUND@;
     if (code < (double)dwn_low[feature]) return dwn_low[feature];
     if (code > (double)dwn_high[feature]) return dwn_high[feature];
     return (int64_t)code;
@@ -110,6 +111,14 @@ static inline int dwn_receive(struct dwn_decoder *d, uint8_t byte)
 """
 
 
+#: How a number becomes a code, in words and in C, for each of :data:`ir.integer_nodes.ROUNDINGS`.
+_ROUND = {
+    "floor": ("the one at or below", "floor(code)"),
+    "half_up": ("the nearest, the higher one of two", "floor(code + 0.5)"),
+    "half_even": ("the nearest, the even one of two", "nearbyint(code)"),
+}
+
+
 def header(interface: Interface) -> str:
     """The text of ``host/<name>_host.h`` for an export that ``interface`` describes; its core must have streams."""
     layout = interface.layout
@@ -142,7 +151,9 @@ def header(interface: Interface) -> str:
         _table("uint8_t", "dwn_identity[DWN_IDENTITY_BYTES]", map(str, identity)),
         *_features(interface, layout),
     ]
-    text = "\n".join(lines) + _FIXED + _results(interface, layout) + "\n#endif\n"
+    words, call = _ROUND[interface.input.rounding]
+    fixed = _FIXED.replace("@WORDS@", words).replace("@ROUND@", call)
+    text = "\n".join(lines) + fixed + _results(interface, layout) + "\n#endif\n"
     return naming.renamed_c(text, interface.name)
 
 

@@ -49,6 +49,7 @@ def _input(design: Design, streams: bool) -> InputPort:
         bits=word.bits if word else network.input.edge.bits,
         chosen=notes.get("input", ""),
         scaler=notes.get("scaler", "none"),
+        rounding=network.input.rounding,
         word=Word(word.bits, word.signed) if word else None,
         features=_features(network, in_turn=word is not None),
     )

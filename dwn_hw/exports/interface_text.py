@@ -12,6 +12,13 @@ from dwn_hw.hardware.families import FAMILIES, own_cells
 from dwn_hw.hardware.interface import FoldedSettings, Interface, ParallelSettings, Part
 from dwn_hw.ir.network import LEFT_TO_HOST
 
+#: How a number becomes a code, in words, for each of :data:`ir.integer_nodes.ROUNDINGS`.
+_ROUNDING = {
+    "floor": "**down**, to the code at or below (floor)",
+    "half_up": "to the nearest code (the higher one of two)",
+    "half_even": "to the nearest code (the even one of two)",
+}
+
 
 def to_markdown(interface: Interface) -> str:
     """``INTERFACE.md``: the same facts for a person."""
@@ -30,7 +37,7 @@ def to_markdown(interface: Interface) -> str:
     scaler = f"**{source.scaler}.**" if left else f"{source.scaler}."
     lines += [
         f"A code stands for the real number `code * step + offset`, {units}.",
-        "A host rounds to the nearest code (the even one of two) and saturates at the ends of the format.",
+        f"A host rounds {_ROUNDING[source.rounding]}, and saturates at the ends of the format.",
         "`u8` is 0 to 255; `s8` is -128 to 127 in two's complement.",
         "",
     ]

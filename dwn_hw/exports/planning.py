@@ -17,7 +17,7 @@ from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.exports.options import Options, Request, check
-from dwn_hw.frontend import freeze_dwn, input_port, input_scaling, torch_reference
+from dwn_hw.frontend import freeze_dwn, input_port, input_rounding, input_scaling, torch_reference, training_record
 from dwn_hw.frontend.calibration import port_search
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
@@ -120,6 +120,7 @@ def _plan_dwn(
     encoded, warnings = (None, []) if samples is None else sample_warnings.encoded(network, samples)
     if options.calibrate is not None:
         warnings += sample_warnings.encoded(network, options.calibrate)[1]
+        warnings += _seen_in_training(model, options.calibrate, (calibrated or {})["model"])
     checks = _check(model, network, design.network, options.seed)
     report: Document = {
         "tool": TOOL,
@@ -131,6 +132,7 @@ def _plan_dwn(
         "input": {
             "origin": port.origin,
             "reason": port.reason,
+            "rounding": port.rounding,
             "scaler": dict(network.notes)["scaler"],
             "constant_thresholds": _constant_thresholds(network),
         },
@@ -150,7 +152,10 @@ def _port(
 ) -> tuple[input_port.Port, Document | None]:
     """The port, and how it was calibrated if it was."""
     if options.calibrate is None:
-        return input_port.choose(freeze_dwn.raw_thresholds(model), options.input_format, _real_samples(samples)), None
+        x = _real_samples(samples)
+        port = input_port.choose(freeze_dwn.raw_thresholds(model), options.input_format, x)
+        coded = x is not None and are_codes(port.input(len(model.thresholds)), x)
+        return input_rounding.choose(model, port, None if coded else x), None
 
     def estimate(network: ir.Network) -> dict[str, int]:
         return {part: taken.lut for part, taken in cost.estimate(_design(model, network, options)).items()}
@@ -164,6 +169,13 @@ def _port(
         comparisons=rough_cost,
         progress=progress,
     )
+
+
+def _seen_in_training(model: TrainedDwn, samples: sample_files.Samples, rates: Any) -> list[str]:
+    """Why a calibration, with these ``rates`` of the model itself, was likely made on samples that it was trained on."""
+    assert samples.x is not None
+    accuracy = rates.get("accuracy")
+    return training_record.warnings(model.training, model.reported, samples.x, samples.name, accuracy)
 
 
 def _design(model: TrainedDwn | ShiftModel, network: ir.Network, options: Options) -> Design:

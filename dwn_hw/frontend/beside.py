@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dwn_hw.frontend import training_record
 from dwn_hw.frontend.module_state import Findings, array, class_of, full_name, settings, state_of, text_list
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.read_thermometer import SCALERS, THERMOMETERS
@@ -60,13 +61,15 @@ _REMEDY = (
 
 @dataclass(slots=True)
 class Beside:
-    """What stands beside a model, as found: raw objects, or None."""
+    """What stands beside a model, as found: raw objects, or None. ``reported``: the accuracy that it says, by which name."""
 
     thermometer: Any = None
     scaler: Any = None
     class_names: Any = None
     feature_names: Any = None
     permutation: Any = None
+    training: Any = None
+    reported: tuple[str, float] | None = None
     config: dict[str, Any] = field(default_factory=dict)
 
 
@@ -95,7 +98,10 @@ def read_beside(entries: Mapping[Any, Any], ignored: Collection[str], found: Fin
         else:
             given = state_of(value).get("classes_") if class_of(value)[1] == _LABELS else value
             roles.setdefault(role, []).append((name, given))
-    return Beside(**{role: _only(role, given, found) for role, given in roles.items()}, config=config)
+    accuracy = training_record.reported({**config, **left})
+    return Beside(
+        **{role: _only(role, given, found) for role, given in roles.items()}, reported=accuracy, config=config
+    )
 
 
 def _configuration(left: Mapping[Any, Any], found: Findings) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dwn_hw.errors import CheckpointError, Problem, ToolError
-from dwn_hw.frontend import read_safetensors, saved_forms
+from dwn_hw.frontend import read_safetensors, saved_forms, training_record
 from dwn_hw.frontend.extract import extract, extract_modules
 from dwn_hw.frontend.module_state import Findings, array, class_of, flatten, state_of
 from dwn_hw.frontend.pickles import archive
@@ -73,10 +75,14 @@ def save(
     scaler: Any = None,
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
+    trained_on: Any = None,
+    accuracy: float | None = None,
 ) -> None:
     """Save a live model with all that the hardware needs and all that further training needs.
 
     ``model`` is a ``torch.nn.Sequential`` of our layers or torch_dwn's; the thermometer stands first in it or is given.
+    ``trained_on``: the training samples (samples, features…) in the units of the port. A sketch of their digests is kept, so that
+    a calibration on them is warned of; ``accuracy``, the share of unseen samples that are classified rightly, serves the same.
     A model that could not be read back is refused. The file appears whole or not at all, and
     ``torch.load(path, weights_only=True)`` reads it too: plain dictionaries, lists, tensors.
     """
@@ -95,8 +101,32 @@ def save(
         "scaler": _scaler(scaler, torch),
         "class_names": list(trained.class_names) or None,
         "feature_names": list(trained.feature_names) or None,
+        "training": _training(trained_on, len(trained.thresholds), torch),
+        "accuracy": _share(accuracy),
     }
     _write(content, Path(path), torch)
+
+
+def _training(x: Any, features: int, torch: Any) -> dict[str, Any] | None:
+    """The sketch of the samples that a model was trained on."""
+    if x is None:
+        return None
+    samples = array(x)
+    if samples is None or samples.ndim < 2 or not len(samples) or samples[0].size != features:
+        got = "no array of numbers" if samples is None else f"shape {samples.shape}"
+        rule = f"samples of {features} features, (samples, features)"
+        raise CheckpointError(Problem("trained_on", rule, got, "Give what the model was trained on, or leave it out."))
+    made = training_record.record(samples)
+    return {"samples": made.samples, "digests": torch.from_numpy(made.digests.view(np.int64).copy())}
+
+
+def _share(accuracy: float | None) -> float | None:
+    if accuracy is not None and not 0 < accuracy <= 1:
+        problem = Problem(
+            "accuracy", "a share of samples, above 0 and at most 1", f"{accuracy}", "Divide per cents by 100."
+        )
+        raise CheckpointError(problem)
+    return None if accuracy is None else float(accuracy)
 
 
 def _thermometer(thermometer: Any, torch: Any) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from dwn_hw.frontend import training_record
 from dwn_hw.frontend.beside import Beside
 from dwn_hw.frontend.module_state import (
     Findings,
@@ -102,7 +103,7 @@ def _assemble(parts: Parts, source: str, found: Findings) -> TrainedDwn:
     assert group is not None
     return TrainedDwn(
         thresholds, scaler, tuple(layers), group, class_names, feature_names, _words(source, parts),
-        tuple(found.assumed), tuple(found.unused),
+        tuple(found.assumed), tuple(found.unused), training_record.read(parts.beside.training), parts.beside.reported,
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ _CANDIDATES = (*(Fraction(1, 1 << k) for k in range(9)), Fraction(1, 255), *(Fra
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """The formats, steps and offsets of a port, each shared by all features or one for each.
+    """The formats, steps and offsets of a port, each shared by all features or one for each, and how numbers are rounded to it.
 
     ``origin`` is one of ``stated``, ``data``, ``thresholds``, ``default``, ``calibrated``; ``reason`` says it to a person.
     """
@@ -56,11 +56,12 @@ class Port:
     offsets: tuple[Fraction, ...]
     origin: str
     reason: str
+    rounding: str = ir.NEAREST
 
     def input(self, features: int) -> ir.Input:
         """The node that begins a network of ``features`` features."""
         steps, offsets = tuple(map(str, self.steps)), tuple(map(str, self.offsets))
-        return ir.Input((features,), self.formats, steps, offsets)
+        return ir.Input((features,), self.formats, steps, offsets, self.rounding)
 
 
 def parse(text: str) -> Port:

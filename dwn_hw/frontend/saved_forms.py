@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dwn_hw.frontend import networks
+from dwn_hw.frontend import networks, training_record
 from dwn_hw.frontend.beside import Beside, read_beside
 from dwn_hw.frontend.layer_order import in_order
 from dwn_hw.frontend.module_state import (
@@ -220,6 +220,8 @@ def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
         scaler=content.get("scaler"),
         class_names=content.get("class_names"),
         feature_names=content.get("feature_names"),
+        training=content.get("training"),
+        reported=training_record.reported(content),
     )
     parts = Parts("dwn-hw save, version 1", beside=beside)
     arrays = mapping(content.get("state_dict"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dwn_hw.frontend.training_record import TrainingRecord
 from dwn_hw.ir.arrays import Floats, Integers
 
 
@@ -66,6 +67,8 @@ class TrainedDwn:
     ``thresholds``: (features, bits) in the scaled feature space: bit = ``scaled > threshold``, compared in
     the dtype of ``thresholds``. ``source`` says where the model came from, in words, with no path. ``assumed``: what the
     checkpoint does not say, and what was taken in its place. ``unused``: what it holds beside, and was not needed.
+    ``training``: a sketch of the samples that it was trained on; ``reported``: the accuracy that the checkpoint says, by which
+    name. Both may be unknown.
     """
 
     thresholds: Floats
@@ -77,6 +80,8 @@ class TrainedDwn:
     source: str = ""
     assumed: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    training: TrainingRecord | None = None
+    reported: tuple[str, float] | None = None
 
     def binarize(self, x: Floats) -> npt.NDArray[np.bool_]:
         """The thermometer bits (samples, features, bits) of unscaled ``x`` (samples, features)."""

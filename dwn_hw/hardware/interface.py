@@ -56,6 +56,7 @@ class InputPort:
     """The port that codes come in by, of so many ``bits``; ``valid`` and ``ready``: its handshake, if it has one.
 
     ``chosen``: how the format of the codes came about; ``scaler``: what became of the model's scaler, both for people.
+    ``rounding`` (:data:`ir.integer_nodes.ROUNDINGS`): how a host makes a code of a number between two.
     ``word``: what a transfer carries where features come in turn, the first one first; else all come at once.
     """
 
@@ -65,6 +66,7 @@ class InputPort:
     bits: int
     chosen: str
     scaler: str
+    rounding: str
     word: Word | None = None
     features: tuple[Feature, ...]
 

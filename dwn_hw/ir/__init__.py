@@ -10,13 +10,14 @@ from __future__ import annotations
 from dwn_hw.ir.edges import BIT, Edge, Format, Ints
 from dwn_hw.ir.integer_nodes import Affine, IntegerNode, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
 from dwn_hw.ir.lut_nodes import MAX_LUT_INPUTS, ArgMax, Group, GroupSum, LutLayer, LutNode, Rows, Thermometer
-from dwn_hw.ir.network import Input, Network, Node, PlacedNode
+from dwn_hw.ir.network import NEAREST, Input, Network, Node, PlacedNode
 from dwn_hw.ir.rules import MAX_CODE_BITS
 
 __all__ = [
     "BIT",
     "MAX_CODE_BITS",
     "MAX_LUT_INPUTS",
+    "NEAREST",
     "Affine",
     "ArgMax",
     "Edge",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,7 +26,7 @@ class Encoded:
 
 
 def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
-    """Encode samples ``x`` (samples, features…) in the user's own units: the nearest codes, saturating at the ends.
+    """Encode samples ``x`` (samples, features…) in the user's own units, by the port's rounding, saturating at the ends.
 
     Integers are numbers where the step is 1 or features have their own, unless they :func:`are_codes` already.
     Raises DataError for a wrong feature count, or values that are not numbers.
@@ -43,16 +43,24 @@ def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
     low, high = np.array([fmt.low for fmt in formats], np.float64), np.array([fmt.high for fmt in formats], np.float64)
     real = x.astype(np.float64)
     with np.errstate(over="ignore"):  # to infinity, which saturates as any great value does
-        rounded = nearest(real, np.array([float(1 / s) for s in steps]), np.array([float(o) for o in offsets]))
+        rates, zeros = np.array([float(1 / s) for s in steps]), np.array([float(o) for o in offsets])
+        rounded = to_grid(real, rates, zeros, port.rounding)
         codes = np.clip(rounded, low, high)
         exact = decode(port, rounded, np.dtype(np.float64))
         off_grid = (exact != real) & (exact.astype(np.float32) != real)
     return Encoded(codes.astype(np.int64), int(off_grid.sum()), int((codes != rounded).sum()))
 
 
-def nearest(real: Floats, rate: Floats | float, offset: Floats | float) -> Floats:
-    """The code nearest to each number, the even one of two, before it saturates; ``rate`` is one over the step."""
-    return np.asarray(np.rint((real - offset) * rate))
+def to_grid(real: Floats, rate: Floats | float, offset: Floats | float, rounding: str) -> Floats:
+    """The code that each number becomes by ``rounding``, before it saturates; ``rate`` is one over the step."""
+    return _ROUND[rounding]((real - offset) * rate)
+
+
+_ROUND: dict[str, Callable[[Floats], Floats]] = {
+    "floor": lambda at: np.asarray(np.floor(at)),
+    "half_up": lambda at: np.asarray(np.floor(at + 0.5)),
+    "half_even": lambda at: np.asarray(np.rint(at)),
+}
 
 
 def are_codes(port: ir.Input, x: npt.NDArray[Any]) -> bool:

@@ -28,15 +28,18 @@ from typing import TypeAlias
 
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.ir.edges import Edge, Format, Ints
-from dwn_hw.ir.integer_nodes import IntegerNode
+from dwn_hw.ir.integer_nodes import ROUNDINGS, IntegerNode
 from dwn_hw.ir.lut_nodes import ArgMax, LutNode, Thermometer
 from dwn_hw.ir.rules import MAX_CODE_BITS, check, is_whole
+
+#: How a number becomes a code unless the port says otherwise: the nearest, the even one of two.
+NEAREST = "half_even"
 
 #: The beginning of the text about the scaler when the hardware does without it.
 LEFT_TO_HOST = "LEFT TO THE HOST:"
 
 #: The beginning of the note on a port that was calibrated, so that values beyond its ends were chosen to saturate.
-CALIBRATED = "calibrated:"
+CALIBRATED = "calibrated"
 
 #: And of that on a port that was made just wide enough for the thresholds: values beyond its ends are past all of them.
 BY_THRESHOLDS = "DEFAULT"
@@ -48,13 +51,15 @@ class Input:
 
     A code stands for the real number ``code · step + offset``, in the user's own, unscaled units. ``formats``,
     ``steps`` and ``offsets`` hold one entry, or one for each entry of the first axis. Steps and offsets are
-    exact rationals, as text (``1/255``).
+    exact rationals, as text (``1/255``). A number between two codes becomes one by ``rounding`` (:data:`ROUNDINGS`); other
+    than to the nearest only where every step is a power of two, so that no float's own rounding moves it to the code below.
     """
 
     shape: Ints
     formats: tuple[Format, ...]
     steps: tuple[str, ...] = ("1",)
     offsets: tuple[str, ...] = ("0",)
+    rounding: str = NEAREST
 
     def __post_init__(self) -> None:
         check(all(map(is_whole, self.shape)), "input", "every extent is an integer", self.shape)
@@ -67,6 +72,9 @@ class Input:
         for text in (*self.steps, *self.offsets):
             check(_is_rational(text), "input", "steps and offsets are rationals such as '1/255'", text)
         check(all(Fraction(text) > 0 for text in self.steps), "input", "every step is positive", self.steps)
+        check(self.rounding in ROUNDINGS, "input", f"rounding one of {', '.join(ROUNDINGS)}", self.rounding)
+        rule = f"every step is a power of two where rounding is not {NEAREST}"
+        check(self.rounding == NEAREST or all(map(is_dyadic, self.steps)), "input", rule, self.steps)
 
     @property
     def edge(self) -> Edge:
@@ -76,7 +84,13 @@ class Input:
     def __str__(self) -> str:
         steps = sorted(set(self.steps))
         text = steps[0] if len(steps) == 1 else f"{len(steps)} different"
-        return f"step {text}"
+        return f"step {text}" + (f", {self.rounding}" if self.rounding != NEAREST else "")
+
+
+def is_dyadic(step: Fraction | str) -> bool:
+    """Whether a step is a power of two."""
+    value = Fraction(step)
+    return value > 0 and value.numerator.bit_count() == value.denominator.bit_count() == 1
 
 
 #: What a network is a chain of. Every ``match`` over it ends in ``assert_never``, or in a refusal that names the node.

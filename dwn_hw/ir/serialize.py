@@ -92,7 +92,7 @@ def _encode(network: ir.Network) -> tuple[Header, Arrays]:
     nodes = [{"kind": type(node).__name__, **_fields(node, f"{i}.", arrays)} for i, node in enumerate(network.nodes)]
     header = {
         "format": FORMAT,
-        "input": dataclasses.asdict(network.input),
+        "input": _port(network.input),
         "nodes": nodes,
         "class_names": network.class_names,
         "feature_names": network.feature_names,
@@ -105,13 +105,20 @@ def _encode(network: ir.Network) -> tuple[Header, Arrays]:
 def _decode(header: Header, arrays: Arrays) -> ir.Network:
     source = dict(header["input"])
     formats = tuple(ir.Format(**fmt) for fmt in source.pop("formats"))
-    port = ir.Input(formats=formats, **{name: tuple(value) for name, value in source.items()})
+    rounding = source.pop("rounding", ir.NEAREST)
+    port = ir.Input(formats=formats, rounding=rounding, **{name: tuple(value) for name, value in source.items()})
     nodes = []
     for index, fields in enumerate(header["nodes"]):
         kind = _KINDS[fields.pop("kind")]
         nodes.append(kind(**_unfields(kind, fields, f"{index}.", arrays)))
     notes = tuple((name, text) for name, text in header["notes"])
     return ir.Network(port, tuple(nodes), tuple(header["class_names"]), tuple(header["feature_names"]), notes)
+
+
+def _port(port: ir.Input) -> Header:
+    """The port's fields; how it rounds only where that is not to the nearest, as files from before there was a choice."""
+    fields = dataclasses.asdict(port)
+    return fields if port.rounding != ir.NEAREST else {k: v for k, v in fields.items() if k != "rounding"}
 
 
 def _hints(kind: type[ir.Node]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 
 import numpy as np
@@ -275,12 +276,13 @@ def test_build_counts_the_parts_of_a_named_export_as_without_a_name(tmp_path, sm
         assert abs(named["shell"]["lut"] / plain["shell"]["lut"] - 1) < 0.05
 
 
-def test_a_named_folded_engine_is_verified(folded):
-    for simulator in ("icarus", "verilator"):
-        assert compare_rtl.verify(folded, simulator=simulator, random=2)["equal"]
-    edit(folded / "rtl" / "Digits_2_biases.hex", r"^(\S+)\n", lambda m: f"{int(m[1], 16) ^ 64:0{len(m[1])}x}\n")
+@pytest.mark.parametrize("simulator", ["icarus", *swept("verilator")])
+def test_a_named_folded_engine_is_verified(folded, simulator, tmp_path):
+    assert compare_rtl.verify(folded, simulator=simulator, random=2)["equal"]
+    faulty = shutil.copytree(folded, tmp_path / "faulty")
+    edit(faulty / "rtl" / "Digits_2_biases.hex", r"^(\S+)\n", lambda m: f"{int(m[1], 16) ^ 64:0{len(m[1])}x}\n")
     with pytest.raises(Mismatch):
-        compare_rtl.verify(folded, simulator="icarus", random=2)
+        compare_rtl.verify(faulty, simulator=simulator, random=2)
 
 
 @pytest.mark.parametrize("name", ["dwn", "../jets", "", 3, None, "jets; rm -rf"])

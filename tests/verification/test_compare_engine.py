@@ -81,7 +81,7 @@ def test_a_dense_network_is_equal_in_verilator(tmp_path):
     assert report["phases"]["idle_and_back_pressure"]["results"] == report["vectors"]
 
 
-@pytest.mark.parametrize("name", ["weights", "biases"])
+@pytest.mark.parametrize("name", ["weights", *swept("biases")])
 def test_a_wrong_number_in_a_memory_is_a_mismatch_with_node_unit_and_both_values(copy, name):
     path = copy / "rtl" / f"dwn_{name}.hex"
     rows = path.read_text().split()
@@ -107,7 +107,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ["a limit", "the wrong buffer", *swept("a stride", "an index that no reset clears")])
 def test_a_planted_fault_turns_it_red(copy, fault):
     module, pattern, replacement, where = FAULTS[fault]
     path = copy / "rtl" / f"dwn_{module}.v"

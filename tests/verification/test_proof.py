@@ -177,7 +177,7 @@ def test_encoders_of_all_widths_are_proven_for_every_code(signed, share):
         assert prove_lowered(Thermometer(rows), Edge((2,), (fmt,)), share=share).equal, bits
 
 
-@pytest.mark.parametrize("bits", [*range(1, 14), 20, 31, 64, 120])
+@pytest.mark.parametrize("bits", [*range(1, 14), 20, 31, 64, *swept(120)])
 def test_counters_are_proven_and_for_few_bits_by_every_input(bits):
     verdict = prove_lowered(GroupSum(1), Edge((bits,), (Format(1),)))
     assert verdict.equal
@@ -195,7 +195,7 @@ def test_counters_with_carry_chains_are_proven(bits, k, chain_inputs):
     assert bits > 50 or prove_lowered(GroupSum.of([weighted, plain], "1"), before, k, True, chain_inputs).equal
 
 
-@pytest.mark.parametrize(("bits", "chain_inputs"), [(9, 0), (20, 0), (33, 0), (31, 6)])
+@pytest.mark.parametrize(("bits", "chain_inputs"), [(9, 0), (20, 0), (31, 6), *swept((33, 0))])
 def test_one_wrong_entry_of_any_cell_of_a_counter_is_refuted(bits, chain_inputs):
     """Every cell in turn, at an address that some count gives."""
     before, node = Edge((bits,), (Format(1),)), GroupSum(1)

@@ -65,10 +65,12 @@ def write(network, out, frozen=None, **options):
     "options",
     [
         {},
-        {"shell": "none", "target": "ice40"},
-        {"latency": 0, "with_scores": True, "target": "ecp5"},
         {"latency": 0, "shell": "none"},
-        *swept({"latency": 1, "target": "gowin"}),
+        *swept(
+            {"shell": "none", "target": "ice40"},
+            {"latency": 0, "with_scores": True, "target": "ecp5"},
+            {"latency": 1, "target": "gowin"},
+        ),
         {"latency": 9, "with_scores": True, "share": False, "target": "xc7"},
     ],
     ids=str,

@@ -34,7 +34,7 @@ from dwn_hw.frontend.calibration.port_trials import Predictions, Trial
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import codes
 from dwn_hw.ir.emulate import Emulator
-from dwn_hw.ir.network import CALIBRATED
+from dwn_hw.ir.network import CALIBRATED, is_dyadic
 from dwn_hw.ir.sample_files import Samples, class_indices
 
 Grids = tuple[widths.Grid, ...]
@@ -179,34 +179,30 @@ def calibrate(
     """
     assert samples.x is not None
     progress("calibrating: the model's own predictions")
-    trial = Trial(model, samples.x.reshape(len(samples), -1), comparisons)
-    evidence = Evidence(trial.wanted(), samples.y, *statistics.split(len(samples), samples.y, seed), max_drop)
+    parts = statistics.split(len(samples), samples.y, seed)
+    trials = _trials(model, samples.x.reshape(len(samples), -1), comparisons, parts[0])
+    evidence = Evidence(trials[0].wanted(), samples.y, *parts, max_drop)
     _check_predictions(evidence, samples.name)
-    progress("calibrating: grids of each feature")
-    choices = [trial.choices(feature, evidence.calibration) for feature in range(len(trial.cuts))]
-    widest = max(map(len, choices))
-    sequences: dict[str, list[Grids]] = {
-        "shared": [widths.shared(choices, bits) for bits in range(widest, 0, -1)],
-        "per_feature": widths.path(choices),
-    }
-    progress(f"calibrating: predictions behind {sum(map(len, sequences.values()))} ports")
-    taken = {
-        kind: evidence.narrowest([trial.predict(grids) for grids in sequence]) for kind, sequence in sequences.items()
-    }
+    searches = [_search(trials[0], evidence, progress)]
+    # The other rounding is another try, which what is said of the best of so many ports allows for, and a limit does not.
+    if not searches[0].taken and max_drop is None:
+        searches += [_search(trial, evidence, progress) for trial in trials[1:]]
+    search = next((search for search in searches if search.taken), searches[0])
+    choices, trial = search.choices, search.trial
 
     def measured(grids: Grids) -> Measured:
         return _measured(trial, evidence, grids, estimate)
 
     curve = []
-    for bits in _curve_widths(min(widest, CURVE), trial.cuts):
+    for bits in _curve_widths(min(max(map(len, choices)), CURVE), trial.cuts):
         progress(f"calibrating: LUTs of features of u{bits}")
         curve.append(measured(widths.shared(choices, bits)))
-    rows = {kind: measured(sequences[kind][at]) for kind, at in taken.items() if at is not None}
+    rows = {kind: measured(grids) for kind, grids in search.taken.items()}
     # Where nothing is good enough the widest port is the best there is, and that is said.
-    best = min(rows, key=lambda kind: (rows[kind].lut, rows[kind].port_bits)) if rows else "shared"
-    grids = sequences[best][taken[best] or 0]
-    row, model_rates = rows[best] if rows else measured(grids), rates(evidence, evidence.wanted)
-    compared = sum(map(len, sequences.values()))
+    best = min(rows, key=lambda kind: (rows[kind].lut, rows[kind].port_bits)) if rows else None
+    grids = search.widest if best is None else search.taken[best]
+    row, model_rates = measured(grids) if best is None else rows[best], rates(evidence, evidence.wanted)
+    compared = sum(search.compared for search in searches)
     report: Document = {
         "asked": evidence.asked,
         "max_drop": max_drop,
@@ -215,13 +211,55 @@ def calibrate(
         "calibration_samples": len(evidence.calibration),
         "validation_samples": len(evidence.validation),
         "ports_compared": compared,
+        "rounding": trial.rounding,
         "model": model_rates.report(),
         "curve": [point.report() for point in curve],
         "shared": rows["shared"].report() if "shared" in rows else None,
         "per_feature": rows["per_feature"].report() if "per_feature" in rows else None,
         "taken": row.report(),
     }
-    return widths.port(grids, trial.finest, _reason(evidence, compared, bool(rows), row, model_rates)), report
+    reason = _reason(evidence, compared, bool(rows), row, model_rates)
+    return widths.port(grids, trial.finest, reason, trial.rounding), report
+
+
+def _trials(
+    model: TrainedDwn, x: npt.NDArray[Any], comparisons: widths.ComparisonCost, part: statistics.Indices
+) -> list[Trial]:
+    """A trial for each rounding that a host can do, first that by which the calibration ``part`` needs fewer bits."""
+    nearest = Trial(model, x, comparisons)
+    if not all(map(is_dyadic, nearest.finest)):
+        return [nearest]
+    return sorted([nearest, Trial(model, x, comparisons, "floor")], key=lambda trial: trial.bits_to_keep_levels(part))
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What was found behind one rounding: the ``choices`` of each feature, the grids ``taken`` of each kind of port that is good
+    enough, the ``widest`` port, and how many were ``compared``.
+    """
+
+    trial: Trial
+    choices: list[tuple[widths.Choice, ...]]
+    taken: dict[str, Grids]
+    widest: Grids
+    compared: int
+
+
+def _search(trial: Trial, evidence: Evidence, progress: Callable[[str], None]) -> _Search:
+    """Follow both sequences of ports, from wide to narrow."""
+    progress("calibrating: grids of each feature")
+    choices = [trial.choices(feature, evidence.calibration) for feature in range(len(trial.cuts))]
+    sequences: dict[str, list[Grids]] = {
+        "shared": [widths.shared(choices, bits) for bits in range(max(map(len, choices)), 0, -1)],
+        "per_feature": widths.path(choices),
+    }
+    compared = sum(map(len, sequences.values()))
+    progress(f"calibrating: predictions behind {compared} ports")
+    taken: dict[str, Grids] = {}
+    for kind, sequence in sequences.items():
+        at = evidence.narrowest([trial.predict(grids) for grids in sequence])
+        taken |= {} if at is None else {kind: sequence[at]}
+    return _Search(trial, choices, taken, sequences["shared"][0], compared)
 
 
 def _curve_widths(most: int, cuts: Sequence[ir.Ints]) -> list[int]:
@@ -233,7 +271,7 @@ def _curve_widths(most: int, cuts: Sequence[ir.Ints]) -> list[int]:
 
 def _measured(trial: Trial, evidence: Evidence, grids: Grids, estimate: Estimate) -> Measured:
     """Measure what a port costs and keeps: frozen, encoded and emulated as an export would be. Raises Mismatch."""
-    network = freeze_dwn.freeze_dwn(trial.model, widths.port(grids, trial.finest, "tried"))
+    network = freeze_dwn.freeze_dwn(trial.model, widths.port(grids, trial.finest, "tried", trial.rounding))
     emulator = Emulator(network)
     parts = [trial.x[start : start + _CHUNK].astype(np.float64) for start in range(0, len(trial.x), _CHUNK)]
     got = np.concatenate([emulator.run(codes.encode(network.input, part).codes)[1] for part in parts])
@@ -269,16 +307,16 @@ def _reason(evidence: Evidence, compared: int, met: bool, row: Measured, model: 
     """The reason for the port, in a sentence for the interface. ``compared``: how many ports were compared."""
     count = len(evidence.validation)
     if not met:
-        parts = [f"calibrated, NOT MET ({evidence.asked}): {row.widths}, the finest tried"]
+        parts = [f"{CALIBRATED}, NOT MET ({evidence.asked}): {row.widths}, the finest tried"]
         parts += [f"{row.rates.changed} of {count} validation samples are predicted otherwise"]
     elif evidence.max_drop is None:
         rate = statistics.most_changed(count, compared)
-        parts = [f"{CALIBRATED} {row.widths}"]
+        parts = [f"{CALIBRATED}: {row.widths}"]
         parts += [f"no prediction of {len(evidence.calibration)} calibration and {count} validation samples changes"]
         parts += [f"of other predictions at most {upward(rate)} do, with {_SURE} confidence"]
     else:
         assert row.rates.most_dropped is not None
-        parts = [f"{CALIBRATED} {row.widths}"]
+        parts = [f"{CALIBRATED}: {row.widths}"]
         parts += [f"accuracy falls by at most {upward(row.rates.most_dropped)}, with {_SURE} confidence"]
     if row.rates.accuracy is not None:
         parts += [f"{row.rates.accuracy} of {count} validation samples right, {model.accuracy} by the model"]

@@ -20,7 +20,7 @@ from dwn_hw.frontend import freeze_dwn, input_port
 from dwn_hw.frontend.calibration import widths
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import passes
-from dwn_hw.ir.codes import nearest
+from dwn_hw.ir.codes import to_grid
 from dwn_hw.ir.emulate import Emulator
 
 Predictions = npt.NDArray[np.int64]
@@ -38,11 +38,13 @@ _CHUNK = 8192
 class Trial:
     """Tries ``model`` on samples ``x`` (samples, features), numbers in the user's own units.
 
-    ``comparisons`` says what the comparisons of a feature cost.
+    ``comparisons`` says what the comparisons of a feature cost; ``rounding``, how a host rounds to each port.
     """
 
-    def __init__(self, model: TrainedDwn, x: npt.NDArray[Any], comparisons: widths.ComparisonCost) -> None:
-        self.model, self.x, self._comparisons = model, x, comparisons
+    def __init__(
+        self, model: TrainedDwn, x: npt.NDArray[Any], comparisons: widths.ComparisonCost, rounding: str = ir.NEAREST
+    ) -> None:
+        self.model, self.x, self.rounding, self._comparisons = model, x, rounding, comparisons
         self.finest = widths.finest_steps(freeze_dwn.raw_thresholds(model), x)
         self._frozen = freeze_dwn.freeze_dwn(
             model, input_port.Port((_FINE,), self.finest, (Fraction(0),), "calibrated", "")
@@ -52,7 +54,7 @@ class Trial:
         self._exact = np.empty((len(x), len(self.cuts)), np.min_scalar_type(max(map(len, self.cuts))))
         for feature, (cuts, step) in enumerate(zip(self.cuts, self.finest, strict=True)):
             with np.errstate(over="ignore"):  # to infinity, beyond all cuts
-                codes = nearest(x[:, feature].astype(np.float64), float(1 / step), 0.0)
+                codes = to_grid(x[:, feature].astype(np.float64), float(1 / step), 0.0, rounding)
             self._exact[:, feature] = np.searchsorted(np.array(cuts), codes, side="right")
         self._answers = self._emulator.run(self._exact)[1]
         self._levels = self._exact.copy()
@@ -72,12 +74,21 @@ class Trial:
         for feature, grid in enumerate(grids):
             if grid != self._grids[feature]:
                 column = self.x[:, feature].astype(np.float64)
-                self._levels[:, feature] = grid.levels(column, self.cuts[feature], self.finest[feature])
+                self._levels[:, feature] = grid.levels(column, self.cuts[feature], self.finest[feature], self.rounding)
                 self._grids[feature] = grid
         moved = (self._levels != self._exact).any(axis=1)
         answers = self._answers.copy()
         answers[moved] = self._emulator.run(self._levels[moved])[1]
         return answers
+
+    def bits_to_keep_levels(self, part: npt.NDArray[np.intp]) -> int:
+        """The bits of all features together at which no sample of ``part`` (indices) has another level of any feature."""
+        total = 0
+        for feature, cuts in enumerate(self.cuts):
+            exact, column = self._exact[part, feature], self.x[part, feature].astype(np.float64)
+            grids = widths.grids(column, cuts, exact.astype(np.int64), self.finest[feature], self.rounding)
+            total += next(grid.bits for grid, levels in grids if (levels == exact).all() or grid is grids[-1][0])
+        return total
 
     def choices(self, feature: int, part: npt.NDArray[np.intp]) -> tuple[widths.Choice, ...]:
         """The best grid of 1, 2, … bits for a feature, and what it puts at risk, judged by a ``part`` of the samples (indices).
@@ -87,7 +98,7 @@ class Trial:
         """
         cuts, exact = self.cuts[feature], self._exact[part, feature]
         column = self.x[part, feature].astype(np.float64)
-        grids = widths.grids(column, cuts, exact.astype(np.int64), self.finest[feature])
+        grids = widths.grids(column, cuts, exact.astype(np.int64), self.finest[feature], self.rounding)
         moved = [np.flatnonzero(levels != exact) for _, levels in grids]
         others = [levels[at] for (_, levels), at in zip(grids, moved, strict=True)]
         sensitivity = self._sensitivity(feature, part[np.concatenate(moved)], np.concatenate(others))

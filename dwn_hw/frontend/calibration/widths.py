@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw.frontend import input_port
-from dwn_hw.ir.codes import nearest
+from dwn_hw.ir.codes import to_grid
 
 #: The widest port tried where the data lies on no grid. float32 has 24 significant bits; up to two more are lost to a step that
 #: is a power of two and to codes that lie outside the thresholds.
@@ -53,11 +53,11 @@ class Grid:
         """The code at which each cut turns; for one below 1 or beyond the highest code, it turns at none."""
         return tuple(-(-cut >> self.shift) - self.low for cut in cuts)
 
-    def levels(self, column: Reals, cuts: ir.Ints, finest: Fraction) -> Levels:
-        """The number of cuts that each value (samples,) reaches on this grid, as a host encodes it."""
+    def levels(self, column: Reals, cuts: ir.Ints, finest: Fraction, rounding: str = ir.NEAREST) -> Levels:
+        """The number of cuts that each value (samples,) reaches on this grid, as a host encodes it by ``rounding``."""
         step = finest * (1 << self.shift)
         with np.errstate(over="ignore"):  # to infinity, which saturates
-            codes = nearest(column, float(1 / step), float(self.low * step))
+            codes = to_grid(column, float(1 / step), float(self.low * step), rounding)
         return np.searchsorted(np.array(self.turns(cuts)), np.clip(codes, 0, (1 << self.bits) - 1), side="right")
 
 
@@ -84,11 +84,12 @@ def finest_steps(thresholds: npt.NDArray[Any], x: npt.NDArray[Any]) -> tuple[Fra
     return tuple(Fraction(2) ** (int(exponent) + 1 - WIDEST) for exponent in np.frexp(size)[1])
 
 
-def port(grids: Sequence[Grid], finest: Sequence[Fraction], reason: str) -> input_port.Port:
+def port(grids: Sequence[Grid], finest: Sequence[Fraction], reason: str, rounding: str = ir.NEAREST) -> input_port.Port:
     """The port of these grids, one for each feature."""
     steps = tuple(step * (1 << grid.shift) for grid, step in zip(grids, finest, strict=True))
     offsets = tuple(grid.low * step for grid, step in zip(grids, steps, strict=True))
-    return input_port.Port(tuple(ir.Format(grid.bits) for grid in grids), steps, offsets, "calibrated", reason)
+    formats = tuple(ir.Format(grid.bits) for grid in grids)
+    return input_port.Port(formats, steps, offsets, "calibrated", reason, rounding)
 
 
 #: A function that gives, about, the LUTs of one feature's comparisons with thresholds; handed in by whoever knows the hardware.
@@ -100,7 +101,9 @@ def cost(grid: Grid, cuts: ir.Ints, comparisons: ComparisonCost) -> float:
     return comparisons(grid.turns(cuts), ir.Format(grid.bits)) + grid.bits * _BIT_COST
 
 
-def grids(column: Reals, cuts: ir.Ints, exact: Levels, finest: Fraction) -> list[tuple[Grid, Levels]]:
+def grids(
+    column: Reals, cuts: ir.Ints, exact: Levels, finest: Fraction, rounding: str = ir.NEAREST
+) -> list[tuple[Grid, Levels]]:
     """The best grid of 1, 2, … bits for values ``column`` (samples,), and the levels on it; the last is as good as the finest.
 
     Best is what changes the ``exact`` levels of the fewest samples: of grids that tell all cuts apart, or all but some
@@ -111,7 +114,8 @@ def grids(column: Reals, cuts: ir.Ints, exact: Levels, finest: Fraction) -> list
     for bits in itertools.count(1):
         fits = [_fit(low, high, bits) for low, high in windows]
         last = fits[0] is not None and fits[0].shift == 0
-        tried = [(grid, grid.levels(column, cuts, finest)) for grid in (fits[:1] if last else fits) if grid is not None]
+        kept = [grid for grid in (fits[:1] if last else fits) if grid is not None]
+        tried = [(grid, grid.levels(column, cuts, finest, rounding)) for grid in kept]
         found.append(min(tried, key=lambda one: int((one[1] != exact).sum())))  # of equal ones, the most cuts
         if last:
             break

@@ -159,6 +159,7 @@ def _input(entry: Front, network: ir.Network) -> Document:
     return {
         "origin": entry.origin,
         "reason": entry.reason,
+        "rounding": entry.port.rounding,
         "scaler": dict(network.notes)["scaler"],
         "codes_checked": entry.codes,
         "arithmetic": np.dtype(entry.kind).name,

@@ -79,7 +79,9 @@ def _by_step(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> F
     if model.scaler is not None or step != Fraction(2) ** exponent or port.offsets != (Fraction(0),):
         return None
     fmt = port.formats[0]
-    source = ir.Input(model.shape, (ir.Format(fmt.bits, fmt.signed, exponent),), (str(step),))
+    # Rounding twice is rounding once where the host leaves to the hardware what that rounds.
+    rounding = first.rounding if exponent == first.lsb else "floor" if exponent < first.lsb else ir.NEAREST
+    source = ir.Input(model.shape, (ir.Format(fmt.bits, fmt.signed, exponent),), (str(step),), rounding=rounding)
     return Front(source, quantize(source.edge, first), port.origin, port.reason, scaled=False)
 
 
@@ -188,7 +190,7 @@ def quantize(edge: ir.Edge, wanted: FixedPoint) -> tuple[ir.Node, ...]:
 def _own(model: TrainedShift, first: FixedPoint, wanted: input_port.Port | None) -> Front:
     """The front whose port carries the first layer's activations."""
     fmt = first.format
-    source = ir.Input(model.shape, (fmt,), (str(Fraction(2) ** first.lsb),))
+    source = ir.Input(model.shape, (fmt,), (str(Fraction(2) ** first.lsb),), rounding=first.rounding)
     why = "no format was stated, and no data lies on a grid" if wanted is None else f"no exact line: {wanted.reason}"
     reason = f"the port carries the first layer's activations, {fmt!r} ({why})"
     return Front(source, quantize(source.edge, first), "activations", reason, scaled=False)
