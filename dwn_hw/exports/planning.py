@@ -38,6 +38,9 @@ CHECKED_CODES = 2048
 #: And those on which what is built of a shift network is compared with the network before the passes: images, often.
 CHECKED_IMAGES = 128
 
+#: The samples that are compared with the model's own comparisons at once.
+_AT_ONCE = 4096
+
 #: Of a folded engine for which no number was asked.
 DEFAULT_LANES = 16
 
@@ -251,6 +254,21 @@ def _check(model: TrainedDwn, network: ir.Network, built: ir.Network, seed: int)
     }
 
 
+def _changed(
+    model: TrainedDwn, network: ir.Network, x: npt.NDArray[Any], codes: npt.NDArray[Any], y: npt.NDArray[Any]
+) -> tuple[int, int]:
+    """How many thermometer bits of ``x``, and how many classes ``y``, are not those of the model on the numbers themselves."""
+    rest = ir.Network(ir.Input((model.thresholds.size,), (ir.BIT,)), network.nodes[1:])
+    emulator, bits_changed, classes_changed = Emulator(rest), 0, 0
+    for start in range(0, len(x), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        bits = model.binarize(x[part].reshape(len(x[part]), -1).astype(freeze_dwn.model_dtype(model)))
+        bits = bits.reshape(len(bits), -1)
+        bits_changed += int((bits != evaluate.apply(network.nodes[0], codes[part].astype(np.int64))).sum())
+        classes_changed += int((emulator.run(bits)[1] != y[part]).sum())
+    return bits_changed, classes_changed
+
+
 def _agreement(
     model: TrainedDwn, network: ir.Network, samples: sample_files.Samples, encoded: Encoded, warnings: list[str]
 ) -> Document:
@@ -258,13 +276,9 @@ def _agreement(
     _, y = Emulator(network).run(encoded.codes)
     found: Document = {"samples": len(samples), **sample_warnings.moved(network, encoded)}
     if samples.x is not None and not are_codes(network.input, samples.x):
-        real = samples.x.reshape(len(samples.x), -1).astype(freeze_dwn.model_dtype(model))
-        bits = model.binarize(real).reshape(len(real), -1).astype(np.int64)
-        wanted = bits
-        for node in network.nodes[1:]:
-            wanted = evaluate.apply(node, wanted)
-        found["encoder_bits_changed"] = int((bits != evaluate.apply(network.nodes[0], encoded.codes)).sum())
-        found["predictions_changed"] = int((wanted != y).sum())
+        found["encoder_bits_changed"], found["predictions_changed"] = _changed(
+            model, network, samples.x, encoded.codes, y
+        )
     if samples.y is not None:
         found["accuracy"] = round(float((samples.y == y).mean()), 6)
         # Where the units are likely wrong already, nothing says that a permutation is.

@@ -127,7 +127,7 @@ def session(
     answers = None
     if samples is not None and encoded is not None:
         progress(f"{len(samples)} samples")
-        answers = run(exported, board, encoded.codes, progress)
+        answers = run(exported, board, encoded.codes.astype(np.int64), progress)
         rate = round(len(samples) / answers.seconds, 1)
         report |= {"samples": len(samples), **sample_warnings.moved(network, encoded)}
         report |= {"samples_per_second": rate, "clocks": [int(answers.clocks.min()), int(answers.clocks.max())]}

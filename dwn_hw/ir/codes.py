@@ -15,12 +15,17 @@ from dwn_hw import ir
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.ir.arrays import Floats
 
+#: How many values are encoded at once.
+_VALUES_AT_ONCE = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Encoded samples: ``codes`` (samples, features), and how many values were ``rounded`` to the grid or ``saturated``."""
+    """Encoded samples: ``codes`` (samples, features) in the narrowest dtype that holds all of a port's, and how many values were
+    ``rounded`` to the grid or ``saturated``.
+    """
 
-    codes: npt.NDArray[np.int64]
+    codes: npt.NDArray[Any]
     rounded: int
     saturated: int
 
@@ -29,26 +34,40 @@ def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
     """Encode samples ``x`` (samples, features…) in the user's own units, by the port's rounding, saturating at the ends.
 
     Integers are numbers where the step is 1 or features have their own, unless they :func:`are_codes` already.
-    Raises DataError for a wrong feature count, or values that are not numbers.
+    Beside the codes it takes memory for a few samples at a time only. Raises DataError for a wrong feature count, or values
+    that are not numbers.
     """
     x = check_features(port, x)
     edge = port.edge
     if are_codes(port, x):
-        return Encoded(x.astype(np.int64), 0, 0)
+        return Encoded(x, 0, 0)
     steps, offsets = by_feature(port.steps, x.shape[1]), by_feature(port.offsets, x.shape[1])
     if x.dtype.kind in "iu" and not _takes_integers(port):
         rule = f"real values, or codes of the port's own type ({', '.join(sorted(map(repr, set(edge.formats))))})"
         raise DataError(Problem("x", rule, f"{x.dtype}", "Convert x to float, or name the array 'codes'."))
     formats = edge.flat_formats()
     low, high = np.array([fmt.low for fmt in formats], np.float64), np.array([fmt.high for fmt in formats], np.float64)
-    real = x.astype(np.float64)
-    with np.errstate(over="ignore"):  # to infinity, which saturates as any great value does
-        rates, zeros = np.array([float(1 / s) for s in steps]), np.array([float(o) for o in offsets])
-        rounded = to_grid(real, rates, zeros, port.rounding)
-        codes = np.clip(rounded, low, high)
-        exact = decode(port, rounded, np.dtype(np.float64))
-        off_grid = (exact != real) & (exact.astype(np.float32) != real)
-    return Encoded(codes.astype(np.int64), int(off_grid.sum()), int((codes != rounded).sum()))
+    rates, zeros = np.array([float(1 / s) for s in steps]), np.array([float(o) for o in offsets])
+    codes = np.empty(x.shape, narrowest(formats))
+    moved = saturated = 0
+    at_once = max(1, _VALUES_AT_ONCE // x.shape[1])
+    for start in range(0, len(x), at_once):
+        real = x[start : start + at_once].astype(np.float64)
+        with np.errstate(over="ignore"):  # to infinity, which saturates as any great value does
+            rounded = to_grid(real, rates, zeros, port.rounding)
+            part = np.clip(rounded, low, high)
+            exact = decode(port, rounded, np.dtype(np.float64))
+            moved += int(((exact != real) & (exact.astype(np.float32) != real)).sum())
+        saturated += int((part != rounded).sum())
+        codes[start : start + at_once] = part
+    return Encoded(codes, moved, saturated)
+
+
+def narrowest(formats: Iterable[ir.Format]) -> np.dtype[Any]:
+    """The narrowest dtype of integers that holds the codes of all formats."""
+    ends = [np.min_scalar_type(end) for fmt in formats for end in (fmt.low, fmt.high)]
+    kind = np.result_type(*ends)
+    return kind if kind.kind in "iu" else np.dtype(np.int64)  # numpy joins int8 and uint64 to float64
 
 
 def to_grid(real: Floats, rate: Floats | float, offset: Floats | float, rounding: str) -> Floats:
@@ -98,8 +117,10 @@ def check_features(port: ir.Input, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def decode(port: ir.Input, codes: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
     """Decode codes to real numbers (samples, features): the float64 nearest to the exact rational, as ``dtype``."""
     steps, offsets = by_feature(port.steps, codes.shape[1]), by_feature(port.offsets, codes.shape[1])
-    columns = [decode_column(codes[:, f], steps[f], offsets[f]) for f in range(codes.shape[1])]
     with np.errstate(over="ignore"):  # a number too great for the dtype is infinite there
+        if len(set(steps)) == len(set(offsets)) == 1:
+            return decode_column(codes.reshape(-1), steps[0], offsets[0]).reshape(codes.shape).astype(dtype)
+        columns = [decode_column(codes[:, f], steps[f], offsets[f]) for f in range(codes.shape[1])]
         return np.stack(columns, axis=1).astype(dtype)
 
 

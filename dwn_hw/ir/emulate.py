@@ -67,14 +67,14 @@ class Emulator:
         self, codes: npt.NDArray[Any], progress: Callable[[int], None] = lambda done: None
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
         """Emulate ``codes``. Returns (input of the last node, output); ``progress`` is told how many samples are done."""
-        evaluate.check_codes(self.network, codes[:0] if codes.ndim else codes)
+        evaluate.check_range(self.network, codes[:0] if codes.ndim else codes)
         size, last = self._at_once, self.network.steps()[-1]
         before = np.empty((len(codes), *last.before.shape), np.int64)
         after = np.empty((len(codes), *last.after.shape), np.int64)
 
         def chunk(start: int) -> int:
             part = codes[start : start + size]
-            evaluate.check_codes(self.network, part)
+            evaluate.check_range(self.network, part)
             before[start : start + size], after[start : start + size] = self._chunk(part)
             return len(part)
 
@@ -83,7 +83,7 @@ class Emulator:
                 for done in pool.map(chunk, range(0, len(codes), size)):
                     progress(done)
             except DataError:
-                evaluate.check_codes(self.network, codes)  # counts samples from the first, not from the chunk's
+                evaluate.check_range(self.network, codes)  # counts samples from the first, not from the chunk's
                 raise
         return before, after
 

@@ -37,7 +37,13 @@ def trace(network: Network, codes: npt.NDArray[Any]) -> tuple[Codes, ...]:
 
 
 def check_codes(network: Network, codes: npt.NDArray[Any]) -> Codes:
-    """``codes`` as int64, or a DataError: wrong shape, not integers, or a code that the port cannot carry."""
+    """``codes`` as int64, or a DataError as :func:`check_range` raises."""
+    check_range(network, codes)
+    return codes.astype(np.int64)
+
+
+def check_range(network: Network, codes: npt.NDArray[Any]) -> None:
+    """Raise DataError for ``codes`` of a wrong shape, that are no integers, or that the port cannot carry."""
     edge = network.input.edge
     if codes.ndim != 1 + len(edge.shape) or codes.shape[1:] != edge.shape:
         rule = f"an array of shape (samples, {', '.join(map(str, edge.shape))})"
@@ -54,7 +60,6 @@ def check_codes(network: Network, codes: npt.NDArray[Any]) -> Codes:
         rule = f"codes of a {fmt} feature lie in {fmt.low}…{fmt.high}"
         got = f"{int(codes[at])} in sample {at[0]}, feature {', '.join(map(str, at[1:]))} ({len(outside)} in all)"
         raise DataError(Problem("codes", rule, got, "Clip them, or export with a wider --input-format."))
-    return codes.astype(np.int64)
 
 
 def apply(node: Node, values: Codes, lsb: int = 0) -> Codes:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.ir import evaluate
-from dwn_hw.ir.codes import Encoded, encode
+from dwn_hw.ir.codes import Encoded, encode, narrowest
 
 #: What numpy and zipfile raise for files that are not what they say: a RuntimeError for an entry that is encrypted, a
 #: TokenError or SyntaxError for a header that numpy tries to mend.
@@ -200,7 +200,8 @@ def to_codes(samples: Samples, network: ir.Network) -> Encoded:
         codes = samples.codes
         if codes.ndim >= 2 and codes[0].size == network.input.edge.size:
             codes = codes.reshape(len(codes), *network.input.shape)
-        return Encoded(evaluate.check_codes(network, codes), 0, 0)
+        evaluate.check_range(network, codes)
+        return Encoded(codes.astype(narrowest(network.input.edge.formats), copy=False), 0, 0)
     assert samples.x is not None
     encoded = encode(network.input, samples.x)
     return Encoded(encoded.codes.reshape(-1, *network.input.shape), encoded.rounded, encoded.saturated)

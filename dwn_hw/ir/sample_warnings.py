@@ -19,8 +19,8 @@ from dwn_hw.ir.codes import Encoded, are_codes, decode
 from dwn_hw.ir.network import BY_THRESHOLDS, CALIBRATED
 from dwn_hw.ir.sample_files import Samples, to_codes
 
-#: The fewest samples of which a share is said.
-LEAST = 16
+#: The fewest samples of which a share is said, and the most that are looked at, evenly spread.
+LEAST, _MOST = 16, 10_000
 
 #: Of the thresholds of features that vary at all, fewer than this share crossed is suspicious.
 _CROSSED = 0.5
@@ -44,7 +44,7 @@ def encoded(network: ir.Network, samples: Samples, strict: bool = False) -> tupl
 def codes(network: ir.Network, samples: Samples, strict: bool) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The same, where nobody asks how many were rounded."""
     found, warnings = encoded(network, samples, strict)
-    return found.codes, warnings
+    return found.codes.astype(np.int64), warnings
 
 
 def refuse(warnings: list[str], name: str) -> None:
@@ -73,13 +73,15 @@ def of_samples(network: ir.Network, samples: Samples, encoded: Encoded) -> list[
     """Why samples are likely not in the units that a network expects, each reason in words with both ranges."""
     if len(samples) < LEAST or samples.x is None or are_codes(network.input, samples.x):
         return []
-    x = samples.x.reshape(len(samples), -1).astype(np.float64)
+    looked_at = np.unique(np.linspace(0, len(samples) - 1, _MOST).astype(np.int64))
+    x = samples.x[looked_at].reshape(len(looked_at), -1).astype(np.float64)
+    saturated = encoded.saturated / samples.x.size
     node = network.encoder
     if node is None:
-        return _of_port(network, x, encoded)
-    own = _of_thresholds(node, network, x, encoded.codes.reshape(len(x), -1))
+        return _of_port(network, x, saturated)
+    own = _of_thresholds(node, network, x, encoded.codes[looked_at].reshape(len(x), -1))
     narrow = dict(network.notes).get("input", "").startswith((CALIBRATED, BY_THRESHOLDS))
-    return own if own or narrow else _beyond(network, x, encoded)
+    return own if own or narrow else _beyond(network, x, saturated)
 
 
 def _of_thresholds(
@@ -103,17 +105,16 @@ def _of_thresholds(
     return []
 
 
-def _of_port(network: ir.Network, x: npt.NDArray[Any], encoded: Encoded) -> list[str]:
+def _of_port(network: ir.Network, x: npt.NDArray[Any], saturated: float) -> list[str]:
     """How many values lie beyond a port that no thermometer reads, and how wide samples are beside it."""
     ends = _ends(network)
     apart, spread = float(ends.max() - ends.min()), float(x.max() - x.min())
     if 0 < spread < _NARROWER * apart:
         return [f"x spans {_span(x)}, the port {_span(ends)}: samples are {_times(spread / apart)} than the port"]
-    return _beyond(network, x, encoded)
+    return _beyond(network, x, saturated)
 
 
-def _beyond(network: ir.Network, x: npt.NDArray[Any], encoded: Encoded) -> list[str]:
-    share = encoded.saturated / x.size
+def _beyond(network: ir.Network, x: npt.NDArray[Any], share: float) -> list[str]:
     between = f"x spans {_span(x)}, the port {_span(_ends(network))}"
     return [f"{between}: {_percent(share)} of the values lie beyond its ends"] if share > _SATURATED else []
 

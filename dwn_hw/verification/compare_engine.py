@@ -212,7 +212,7 @@ def _read_events(path: Path) -> list[tuple[Event, int, int, str]]:
 
 
 def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
-    """Full speed with all samples; then, with some, idle and back-pressure, and resets in mid-sample."""
+    """Full speed with all samples; then, with some, idle and back-pressure, resets at random, and resets in every step."""
     few = min(samples, max(FEWEST, SLOW_CLOCKS // design.interval))
     rng = np.random.default_rng(seed)
     span = (few + 2) * design.interval
@@ -223,7 +223,23 @@ def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
         Phase("full_speed", samples),
         Phase("idle_and_back_pressure", few, 100, 220),
         Phase("reset_in_mid_sample", few, 30, 100, resets),
+        Phase("reset_in_each_step", min(samples, FEWEST), resets=_in_each_step(design, rng)),
     )
+
+
+def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, ...]:
+    """The clocks of resets that interrupt each step in its first, its last and some other clock; in one only where steps are long.
+
+    Codes come without a pause in this phase, so that it is known when a step begins: after a reset, the two clocks until the
+    bench offers a code, and the transfers.
+    """
+    clocks = [design.schedule.clocks(step) for step in design.schedule.steps]
+    begins = list(itertools.accumulate(clocks, initial=1))[:-1]
+    places = [sorted({0, int(rng.integers(count)), count - 1}) for count in clocks]
+    if sum(begin + at for begin, several in zip(begins, places, strict=True) for at in several) > SLOW_CLOCKS:
+        places = [[int(rng.integers(count))] for count in clocks]
+    waits = [begin + at for begin, several in zip(begins, places, strict=True) for at in several]
+    return tuple(itertools.accumulate(2 + design.transfers + wait for wait in waits))
 
 
 def compare(design: FoldedDesign, phase: Phase, codes: Codes, recording: Recording) -> Difference | dict[str, int]:

