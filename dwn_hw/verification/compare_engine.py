@@ -228,7 +228,7 @@ def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
 
 
 def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, ...]:
-    """The clocks of resets that interrupt each step in its first, its last and some other clock; in one only where steps are long.
+    """The clocks of resets that interrupt each step in its first, last and some other clock; in one alone if steps are long.
 
     Codes come without a pause in this phase, so that it is known when a step begins: after a reset, the two clocks until the
     bench offers a code, and the transfers.
