@@ -25,7 +25,7 @@ def predict(screen: Screen, directory: Path, samples: Path, out: Path | None, st
     network = serialize.load(directory / "network.safetensors")
     loaded = samples_of(samples)
     screen.progress(f"predicting {len(loaded)} samples")
-    found, arrays = prediction.predict(network, loaded, strict)
+    found, arrays = prediction.predict(network, loaded, strict, screen.progress)
     report: Report = found
     if out is not None:
         sample_files.save_predictions(out, network, *arrays)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.exports.options import Options, Request, check
 from dwn_hw.frontend import freeze_dwn, input_port, input_rounding, input_scaling, torch_reference, training_record
@@ -83,7 +83,7 @@ def _plan_shift(
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
     frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
     progress("planning hardware")
-    design = _design(model, frozen.network, options)
+    design = _design(model, frozen.network, options, progress)
     codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed, searched=0).codes
     equal = freeze_dwn.check_scores(frozen.network, design.network, codes)
     report = {"tool": TOOL, **frozen.report, "optimized_scores": equal, **_hardware(design, options)}
@@ -118,7 +118,7 @@ def _plan_dwn(
     progress("freezing")
     network = _noted(freeze_dwn.freeze_dwn(model, port), left_to_host)
     progress("lowering to LUTs")
-    design = _design(model, network, options)
+    design = _design(model, network, options, progress)
     progress("comparing with torch")
     encoded, warnings = (None, []) if samples is None else sample_warnings.encoded(network, samples)
     if options.calibrate is not None:
@@ -181,17 +181,19 @@ def _seen_in_training(model: TrainedDwn, samples: sample_files.Samples, rates: A
     return training_record.warnings(model.training, model.reported, samples.x, samples.name, accuracy)
 
 
-def _design(model: TrainedDwn | ShiftModel, network: ir.Network, options: Options) -> Design:
+def _design(
+    model: TrainedDwn | ShiftModel, network: ir.Network, options: Options, progress: Progress = silent
+) -> Design:
     """Parallel hardware; the folded engine where it was asked for, or where a layer has too many weights for that."""
     network = passes.optimize(network) if options.optimize else network
     if network.is_luts() or (options.lanes is None and lowering.fits(network)):
-        return _parallel(network, options)
+        return _parallel(network, options, progress)
     check(Request(options, model, folded=True))
     lanes = DEFAULT_LANES if options.lanes is None else options.lanes
     return make_folded(network, lanes=lanes, with_scores=options.scores, name=options.name)
 
 
-def _parallel(network: ir.Network, options: Options) -> ParallelDesign:
+def _parallel(network: ir.Network, options: Options, progress: Progress) -> ParallelDesign:
     return make_design(
         network,
         latency=options.latency,
@@ -202,6 +204,7 @@ def _parallel(network: ir.Network, options: Options) -> ParallelDesign:
         share=options.optimize,
         encoder=options.encoder,
         name=options.name,
+        progress=progress,
     )
 
 

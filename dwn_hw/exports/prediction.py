@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw._json import Document
+from dwn_hw._progress import Progress, counted, silent
 from dwn_hw.ir import sample_files, sample_warnings
 from dwn_hw.ir.emulate import Emulator
 
@@ -17,13 +18,15 @@ from dwn_hw.ir.emulate import Emulator
 Arrays = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 
-def predict(network: ir.Network, samples: sample_files.Samples, strict: bool = False) -> tuple[Document, Arrays]:
+def predict(
+    network: ir.Network, samples: sample_files.Samples, strict: bool = False, progress: Progress = silent
+) -> tuple[Document, Arrays]:
     """What was found, as plain values, and the arrays. Raises DataError; if ``strict``, also of samples in likely other units."""
     samples = sample_files.labelled(samples, network.classes, network.class_names) if network.classifies else samples
     encoded, warnings = sample_warnings.encoded(network, samples, strict)
     emulator = Emulator(network)
     started = time.perf_counter()
-    scores, y = emulator.run(encoded.codes)
+    scores, y = emulator.run(encoded.codes, counted(progress, "predicting", len(samples)))
     seconds = time.perf_counter() - started
     report: Document = {
         "samples": len(samples),

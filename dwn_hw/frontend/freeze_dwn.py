@@ -93,10 +93,12 @@ def check_encoder(model: TrainedDwn, network: ir.Network, codes: npt.NDArray[np.
 
     Raises Mismatch with the first difference.
     """
-    values = decode(network.input, codes, model_dtype(model))
-    wanted = model.binarize(values).reshape(len(codes), -1)
-    got = evaluate.apply(network.nodes[0], codes)
-    return _equal("thermometer bit", wanted.astype(np.int64), got)
+
+    def bits(part: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        wanted = model.binarize(decode(network.input, part, model_dtype(model))).reshape(len(part), -1)
+        return wanted, evaluate.apply(network.nodes[0], part)
+
+    return _equal("thermometer bit", codes, model.thresholds.size, bits)
 
 
 def check_reference(
@@ -105,28 +107,45 @@ def check_reference(
     """Compare ``network`` with a reference from thermometer bits (samples, bits) to group sums. Returns how many sums were
     compared.
     """
-    values = evaluate.trace(network, codes)
-    return _equal("group sum", reference(values[1]), values[-2])
+
+    def sums(part: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        values = evaluate.trace(network, part)
+        return reference(values[1]), values[-2]
+
+    return _equal("group sum", codes, sum(step.after.size for step in network.steps()), sums)
 
 
 def check_scores(network: ir.Network, other: ir.Network, codes: npt.NDArray[np.int64]) -> int:
     """Compare what the last node of both networks receives at ``codes``. Returns how many values were compared."""
-    wanted, _ = Emulator(network).run(codes)
-    got, _ = Emulator(other).run(codes)
-    return _equal("optimized group sum", wanted, got)
+    before, after = Emulator(network), Emulator(other)
+    return _equal("optimized group sum", codes, 1, lambda part: (before.run(part)[0], after.run(part)[0]))
 
 
-def _equal(what: str, wanted: npt.NDArray[Any], got: npt.NDArray[Any]) -> int:
-    if wanted.shape != got.shape:
-        raise Mismatch(f"{what}: the model gives shape {wanted.shape}, the frozen network {got.shape}")
-    different = np.argwhere(wanted != got)
-    if len(different):
-        sample, unit = (int(i) for i in different[0])
-        raise Mismatch(
-            f"{what} {unit} of sample {sample}: the model gives {wanted[sample, unit]}, the frozen network "
-            f"{got[sample, unit]} ({len(different)} of {wanted.size} differ)"
-        )
-    return int(wanted.size)
+#: How many values of a comparison are held at once.
+_VALUES_AT_ONCE = 1 << 22
+
+
+def _equal(
+    what: str,
+    codes: npt.NDArray[np.int64],
+    values: int,
+    both: Callable[[npt.NDArray[np.int64]], tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+) -> int:
+    """Compare what ``both`` gives for ``codes``, some at a time, of so many ``values`` each. Returns how many were compared."""
+    at_once, count = max(1, _VALUES_AT_ONCE // values), 0
+    for start in range(0, len(codes), at_once):
+        wanted, got = both(codes[start : start + at_once])
+        if wanted.shape != got.shape:
+            raise Mismatch(f"{what}: the model gives shape {wanted.shape}, the frozen network {got.shape}")
+        different = np.argwhere(wanted != got)
+        if len(different):
+            sample, unit = (int(i) for i in different[0])
+            raise Mismatch(
+                f"{what} {unit} of sample {start + sample}: the model gives {int(wanted[sample, unit])}, the frozen network "
+                f"{got[sample, unit]} ({len(different)} of {wanted.size} differ)"
+            )
+        count += int(wanted.size)
+    return count
 
 
 def _check_port(port: input_port.Port, features: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.hardware import encoders, naming, shell_facts, split_netlist, streamed_encoder_plan
 from dwn_hw.hardware.families import FAMILIES
@@ -18,6 +19,9 @@ from dwn_hw.hardware.register_placement import Placer, Registers
 from dwn_hw.hardware.split_netlist import Logic
 from dwn_hw.hardware.streamed_encoder_plan import FeatureSchedule
 from dwn_hw.ir import Format, Network
+
+#: The most bits of a port, with which its handshake fits into Amaranth's 65,536 for all inputs together.
+WIDEST = 65_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,7 @@ def make_design(
     share: bool = True,
     encoder: str = encoders.DEFAULT,
     name: str = naming.DEFAULT,
+    progress: Progress = silent,
 ) -> ParallelDesign:
     """Lower ``network`` and place its registers. Raises OptionError for what this network cannot have.
 
@@ -172,11 +177,26 @@ def make_design(
         rule = "streamed only for a network that begins with a thermometer"
         remedy = "Use the parallel encoder."
         raise OptionError(Problem("--encoder", rule, type(network.nodes[0]).__name__, remedy))
-    netlists = lower_network(network, FAMILIES[target], share, encoder)
+    _check_widths(network, encoder)
+    netlists = lower_network(network, FAMILIES[target], share, encoder, progress)
     registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
     names = network.names()
     pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
     return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
+
+
+def _check_widths(network: Network, encoder: str) -> None:
+    """Refuse a network with an edge that is wider than a register of Amaranth's, before the work and not in the middle of it."""
+    problems = []
+    edges = [("x", network.input.edge), *((step.name, step.after) for step in network.steps())]
+    for place, (name, edge) in enumerate(edges):
+        if edge.bits > WIDEST and not (place == 0 and encoder == encoders.STREAMED):
+            remedy = "Make the layer narrower."
+            if place == 0:
+                remedy = "Take features one at a time with --encoder streamed, or a narrower port (--input-format, --calibrate)."
+            problems.append(Problem(name, f"at most {WIDEST:,} bits in parallel hardware", f"{edge.bits:,}", remedy))
+    if problems:
+        raise OptionError(*problems)
 
 
 def _schedule(network: Network) -> FeatureSchedule | None:

@@ -11,6 +11,7 @@ The meaning is that of :mod:`dwn_hw.ir.evaluate`, which shares no code with what
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,9 @@ Planes: TypeAlias = npt.NDArray[np.uint64]
 
 #: The samples of a chunk: 32 words a plane.
 CHUNK = 2048
+
+#: The entries of tables that are looked up at once: their planes stay in the cache, and a wide layer takes no more memory.
+BLOCK = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Emulator:
 
         with ThreadPoolExecutor(self._threads) as pool:
             try:
-                for done in pool.map(chunk, range(0, len(codes), size)):
+                for done in itertools.accumulate(pool.map(chunk, range(0, len(codes), size))):
                     progress(done)
             except DataError:
                 evaluate.check_range(self.network, codes)  # counts samples from the first, not from the chunk's
@@ -120,7 +124,11 @@ class _Lookup:
     def __init__(self, node: LutLayer) -> None:
         self.luts = len(node.tables)
         sizes = np.array([len(row) for row in node.wires])
-        self.groups = [tuple(self._group(node, n, np.flatnonzero(sizes == n))) for n in sorted(set(sizes.tolist()))]
+        self.groups = [
+            tuple(self._group(node, n, part))
+            for n in sorted(set(sizes.tolist()))
+            for part in _in_blocks(np.flatnonzero(sizes == n), BLOCK >> n)
+        ]
 
     @staticmethod
     def _group(node: LutLayer, n: int, members: npt.NDArray[Any]) -> Iterator[Any]:
@@ -143,6 +151,11 @@ class _Lookup:
                 level = even ^ ((even ^ odd) & x)
             out[members] = level[0]
         return Planar(out, value.samples)
+
+
+def _in_blocks(members: npt.NDArray[Any], size: int) -> list[npt.NDArray[Any]]:
+    """The members in order, so many at a time."""
+    return [members[start : start + size] for start in range(0, len(members), size)]
 
 
 class _Count:

@@ -2,7 +2,8 @@
 
 Kinds, in order
     ``zero``, ``one``: every code at its lowest, at its highest (all thermometer bits 0, 1), and all codes 0;
-    ``boundary``: every different threshold −1, 0, +1 code, one feature at a time, on a random background;
+    ``boundary``: every different threshold −1, 0, +1 code, one feature at a time, on a random background; of a network so large
+    that these were more than :data:`MOST_CODES` codes in all, several features at a time;
     ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them);
     ``search``: of networks of integers, codes that bring their numbers to their ends and their classes to ties;
     ``tie``: codes for which the two best classes score the same, as far as a bounded search finds some;
@@ -23,6 +24,9 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.ir import evaluate, searched_vectors
 from dwn_hw.ir.emulate import Emulator
+
+#: The most codes of all features that vectors of one kind have together; boundary vectors as far as features can share one.
+MOST_CODES = 1 << 24
 
 #: The number of random codes among which ties are looked for, and the most ties that are kept.
 TIE_POOL, TIES = 16384, 256
@@ -153,14 +157,24 @@ def _boundary(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.i
         for code in sorted({t + d for t in row for d in (-1, 0, 1)})
         if low[feature] <= code <= high[feature]
     ]
-    flat: npt.NDArray[np.int64] = np.clip(_near_thresholds(network.encoder, rng, len(places)), low, high)
+    # Places of a feature come one after the other, so that those a whole number of vectors apart are of different features.
+    most = max(
+        (len([code for feature, code in group]) for _, group in itertools.groupby(places, lambda p: p[0])), default=0
+    )
+    count = min(len(places), max(most, MOST_CODES // len(low)))
+    flat: npt.NDArray[np.int64] = np.clip(_near_thresholds(network.encoder, rng, count), low, high)
     for i, (feature, code) in enumerate(places):
-        flat[i, feature] = code
+        flat[i % count, feature] = code
     return _shaped(network, flat)
 
 
+def _pool(network: ir.Network) -> int:
+    """How many random codes are looked through; fewer of a network of very many features."""
+    return min(TIE_POOL, max(SMALL_POOL, MOST_CODES // network.input.edge.size))
+
+
 def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    pool = _random(network, rng, TIE_POOL if network.encoder else SMALL_POOL)
+    pool = _random(network, rng, _pool(network) if network.encoder else SMALL_POOL)
     if not network.classifies or len(network.nodes) < 2 or network.scores_edge.size < 2:
         return pool[:0]
     scores, _ = Emulator(network).run(pool)
@@ -170,7 +184,7 @@ def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64
 
 def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """The codes of a pool that bring some LUT to an address which none before them did: a fault in a table shows."""
-    pool = _random(network, rng, TIE_POOL)
+    pool = _random(network, rng, _pool(network))
     reached = _reached(network, pool)
     seen = [np.zeros((layer.shape[1], 1 << ir.MAX_LUT_INPUTS), bool) for layer in reached]
     kept: list[int] = []

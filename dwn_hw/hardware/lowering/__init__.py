@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dwn_hw import ir
+from dwn_hw._progress import Progress, silent
 from dwn_hw.hardware import cell_cost, encoders
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.lowering.absorb import absorb
@@ -21,7 +22,11 @@ __all__ = ["LUT_INPUTS", "fits", "lower", "lower_network"]
 
 
 def lower_network(
-    network: ir.Network, family: Family = FAMILIES["generic"], share: bool = True, encoder: str = encoders.DEFAULT
+    network: ir.Network,
+    family: Family = FAMILIES["generic"],
+    share: bool = True,
+    encoder: str = encoders.DEFAULT,
+    progress: Progress = silent,
 ) -> tuple[Logic, ...]:
     """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers.
 
@@ -37,7 +42,9 @@ def lower_network(
         if step.index == 0 and encoder == encoders.STREAMED and network.encoder:
             built = [absorb(lower_streamed(network.encoder, step.before, k), k) for k in sizes]
         else:
-            built = [lower(node, step.name, step.before, step.after, k, share, family.chain_inputs) for k in sizes]
+            built = [
+                lower(node, step.name, step.before, step.after, k, share, family.chain_inputs, progress) for k in sizes
+            ]
         found.append(min(built, key=lambda netlist: (cell_cost.sites(family, netlist), netlist.depth())))
     return tuple(found)
 
@@ -50,6 +57,7 @@ def lower(
     k: int = LUT_INPUTS,
     share: bool = True,
     chain_inputs: int = 0,
+    progress: Progress = silent,
 ) -> LutNetlist:
     """Lower one node to a netlist of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
 
@@ -57,7 +65,7 @@ def lower(
     """
     match node:
         case ir.Thermometer():
-            return absorb(lower_thermometer(node, before, k, share), k)
+            return absorb(lower_thermometer(node, before, k, share, progress), k)
         case ir.LutLayer():
             return _lower_layer(node, name, before, k)
         case ir.GroupSum():

@@ -11,6 +11,7 @@ import functools
 from dataclasses import dataclass, field
 
 from dwn_hw import ir
+from dwn_hw._progress import Progress, counted, silent
 from dwn_hw.hardware.lowering import comparator_sharing
 from dwn_hw.hardware.lowering.comparator_sharing import Chain, Slice
 from dwn_hw.hardware.lowering.windows import Signal, Window, value
@@ -19,7 +20,9 @@ from dwn_hw.hardware.naming import number_label
 from dwn_hw.ir.truth_tables import FALSE, LUT_INPUTS, TRUE, table_of
 
 
-def lower_thermometer(node: ir.Thermometer, before: ir.Edge, k: int, share: bool = True) -> LutNetlist:
+def lower_thermometer(
+    node: ir.Thermometer, before: ir.Edge, k: int, share: bool = True, progress: Progress = silent
+) -> LutNetlist:
     """Lower the encoder to LUTs of at most ``k`` inputs. The last cell of a comparison carries its name, ``f03_ge_117``.
 
     ``share`` off: a plain comparator for each different threshold.
@@ -28,11 +31,13 @@ def lower_thermometer(node: ir.Thermometer, before: ir.Edge, k: int, share: bool
     digits = max(2, len(str(len(node.thresholds) - 1)))
     outputs: list[int] = []
     low = 0
+    tell = counted(progress, "planning the comparisons of each feature", len(node.thresholds))
     for feature, (row, fmt) in enumerate(zip(node.thresholds, before.flat_formats(), strict=True)):
         bits = range(low, low + fmt.bits)
         nets = _Feature(builder, f"f{feature:0{digits}}", bits, fmt, k).build(row, share)
         outputs += [nets[threshold] for threshold in row]
         low += fmt.bits
+        tell(feature + 1)
     return builder.finish(outputs)
 
 
