@@ -48,8 +48,8 @@ def test_a_prediction_takes_memory_for_its_codes_and_answers_and_not_for_a_float
 def test_a_wide_layer_is_emulated_in_no_more_memory_than_a_narrow_one():
     codes = np.zeros((4096, 20), np.int64)
     held = [peak(lambda luts=luts: Emulator(network(20, 5, luts)).run(codes))[1] for luts in (1000, 20_000)]
-    # Beside the planes themselves, and the tables: 20,000 LUTs of 64 entries at once would take 164 MB a thread.
-    assert held[1] - held[0] < 100 << 20, held
+    # The votes as bytes take 41 MB a thread; 20,000 LUTs of 64 entries at once took several times 164 MB a thread.
+    assert held[1] - held[0] < 250 << 20, held
 
 
 def test_boundary_vectors_of_very_many_features_share_vectors_and_miss_no_boundary():
