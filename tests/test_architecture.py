@@ -37,6 +37,7 @@ DOORS = {
     "cocotb_tools": {"verification.simulate"},
     "sklearn": {"nn.digits"},
     "pyarrow": {"frontend.sample_formats"},
+    "numba": set(),  # only kernels/ imports it
     "safetensors": {"ir.serialize", "frontend.read_safetensors"},
     "click": {"cli"},
     "rich": {"cli"},

@@ -24,7 +24,7 @@ def predict(
     """What was found, as plain values, and the arrays. Raises DataError; if ``strict``, also of samples in likely other units."""
     samples = sample_files.labelled(samples, network.classes, network.class_names) if network.classifies else samples
     encoded, warnings = sample_warnings.encoded(network, samples, strict)
-    emulator = Emulator(network)
+    emulator = Emulator(network, progress)
     started = time.perf_counter()
     scores, y = emulator.run(encoded.codes, counted(progress, "predicting", len(samples)))
     seconds = time.perf_counter() - started

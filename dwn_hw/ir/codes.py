@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -46,6 +46,8 @@ def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
         rule = f"real values, or codes of the port's own type ({', '.join(sorted(map(repr, set(edge.formats))))})"
         raise DataError(Problem("x", rule, f"{x.dtype}", "Convert x to float, or name the array 'codes'."))
     formats = edge.flat_formats()
+    if x.dtype.kind in "iub" and port.steps == ("1",) and set(port.offsets) == {"0"}:
+        return _whole(x, formats)
     low, high = np.array([fmt.low for fmt in formats], np.float64), np.array([fmt.high for fmt in formats], np.float64)
     rates, zeros = np.array([float(1 / s) for s in steps]), np.array([float(o) for o in offsets])
     codes = np.empty(x.shape, narrowest(formats))
@@ -61,6 +63,20 @@ def encode(port: ir.Input, x: npt.NDArray[Any]) -> Encoded:
         saturated += int((part != rounded).sum())
         codes[start : start + at_once] = part
     return Encoded(codes, moved, saturated)
+
+
+def _whole(x: npt.NDArray[Any], formats: Sequence[ir.Format]) -> Encoded:
+    """Integers where a code stands for itself: those beyond the ends saturate."""
+    kind, given = narrowest(formats), np.dtype(np.uint8) if x.dtype.kind == "b" else x.dtype
+    ends = np.iinfo(given)
+    if all(fmt.low <= ends.min and ends.max <= fmt.high for fmt in formats):
+        return Encoded(x.astype(kind, copy=False), 0, 0)
+    low, high = (
+        np.array([min(max(limit, ends.min), ends.max) for limit in limits], given)
+        for limits in ([fmt.low for fmt in formats], [fmt.high for fmt in formats])
+    )
+    codes = np.clip(x.astype(given, copy=False), low, high)
+    return Encoded(codes.astype(kind), 0, int((codes != x).sum()))
 
 
 def narrowest(formats: Iterable[ir.Format]) -> np.dtype[Any]:

@@ -4,13 +4,14 @@ Bits travel as *planes*: row ``i`` of a ``(bits, words)`` array of ``uint64`` ho
 A layer of LUTs is a tree of multiplexers over whole planes, the same for every LUT of a size, so it is a few
 vectorised operations. Sums of integers are :mod:`dwn_hw.ir.emulate_integers`; other nodes are left to :mod:`dwn_hw.ir.evaluate`.
 Samples are cut into chunks that stay in the cache, and the chunks are spread over threads (numpy releases the
-interpreter lock).
+interpreter lock). Where there is much to do, and numba is there, a compiled kernel does it (:mod:`dwn_hw.ir.emulate_compiled`).
 
 The meaning is that of :mod:`dwn_hw.ir.evaluate`, which shares no code with what is here; tests hold the two equal.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -21,8 +22,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import DataError
-from dwn_hw.ir import emulate_integers, evaluate
+from dwn_hw.ir import emulate_compiled, emulate_integers, evaluate
 from dwn_hw.ir.edges import Edge
 from dwn_hw.ir.integer_nodes import MaxPool2d, ShiftConv2d, ShiftDense
 from dwn_hw.ir.lut_nodes import Group, GroupSum, LutLayer, Thermometer
@@ -60,9 +62,8 @@ class Emulator:
     the class index (samples,).
     """
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self._steps = tuple(_prepare(step) for step in network.steps())
+    def __init__(self, network: Network, tell: Progress = silent) -> None:
+        self.network, self._tell = network, tell
         self._at_once, self._threads = CHUNK, os.cpu_count()
         if emulate_integers.adds_up(network):
             self._at_once, self._threads = emulate_integers.samples_at_once(network, CHUNK), 1
@@ -72,6 +73,8 @@ class Emulator:
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
         """Emulate ``codes``. Returns (input of the last node, output); ``progress`` is told how many samples are done."""
         evaluate.check_range(self.network, codes[:0] if codes.ndim else codes)
+        if emulate_compiled.is_worth(self.network, len(codes)):
+            return self._checked(codes, lambda: self._compiled.run(codes, progress))
         size, last = self._at_once, self.network.steps()[-1]
         before = np.empty((len(codes), *last.before.shape), np.int64)
         after = np.empty((len(codes), *last.after.shape), np.int64)
@@ -82,14 +85,31 @@ class Emulator:
             before[start : start + size], after[start : start + size] = self._chunk(part)
             return len(part)
 
-        with ThreadPoolExecutor(self._threads) as pool:
-            try:
+        def every() -> tuple[evaluate.Codes, evaluate.Codes]:
+            with ThreadPoolExecutor(self._threads) as pool:
                 for done in itertools.accumulate(pool.map(chunk, range(0, len(codes), size))):
                     progress(done)
-            except DataError:
-                evaluate.check_range(self.network, codes)  # counts samples from the first, not from the chunk's
-                raise
-        return before, after
+            return before, after
+
+        return self._checked(codes, every)
+
+    def _checked(
+        self, codes: npt.NDArray[Any], work: Callable[[], tuple[evaluate.Codes, evaluate.Codes]]
+    ) -> tuple[evaluate.Codes, evaluate.Codes]:
+        """The result of work that refuses codes part by part; its error counts samples from the first, not from a part's."""
+        try:
+            return work()
+        except DataError:
+            evaluate.check_range(self.network, codes)
+            raise
+
+    @functools.cached_property
+    def _steps(self) -> tuple[PlaneStep, ...]:
+        return tuple(_prepare(step) for step in self.network.steps())
+
+    @functools.cached_property
+    def _compiled(self) -> emulate_compiled.CompiledNetwork:
+        return emulate_compiled.CompiledNetwork(self.network, self._tell)
 
     def _chunk(self, codes: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         before, value = None, codes

@@ -51,8 +51,14 @@ def check_range(network: Network, codes: npt.NDArray[Any]) -> None:
     if codes.dtype.kind not in "iub":
         raise DataError(Problem("codes", "codes are integers", f"{codes.dtype}", "Give real values as 'x' instead."))
     formats = edge.formats if len(edge.formats) > 1 else edge.formats * edge.shape[0]
-    low = np.array([fmt.low for fmt in formats]).reshape(-1, *[1] * (len(edge.shape) - 1))
-    high = np.array([fmt.high for fmt in formats]).reshape(low.shape)
+    # Compared in the codes' own dtype, whose every value may be a code anyway.
+    least, most = (0, 1) if codes.dtype.kind == "b" else (np.iinfo(codes.dtype).min, np.iinfo(codes.dtype).max)
+    if all(fmt.low <= least and most <= fmt.high for fmt in formats):
+        return
+    low, high = (
+        np.array([min(max(end, least), most) for end in ends], codes.dtype).reshape(-1, *[1] * (len(edge.shape) - 1))
+        for ends in ([fmt.low for fmt in formats], [fmt.high for fmt in formats])
+    )
     outside = np.argwhere((codes < low) | (codes > high))
     if len(outside):
         at = tuple(int(i) for i in outside[0])
