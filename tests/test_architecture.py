@@ -36,7 +36,7 @@ DOORS = {
     "cocotb": set(),  # only sim/ imports it, in the simulator's process
     "cocotb_tools": {"verification.simulate"},
     "sklearn": {"nn.digits"},
-    "pyarrow": {"frontend.sample_formats"},
+    "pyarrow": {"frontend.sample_formats", "exports.prediction_file"},
     "numba": set(),  # only kernels/ imports it
     "safetensors": {"ir.serialize", "frontend.read_safetensors"},
     "click": {"cli"},

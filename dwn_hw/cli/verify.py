@@ -20,6 +20,13 @@ def samples_of(path: Path | None) -> Any:
     return None if path is None else replace(sample_formats.load(path), name=str(path))
 
 
+def stream_of(path: Path) -> Any:
+    """The same part by part, for a command that needs no more than a part at once."""
+    from dwn_hw.frontend import sample_formats
+
+    return replace(sample_formats.stream(path), name=str(path))
+
+
 @click.command(short_help="Simulate an export and compare every node.")
 @directory
 @click.option(

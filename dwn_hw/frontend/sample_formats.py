@@ -12,7 +12,7 @@ import gzip
 import itertools
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from dwn_hw.errors import CheckpointError, DataError, Problem, in_words
 from dwn_hw.frontend import checkpoints
 from dwn_hw.frontend.module_state import array
 from dwn_hw.frontend.pickles.standins import AnyArray, Array, shown
-from dwn_hw.ir import sample_files
+from dwn_hw.ir import sample_files, sample_stream
 from dwn_hw.ir.sample_files import Samples
+from dwn_hw.ir.sample_stream import Stream
 
 #: The names of a column of classes.
 CLASSES = ("y", "label", "labels", "class", "target")
@@ -55,6 +56,16 @@ def load(path: str | os.PathLike[str]) -> Samples:
     else:
         return sample_files.load(path)
     return sample_files.checked(found, path, list(found))
+
+
+def stream(path: str | os.PathLike[str]) -> Stream:
+    """The samples of a file part by part: of a large ``.npy``, ``.npz`` or ``.parquet`` so that only a part is in memory."""
+    path = Path(path)
+    name, found = path.name.lower(), None
+    if path.is_file() and path.stat().st_size:
+        kinds = {".npy": sample_stream.of_npy, ".npz": sample_stream.of_npz, ".parquet": _parquet_stream}
+        found = next((kind(path) for ending, kind in kinds.items() if name.endswith(ending)), None)
+    return found or Stream.of(load(path))
 
 
 def _refused(path: Path, rule: str, got: str, remedy: str = _SAVE) -> DataError:
@@ -139,6 +150,41 @@ def _parquet(path: Path) -> dict[str, AnyArray]:
         y = columns[labels]
         found["y"] = y.astype("U") if y.dtype.kind == "O" else y
     return found
+
+
+def _parquet_stream(path: Path) -> Stream | None:
+    """A large Parquet file in batches of rows; None for a smaller one."""
+    if path.stat().st_size <= sample_stream.LARGE:
+        return None
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise toolchain.missing("pyarrow") from None
+    try:
+        file = parquet.ParquetFile(path)
+        names, rows = file.schema_arrow.names, file.metadata.num_rows
+        labels = _label_column(path, names)
+        y = None if labels is None else file.read([names[labels]]).column(0).to_numpy()
+    except (OSError, ValueError, ArrowException) as error:
+        raise _refused(path, "a Parquet file of numbers", in_words(error)) from None
+    others = [name for index, name in enumerate(names) if index != labels]
+
+    def parts() -> Iterator[tuple[int, Samples]]:
+        first = 0
+        try:
+            for batch in file.iter_batches(sample_stream.rows_at_once(8 * len(others)), columns=others):
+                columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in others]
+                odd = [
+                    shown(name) for name, column in zip(others, columns, strict=True) if column.dtype.kind not in "iufb"
+                ]
+                if odd:
+                    raise _refused(path, "columns of numbers", f"{', '.join(odd[:5])} of another type")
+                yield first, Samples(np.stack(columns, axis=1), None, None, path.name)
+                first += batch.num_rows
+        except (OSError, ArrowException) as error:
+            raise _refused(path, "a Parquet file of numbers", in_words(error)) from None
+
+    return Stream(rows, y if y is None or y.dtype.kind != "O" else y.astype("U"), path.name, parts)
 
 
 def _tensors(path: Path) -> dict[str, AnyArray]:

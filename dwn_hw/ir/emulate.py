@@ -62,8 +62,9 @@ class Emulator:
     the class index (samples,).
     """
 
-    def __init__(self, network: Network, tell: Progress = silent) -> None:
-        self.network, self._tell = network, tell
+    def __init__(self, network: Network, tell: Progress = silent, expected: int = 0) -> None:
+        """``expected``: the samples of all calls together, where they are known; ``tell`` hears of a kernel that is compiled."""
+        self.network, self._tell, self._expected = network, tell, expected
         self._at_once, self._threads = CHUNK, os.cpu_count()
         if emulate_integers.adds_up(network):
             self._at_once, self._threads = emulate_integers.samples_at_once(network, CHUNK), 1
@@ -73,7 +74,7 @@ class Emulator:
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
         """Emulate ``codes``. Returns (input of the last node, output); ``progress`` is told how many samples are done."""
         evaluate.check_range(self.network, codes[:0] if codes.ndim else codes)
-        if emulate_compiled.is_worth(self.network, len(codes)):
+        if emulate_compiled.is_worth(self.network, len(codes) and max(len(codes), self._expected)):
             return self._checked(codes, lambda: self._compiled.run(codes, progress))
         size, last = self._at_once, self.network.steps()[-1]
         before = np.empty((len(codes), *last.before.shape), np.int64)

@@ -28,7 +28,7 @@ from dwn_hw.ir.codes import Encoded, encode, narrowest
 
 #: What numpy and zipfile raise for files that are not what they say: a RuntimeError for an entry that is encrypted, a
 #: TokenError or SyntaxError for a header that numpy tries to mend.
-_DAMAGE = (
+DAMAGE = (
     *(
         ValueError,
         LookupError,
@@ -43,6 +43,9 @@ _DAMAGE = (
     *(struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 
+
+#: The samples of a whole block of the fastest emulation: parts of a file are so many, or a multiple, where they can be.
+BLOCK = 16_384
 
 #: What a compressed file may unpack to: so many times its size and a little, and at most so many bytes, or its own size.
 _MOST_RATIO, _SLACK, _MOST_UNPACKED = 50, 1 << 26, 900_000_000
@@ -88,7 +91,7 @@ def load(path: Path) -> Samples:
             names = list(file)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _unreadable(path, str(error).splitlines()[0] if str(error) else repr(error)) from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # numpy gives the bytes of an entry that is no array
@@ -107,7 +110,7 @@ def read_array(path: Path) -> npt.NDArray[Any]:
             return np.lib.format.read_array(raw, allow_pickle=False, max_header_size=10_000)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _unreadable(path, str(error).splitlines()[0] if str(error) else repr(error)) from None
 
 
@@ -123,12 +126,12 @@ def checked(arrays: dict[str, npt.NDArray[Any]], path: Path, names: list[str]) -
     first = samples.codes if samples.x is None else samples.x
     if first is None or first.ndim < 1 or len(first) == 0:
         raise DataError(Problem(str(path), "at least one sample", "none", "Give a file that holds samples."))
-    if samples.y is not None and (problem := _shape_problem(samples.y, len(samples), str(path))):
+    if samples.y is not None and (problem := shape_problem(samples.y, len(samples), str(path))):
         raise DataError(problem)
     return samples
 
 
-def _shape_problem(y: npt.NDArray[Any], count: int, thing: str) -> Problem | None:
+def shape_problem(y: npt.NDArray[Any], count: int, thing: str) -> Problem | None:
     """Why classes are none, whatever the network: they are not one a sample, or neither numbers nor text."""
     if y.shape != (count,):
         remedy = "Save y.argmax(axis=1)." if y.ndim == 2 and len(y) == count and y.shape[1] > 1 else "Save y again."
@@ -161,7 +164,7 @@ def class_indices(y: npt.NDArray[Any], count: int, classes: int, names: tuple[st
     def refused(rule: str, got: str, remedy: str) -> Indices:
         return None, [Problem(thing, rule, got, remedy)]
 
-    if problem := _shape_problem(y, count, thing):
+    if problem := shape_problem(y, count, thing):
         return None, [problem]
     if y.dtype.kind in "US":
         return _named(y.astype("U"), names, refused)

@@ -145,11 +145,16 @@ def of_classes(
     network: ir.Network, y: npt.NDArray[Any], predicted: npt.NDArray[Any], permutation_assumed: bool = False
 ) -> list[str]:
     """Whether an accuracy is no better than chance, and what that says: labels (samples,) beside predictions."""
+    return near_chance(network, float(np.mean(y == predicted)), len(y), permutation_assumed)
+
+
+def near_chance(network: ir.Network, right: float, count: int, permutation_assumed: bool = False) -> list[str]:
+    """The same of a share of ``count`` samples."""
     classes = network.classes
-    if classes < 2 or len(y) < LEAST:
+    if classes < 2 or count < LEAST:
         return []
-    right, chance = float(np.mean(y == predicted)), 1 / classes
-    if right > chance + 3 * math.sqrt(chance * (1 - chance) / len(y)):
+    chance = 1 / classes
+    if right > chance + 3 * math.sqrt(chance * (1 - chance) / count):
         return []
     cause = (
         "the permutation in front of the group sum is likely missing (randperm, which torch_dwn saves in no state_dict)"

@@ -26,6 +26,7 @@ from dwn_hw.exports import kept_builds
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.folded import FoldedDesign
+from dwn_hw.hardware.folded.engine_schedule import FLUSH
 from dwn_hw.ir import evaluate, packing
 from dwn_hw.verification import simulate
 
@@ -228,17 +229,25 @@ def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
 
 
 def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, ...]:
-    """The clocks of resets that interrupt each step in its first, last and some other clock; in one alone if steps are long.
+    """The clocks of resets that interrupt each step in its first, its last and some other clocks; in fewer if steps are long.
 
     Codes come without a pause in this phase, so that it is known when a step begins: after a reset, the two clocks until the
     bench offers a code, and the transfers.
     """
     clocks = [design.schedule.clocks(step) for step in design.schedule.steps]
     begins = list(itertools.accumulate(clocks, initial=1))[:-1]
-    places = [sorted({0, int(rng.integers(count)), count - 1}) for count in clocks]
-    if sum(begin + at for begin, several in zip(begins, places, strict=True) for at in several) > SLOW_CLOCKS:
-        places = [[int(rng.integers(count))] for count in clocks]
-    waits = [begin + at for begin, several in zip(begins, places, strict=True) for at in several]
+    some = [int(rng.integers(count)) for count in clocks]
+    # While a step's last numbers leave the pipeline, each clock has another register that a reset must clear.
+    leaving = [range(max(0, count - FLUSH - 2), count) for count in clocks]
+    waits: list[int] = []
+    for places in (
+        [sorted({0, one, *last}) for one, last in zip(some, leaving, strict=True)],
+        [sorted({0, one, count - 1}) for one, count in zip(some, clocks, strict=True)],
+        [[one] for one in some],
+    ):
+        waits = [begin + at for begin, several in zip(begins, places, strict=True) for at in several]
+        if sum(waits) <= SLOW_CLOCKS:
+            break
     return tuple(itertools.accumulate(2 + design.transfers + wait for wait in waits))
 
 
