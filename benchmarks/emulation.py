@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dwn_hw import ir, nn
+from dwn_hw import _assets, ir, nn
 from dwn_hw.ir import emulate_compiled
 from dwn_hw.ir.emulate import Emulator
 
@@ -180,7 +180,7 @@ def main() -> None:
     made = network(asked.features, asked.bits, asked.luts)
     codes = np.random.default_rng(1).integers(0, 256, (asked.images, asked.features), np.uint8)
 
-    os.environ[emulate_compiled.VARIABLE] = "numba"
+    os.environ[_assets.VARIABLE] = "numba"
     cached = emulate_compiled.is_compiled()
     started = time.perf_counter()
     compiled = emulate_compiled.CompiledNetwork(made)
@@ -195,11 +195,11 @@ def main() -> None:
     planes = np.ascontiguousarray(np.tile(bits.view(np.uint64), (1, -(-asked.images // len(few)))))
 
     def numpy_emulator(part: np.ndarray) -> np.ndarray:
-        os.environ[emulate_compiled.VARIABLE] = "numpy"
+        os.environ[_assets.VARIABLE] = "numpy"
         try:
             return Emulator(made).run(part)[1]
         finally:
-            os.environ[emulate_compiled.VARIABLE] = "numba"
+            os.environ[_assets.VARIABLE] = "numba"
 
     with tempfile.TemporaryDirectory() as name:
         in_c = engine(made, asked.threads, Path(name))

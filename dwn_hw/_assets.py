@@ -1,4 +1,4 @@
-"""Paths of the shipped files that another program reads: Verilog, benches, kernels, boards.
+"""Paths of the shipped files that another program reads: Verilog, benches, kernels, boards; and which kernels are used.
 
 Real paths, because yosys and Verilator need them; an import from a zip file is therefore out of scope.
 """
@@ -6,9 +6,15 @@ Real paths, because yosys and Verilator need them; an import from a zip file is 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
+
+from dwn_hw.errors import OptionError, Problem
+
+#: The environment variable that asks for one form of all computation, and what it may say.
+VARIABLE, FORMS = "DWN_HW_KERNELS", ("numpy", "torch", "numba", "triton")
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -25,10 +31,25 @@ def asset(kind: str, name: str) -> Path:
     return path
 
 
-def module(kind: str, name: str) -> ModuleType:
-    """A shipped file that a compiler reads through Python, as a module: a kernel of numba's or Triton's."""
-    path = asset(kind, name)
-    full = f"dwn_hw_{kind}_{path.stem}"
+def asked_kernels() -> str | None:
+    """What :data:`VARIABLE` asks for, or None. Raises OptionError for what is no form, or is not installed."""
+    said = os.environ.get(VARIABLE) or None
+    if said not in (None, *FORMS):
+        raise OptionError(Problem(VARIABLE, f"one of {', '.join(FORMS)}", repr(said), "Unset it, or name one."))
+    if said == "numba" and importlib.util.find_spec("numba") is None:
+        raise OptionError(Problem(VARIABLE, "numba to be installed", "none", "pip install 'dwn-hw[fast]'"))
+    return said
+
+
+def takes_numba() -> bool:
+    """Whether kernels of numba's may be used: it is installed, and nothing else is asked for."""
+    return asked_kernels() in (None, "numba") and importlib.util.find_spec("numba") is not None
+
+
+def kernel(name: str) -> ModuleType:
+    """A file in ``kernels/``, which a compiler reads through Python, as a module."""
+    path = asset("kernels", name)
+    full = f"dwn_hw_kernels_{path.stem}"
     if full not in sys.modules:
         spec = importlib.util.spec_from_file_location(full, path)
         assert spec is not None

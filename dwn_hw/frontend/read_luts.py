@@ -1,7 +1,8 @@
 """Reads and checks the LUT layers and the group sum of a checkpoint.
 
 Semantics: a table bit is ``luts > 0``, strictly; slot 0 is the least significant bit of the address; a
-learnable mapping means ``weights.argmax(dim=0)`` (the first maximum), reshaped to (luts, n). A learnable
+learnable mapping means ``weights.argmax(dim=0)`` (the first maximum), reshaped to (luts, n); with candidates, the index of
+one of these. A learnable
 layer also holds ``_LUTLayer__dummy_mapping`` in the shape of a mapping: it is never read here.
 """
 
@@ -31,6 +32,7 @@ class LutSource:
     luts: AnyArray | None
     mapping: AnyArray | None
     weights: AnyArray | None
+    candidates: AnyArray | None
     inputs: int | None
     outputs: int | None
     n: int | None
@@ -39,7 +41,7 @@ class LutSource:
     @property
     def width(self) -> int | None:
         """The number of bits that come in, where the layer knows it."""
-        learned = self.weights is not None and self.weights.ndim == 2
+        learned = self.weights is not None and self.weights.ndim == 2 and self.candidates is None
         return self.weights.shape[0] if self.inputs is None and learned and self.weights is not None else self.inputs
 
 
@@ -58,6 +60,7 @@ def lut_source(layer: Layer) -> LutSource:
         luts=array(state.get("luts")),
         mapping=array(mapping),
         weights=array(state_of(mapping).get("weights")),
+        candidates=array(state_of(mapping).get("candidates")),
         inputs=whole(state.get("input_size")),
         outputs=whole(state.get("output_size")),
         n=whole(state.get("n")),
@@ -128,6 +131,8 @@ def _wires(source: LutSource, n: int, inputs: int | None, found: Findings) -> In
 def _learned(
     source: LutSource, weights: AnyArray, shape: tuple[int, int], inputs: int | None, found: Findings
 ) -> Integers | None:
+    if source.candidates is not None:
+        return _among(source, weights, source.candidates, shape, inputs, found)
     slots = shape[0] * shape[1]
     width = weights.shape[0] if weights.ndim == 2 and inputs is None else inputs
     if weights.shape != (width, slots) or not weights.size:
@@ -137,6 +142,32 @@ def _learned(
     if not _no_nan(source.part, "weights of the learnable mapping", weights, found):
         return None
     wires: Integers = weights.argmax(axis=0).astype(np.int64).reshape(shape)
+    return wires
+
+
+def _among(
+    source: LutSource,
+    weights: AnyArray,
+    candidates: AnyArray,
+    shape: tuple[int, int],
+    inputs: int | None,
+    found: Findings,
+) -> Integers | None:
+    """The wires of a mapping that chose among candidates: of each slot that whose weight is greatest, the first of equals."""
+    slots = shape[0] * shape[1]
+    if weights.ndim != 2 or weights.shape[1] != slots or not weights.size or candidates.shape != weights.shape:
+        rule = f"weights and candidates of the learnable mapping must have one shape (candidates, {slots})"
+        found.add(source.part, rule, f"shapes {weights.shape} and {candidates.shape}", _DAMAGED)
+        return None
+    top = None if inputs is None else inputs - 1
+    if candidates.dtype.kind not in "iu" or candidates.min() < 0 or (top is not None and candidates.max() > top):
+        rule = f"candidates must be whole numbers in 0..{'' if top is None else top}"
+        got = f"{candidates.dtype} in {candidates.min()}..{candidates.max()}"
+        found.add(source.part, rule, got, "Make input_size the width of what comes before.")
+        return None
+    if not _no_nan(source.part, "weights of the learnable mapping", weights, found):
+        return None
+    wires: Integers = candidates[weights.argmax(axis=0), np.arange(slots)].astype(np.int64).reshape(shape)
     return wires
 
 

@@ -38,7 +38,15 @@ RESAVE = (
 )
 
 _TABLES = re.compile(r"(?:(.*)\.)?luts")
-_PARTS_OF_A_LAYER = ("luts", "mapping", "mapping.weights", "_LUTLayer__dummy_mapping", "alpha", "beta")
+_PARTS_OF_A_LAYER = (
+    "luts",
+    "mapping",
+    "mapping.weights",
+    "mapping.candidates",
+    "_LUTLayer__dummy_mapping",
+    "alpha",
+    "beta",
+)
 _CLASS_COUNTS = ("num_classes", "n_classes", "k")
 
 #: Arrays of a state_dict that count something, and are no part of a network: of AveragedModel.
@@ -162,7 +170,9 @@ def _lut_layer(arrays: Mapping[str, Any], position: str, state: Mapping[str, Any
     weights = arrays.get(f"{prefix}mapping.weights")
     learned = weights is not None
     layer.__dict__["mapping"] = (
-        inert("LearnableMapping", {"weights": weights}) if learned else arrays.get(f"{prefix}mapping")
+        inert("LearnableMapping", {"weights": weights, "candidates": arrays.get(f"{prefix}mapping.candidates")})
+        if learned
+        else arrays.get(f"{prefix}mapping")
     )
     return layer
 

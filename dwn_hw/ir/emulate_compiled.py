@@ -12,7 +12,6 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib import util
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,14 +20,10 @@ import numpy.typing as npt
 
 from dwn_hw import _assets
 from dwn_hw._progress import Progress, silent
-from dwn_hw.errors import OptionError, Problem
 from dwn_hw.ir import evaluate
 from dwn_hw.ir.codes import narrowest
 from dwn_hw.ir.lut_nodes import ArgMax, Group, GroupSum, LutLayer, Thermometer
 from dwn_hw.ir.network import Network
-
-#: The environment variable that forces one form of all computation, and its values that concern emulation.
-VARIABLE, FORMS = "DWN_HW_KERNELS", ("numpy", "numba", "torch", "triton")
 
 #: The LUTs times samples from which the kernel is loaded: a second's work without it.
 WORTH = 200_000_000
@@ -45,20 +40,10 @@ Answers: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 _Run: TypeAlias = Callable[[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64]], None]
 
 
-def forced() -> str | None:
-    """What :data:`VARIABLE` asks for. Raises OptionError for what it cannot."""
-    said = os.environ.get(VARIABLE) or None
-    if said not in (None, *FORMS):
-        raise OptionError(Problem(VARIABLE, f"one of {', '.join(FORMS)}", repr(said), "Unset it, or name one."))
-    if said == "numba" and util.find_spec("numba") is None:
-        raise OptionError(Problem(VARIABLE, "numba to be installed", "none", "pip install 'dwn-hw[fast]'"))
-    return said
-
-
 def is_worth(network: Network, samples: int) -> bool:
     """Whether so many samples of a network go through the kernel."""
-    said = forced()
-    if said not in (None, "numba") or not samples or not _fits(network) or util.find_spec("numba") is None:
+    said = _assets.asked_kernels()
+    if not samples or not _assets.takes_numba() or not _fits(network):
         return False
     luts = sum(len(node.tables) for node in network.nodes if isinstance(node, LutLayer))
     return said == "numba" or luts * samples >= (WORTH if not kernel.cache_info().currsize else WORTH // 100)
@@ -83,7 +68,7 @@ def _groups(network: Network) -> tuple[Group, ...]:
 @functools.lru_cache(maxsize=1)
 def kernel() -> Any:
     """The kernel's module."""
-    return _assets.module("kernels", "emulate_luts.py")
+    return _assets.kernel("emulate_luts.py")
 
 
 def is_compiled() -> bool:

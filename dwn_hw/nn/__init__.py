@@ -13,7 +13,7 @@ The layers of networks that shift and add (:mod:`dwn_hw.nn.shift_layers`) are be
 and what turns an existing model into one.
 
 Conventions: a bit is the number 0.0 or 1.0, and any ``x > 0`` counts as one; slot 0 of a LUT is the least
-significant bit of its address. No kernel is compiled: everything runs wherever torch runs, CPU or GPU.
+significant bit of its address. Everything runs wherever torch runs, CPU or GPU; on a CPU some gradients by compiled kernels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dwn_hw.nn.group_sum import GroupSum
 from dwn_hw.nn.lut_layer import EFDFunction, LUTLayer
 
 # mapping
-from dwn_hw.nn.mapping import LearnableMapping, LearnableMappingFunction, layer_mapping
+from dwn_hw.nn.mapping import CandidateMapping, LearnableMapping, LearnableMappingFunction, layer_mapping
 
 # shift
 from dwn_hw.nn.shift_conv2d import Conv2dShift, Conv2dShiftQ
@@ -44,6 +44,7 @@ from dwn_hw.nn.ste import STE, STEFunction
 
 __all__ = [
     "STE",
+    "CandidateMapping",
     "Conv2dShift",
     "Conv2dShiftQ",
     "DistributiveThermometer",

@@ -14,7 +14,7 @@ from groups import swept
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwn_hw import ir
+from dwn_hw import _assets, ir
 from dwn_hw.errors import DataError, OptionError
 from dwn_hw.ir import emulate_compiled, evaluate
 from dwn_hw.ir.emulate import Emulator
@@ -25,7 +25,7 @@ pytest.importorskip("numba")
 @pytest.fixture(autouse=True)
 def _forced(monkeypatch):
     """Else networks as small as these are not worth it."""
-    monkeypatch.setenv(emulate_compiled.VARIABLE, "numba")
+    monkeypatch.setenv(_assets.VARIABLE, "numba")
 
 
 def codes_for(network, seed, samples):
@@ -153,7 +153,7 @@ def test_a_code_that_the_port_cannot_carry_is_refused_with_its_sample():
 
 def test_the_kernel_is_for_much_work_and_for_networks_that_it_knows(monkeypatch):
     network = network_of([ir.Format(6)] * 3)
-    monkeypatch.delenv(emulate_compiled.VARIABLE)
+    monkeypatch.delenv(_assets.VARIABLE)
     emulate_compiled.kernel.cache_clear()
     luts = sum(len(node.tables) for node in network.nodes[1:3])
     assert not emulate_compiled.is_worth(network, emulate_compiled.WORTH // luts)
@@ -161,9 +161,9 @@ def test_the_kernel_is_for_much_work_and_for_networks_that_it_knows(monkeypatch)
     emulate_compiled.kernel()
     assert emulate_compiled.is_worth(network, emulate_compiled.WORTH // luts // 50)
     for form in ("numpy", "torch", "triton"):
-        monkeypatch.setenv(emulate_compiled.VARIABLE, form)
+        monkeypatch.setenv(_assets.VARIABLE, form)
         assert not emulate_compiled.is_worth(network, 10**9)
-    monkeypatch.setenv(emulate_compiled.VARIABLE, "numba")
+    monkeypatch.setenv(_assets.VARIABLE, "numba")
     for count in (1, 2, 3, 4):
         assert not emulate_compiled.is_worth(network.upto(count), 10**9)
     heavy = ir.GroupSum.of([ir.Group((0,), (1 << 50,), 0)], "1")
@@ -172,14 +172,14 @@ def test_the_kernel_is_for_much_work_and_for_networks_that_it_knows(monkeypatch)
 
 def test_another_word_in_the_variable_and_a_numba_that_is_not_there_are_sentences(monkeypatch):
     network = network_of([ir.Format(6)] * 3)
-    monkeypatch.setenv(emulate_compiled.VARIABLE, "cuda")
-    with pytest.raises(OptionError, match="DWN_HW_KERNELS: one of numpy, numba, torch, triton; got 'cuda'"):
+    monkeypatch.setenv(_assets.VARIABLE, "cuda")
+    with pytest.raises(OptionError, match="DWN_HW_KERNELS: one of numpy, torch, numba, triton; got 'cuda'"):
         Emulator(network).run(codes_for(network, 0, 3))
-    monkeypatch.setattr(emulate_compiled.util, "find_spec", lambda name: None)
-    monkeypatch.setenv(emulate_compiled.VARIABLE, "numba")
+    monkeypatch.setattr(_assets.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv(_assets.VARIABLE, "numba")
     with pytest.raises(OptionError, match=r"numba to be installed; got none\. pip install 'dwn-hw\[fast\]'"):
         Emulator(network).run(codes_for(network, 0, 3))
-    monkeypatch.delenv(emulate_compiled.VARIABLE)
+    monkeypatch.delenv(_assets.VARIABLE)
     codes = codes_for(network, 0, 3)
     assert (Emulator(network).run(codes)[1] == evaluate.evaluate(network, codes)).all()
 
@@ -204,7 +204,7 @@ def test_the_same_holds_under_bounds_checks_and_without_asserts_and_optimisation
         "print('equal')\n"
     )
     here = Path(__file__).resolve()
-    env = {**os.environ, **setting, "NUMBA_CACHE_DIR": str(tmp_path), emulate_compiled.VARIABLE: "numba"}
+    env = {**os.environ, **setting, "NUMBA_CACHE_DIR": str(tmp_path), _assets.VARIABLE: "numba"}
     command = [sys.executable, "-c", code, str(here.parent), str(here.parents[1])]
     done = subprocess.run(
         command, cwd=here.parents[2], env=env, capture_output=True, text=True, timeout=300, check=False

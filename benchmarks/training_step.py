@@ -1,0 +1,85 @@
+"""Milliseconds of one training step of a network whose first layer learns its wires, beside the floor of its memory.
+
+    python benchmarks/training_step.py [--luts 2000 1000] [--inputs 2352] [--batch 128] [--candidates 16] [--rounds 7]
+
+Sides, in turn in one run, medians: the step with all inputs as candidates; with some, by the compiled kernels and in torch alone;
+with wires that are drawn; and the floor of the first, which is one product of its gradient's shapes and Adam on its weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from dwn_hw import _assets
+from dwn_hw.nn import GroupSum, LUTLayer
+from dwn_hw.nn.training import _step
+
+
+def step_of(luts: list[int], x: torch.Tensor, y: torch.Tensor, **first: object) -> Callable[[], None]:
+    """A step of training, as ``fit`` takes it, of a network whose first layer has these arguments."""
+    torch.manual_seed(0)
+    widths = [x.shape[1], *luts]
+    layers = [
+        LUTLayer(a, b, n=6, **(first if i == 0 else {})) for i, (a, b) in enumerate(zip(widths, luts, strict=False))
+    ]
+    model = nn.Sequential(*layers, GroupSum(10, tau=3.3)).train()
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2, fused=True)
+    return lambda: _step(model, optimizer, x, y) and None
+
+
+def floor(slots: int, inputs: int, batch: int) -> Callable[[], None]:
+    """One matrix product that makes the gradient of all weights, and Adam on them."""
+    x, grad = torch.randn(batch, inputs), torch.randn(batch, slots)
+    weights = nn.Parameter(torch.rand(inputs, slots))
+    optimizer = torch.optim.Adam([weights], lr=1e-2, fused=True)
+    weights.grad = torch.empty_like(weights)
+
+    def work() -> None:
+        torch.mm(x.T, grad, out=weights.grad)
+        optimizer.step()
+
+    return work
+
+
+def main() -> None:
+    """Run all sides in turn and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--luts", type=int, nargs="+", default=[2000, 1000])
+    parser.add_argument("--inputs", type=int, default=784 * 3)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--candidates", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=7)
+    asked = parser.parse_args()
+    x, y = (torch.rand(asked.batch, asked.inputs) > 0.5).float(), torch.randint(0, 10, (asked.batch,))
+    few = {"mapping": "learnable", "candidates": asked.candidates}
+    sides: dict[str, tuple[str, Callable[[], None]]] = {
+        "all inputs": ("numba", step_of(asked.luts, x, y, mapping="learnable")),
+        f"{asked.candidates} candidates": ("numba", step_of(asked.luts, x, y, **few)),
+        f"{asked.candidates} candidates, torch alone": ("torch", step_of(asked.luts, x, y, **few)),
+        "drawn wires": ("numba", step_of(asked.luts, x, y)),
+        "floor: product and Adam": ("torch", floor(6 * asked.luts[0], asked.inputs, asked.batch)),
+    }
+    taken: dict[str, list[float]] = {side: [] for side in sides}
+    for number in range(asked.rounds + 2):
+        for side, (kernels, work) in sides.items():
+            os.environ[_assets.VARIABLE] = kernels
+            started = time.perf_counter()
+            work()
+            if number >= 2:  # the first compile, or touch their memory for the first time
+                taken[side].append(1000 * (time.perf_counter() - started))
+    least = statistics.median(taken["floor: product and Adam"])
+    print(f"{asked.luts} on {asked.inputs} inputs, batch {asked.batch}, {torch.get_num_threads()} threads")
+    for side, several in taken.items():
+        median = statistics.median(several)
+        print(f"{side:30} {median:8.1f} ms   step / floor {median / least:6.3f}")
+
+
+if __name__ == "__main__":
+    main()
