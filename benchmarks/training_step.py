@@ -19,7 +19,7 @@ from torch import nn
 
 from dwn_hw import _assets
 from dwn_hw.nn import GroupSum, LUTLayer
-from dwn_hw.nn.training import _step
+from dwn_hw.nn.training import step
 
 
 def step_of(luts: list[int], x: torch.Tensor, y: torch.Tensor, **first: object) -> Callable[[], None]:
@@ -31,7 +31,7 @@ def step_of(luts: list[int], x: torch.Tensor, y: torch.Tensor, **first: object) 
     ]
     model = nn.Sequential(*layers, GroupSum(10, tau=3.3)).train()
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2, fused=True)
-    return lambda: _step(model, optimizer, x, y) and None
+    return lambda: step(model, optimizer, x, y) and None
 
 
 def floor(slots: int, inputs: int, batch: int) -> Callable[[], None]:

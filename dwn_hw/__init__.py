@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dwn_hw._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from dwn_hw.api import export, freeze, load, predict, prove, save, synth, verify
+    from dwn_hw.api import export, fit, freeze, load, predict, prove, save, synth, verify
     from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError, Undecided
     from dwn_hw.exports.options import Options
 
@@ -23,6 +23,7 @@ _HOME = {
     "ToolError": "errors",
     "Undecided": "errors",
     "export": "api",
+    "fit": "api",
     "freeze": "api",
     "load": "api",
     "predict": "api",
@@ -40,6 +41,7 @@ __all__ = [
     "ToolError",
     "Undecided",
     "export",
+    "fit",
     "freeze",
     "load",
     "predict",

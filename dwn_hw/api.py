@@ -14,7 +14,7 @@ from dwn_hw import ir
 from dwn_hw.exports import options as export_options
 from dwn_hw.exports import planning, prediction, writer
 from dwn_hw.fpga import synthesis
-from dwn_hw.frontend import checkpoints, extract, module_state
+from dwn_hw.frontend import checkpoints, extract, module_state, training_run
 from dwn_hw.frontend.shift import trained_shift as shifted
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import sample_files, serialize
@@ -40,6 +40,28 @@ def load(
     from dwn_hw.frontend.shift import user_class
 
     return user_class.load(path, arch, key)
+
+
+def fit(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    out: PathLike = "model.pt",
+    *,
+    test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    resume: bool = False,
+    progress: collections.abc.Callable[[str], None] = lambda text: None,
+    **recipe: Any,
+) -> dict[str, Any]:
+    """Train a DWN on samples ``x`` (samples, features…) with classes ``y`` (samples,), and write the model: ``dwn-hw train``.
+
+    ``recipe``: any of ``luts`` (widths), ``n``, ``bits``, ``thermometer``, ``tau``, ``candidates``, ``epochs``, ``batch_size``,
+    ``lr``, ``patience``, ``seed``; the rest follows from the data. ``test``: samples and classes to test on; else a fifth of the
+    samples is kept apart. Returns the report: the recipe, ``accuracy`` on the test samples with its 95 % ``interval``, ….
+    """
+    given = _samples("x", x, y)
+    assert given is not None
+    tested = None if test is None else _samples("test", *test)
+    return dict(training_run.run(given, tested, Path(out), recipe, resume=resume, progress=progress))
 
 
 def freeze(

@@ -29,7 +29,7 @@ ORDER = [
 
 #: Each heavy dependency enters through few doors: modules, or rooms with all that is in them.
 DOORS = {
-    "torch": {"nn", "frontend.checkpoints", "frontend.torch_reference", "frontend.shift"},
+    "torch": {"nn", "frontend.checkpoints", "frontend.training_run", "frontend.torch_reference", "frontend.shift"},
     "amaranth": {"rtl", "fpga.boards"},
     "amaranth_boards": {"fpga.boards.platforms"},
     "subprocess": {"toolchain"},

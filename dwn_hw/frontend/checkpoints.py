@@ -77,12 +77,14 @@ def save(
     feature_names: Sequence[str] = (),
     trained_on: Any = None,
     accuracy: float | None = None,
+    recipe: dict[str, Any] | None = None,
 ) -> None:
     """Save a live model with all that the hardware needs and all that further training needs.
 
     ``model`` is a ``torch.nn.Sequential`` of our layers or torch_dwn's; the thermometer stands first in it or is given.
     ``trained_on``: the training samples (samples, features…) in the units of the port. A sketch of their digests is kept, so that
     a calibration on them is warned of; ``accuracy``, the share of unseen samples that are classified rightly, serves the same.
+    ``recipe``: how it was trained, as plain values, for people.
     A model that could not be read back is refused. The file appears whole or not at all, and
     ``torch.load(path, weights_only=True)`` reads it too: plain dictionaries, lists, tensors.
     """
@@ -103,6 +105,7 @@ def save(
         "feature_names": list(trained.feature_names) or None,
         "training": _training(trained_on, len(trained.thresholds), torch),
         "accuracy": _share(accuracy),
+        "recipe": recipe,
     }
     _write(content, Path(path), torch)
 

@@ -8,6 +8,7 @@ others; an idx file of images has the classes in the file of labels beside it, i
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import itertools
 import os
@@ -39,14 +40,19 @@ _IDX = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _SAVE = "Save it with numpy.savez(path, x=samples, y=classes)."
 
 
-def load(path: str | os.PathLike[str]) -> Samples:
-    """Read a file of samples by its name's ending, or raise DataError; ToolError where a library is missing."""
+def load(path: str | os.PathLike[str], label: str | None = None) -> Samples:
+    """Read a file of samples by its name's ending, or raise DataError; ToolError where a library is missing.
+
+    ``label``: the column of classes of a table, where it has none of the usual names.
+    """
     path = Path(path)
     name = path.name.lower()
+    if label is not None and not name.endswith((".csv", ".tsv", ".parquet")):
+        raise _refused(path, "a table, for --label", "a file of arrays", "Leave --label out: classes are y.")
     if name.endswith((".csv", ".tsv")):
-        found = _table(path, "\t" if name.endswith(".tsv") else ",")
+        found = _table(path, "\t" if name.endswith(".tsv") else ",", label)
     elif name.endswith(".parquet"):
-        found = _parquet(path)
+        found = _parquet(path, label)
     elif name.endswith((".pt", ".pth", ".safetensors")):
         found = _tensors(path)
     elif name.endswith(".npy"):
@@ -72,7 +78,7 @@ def _refused(path: Path, rule: str, got: str, remedy: str = _SAVE) -> DataError:
     return DataError(Problem(str(path), rule, got, remedy))
 
 
-def _table(path: Path, delimiter: str) -> dict[str, AnyArray]:
+def _table(path: Path, delimiter: str, label: str | None = None) -> dict[str, AnyArray]:
     """The columns of text: numbers, with or without a line of names."""
     rule = "a table of numbers, one sample a line"
     try:
@@ -89,7 +95,7 @@ def _table(path: Path, delimiter: str) -> dict[str, AnyArray]:
     for line, row in enumerate(body, first):
         if len(row) != width:
             raise _refused(path, f"{width} entries on every line", f"{len(row)} on line {line}", "Mend that line.")
-    labels = _label_column(path, names)
+    labels = _label_column(path, names, label)
     features = [index for index in range(width) if index != labels]
     found = {"x": _numbers(path, body, features, names, first)}
     if labels is not None:
@@ -98,8 +104,16 @@ def _table(path: Path, delimiter: str) -> dict[str, AnyArray]:
     return found
 
 
-def _label_column(path: Path, names: Sequence[str] | None) -> int | None:
-    """The column of classes, by its name."""
+def _label_column(path: Path, names: Sequence[str] | None, label: str | None = None) -> int | None:
+    """The column of classes, by its name: ``label``, or one of :data:`CLASSES`."""
+    if label is not None:
+        if label in (names or ()):
+            return list(names or ()).index(label)
+        near = difflib.get_close_matches(label, names or (), 3, 0.3) or list(names or ())[:3]
+        told = ", ".join(shown(name, 40) for name in near) or "none: the first line holds numbers"
+        raise _refused(
+            path, "a column of that name, for --label", f"{label!r}; near it: {told}", "Name one of the columns."
+        )
     known = [index for index, name in enumerate(names or ()) if name.lower() in CLASSES]
     if len(known) > 1:
         told = ", ".join(shown((names or ())[index]) for index in known)
@@ -129,7 +143,7 @@ def _numbers(
         raise _refused(path, "numbers alone, and classes in a column of that name", got, remedy) from None
 
 
-def _parquet(path: Path) -> dict[str, AnyArray]:
+def _parquet(path: Path, label: str | None = None) -> dict[str, AnyArray]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
@@ -140,7 +154,7 @@ def _parquet(path: Path) -> dict[str, AnyArray]:
         columns = [table.column(index).to_numpy(zero_copy_only=False) for index in range(len(names))]
     except (OSError, ValueError, ArrowException) as error:
         raise _refused(path, "a Parquet file of numbers", in_words(error)) from None
-    labels = _label_column(path, names)
+    labels = _label_column(path, names, label)
     others = [index for index in range(len(names)) if index != labels]
     odd = [shown(names[index]) for index in others if columns[index].dtype.kind not in "iufb"]
     if odd or not others:

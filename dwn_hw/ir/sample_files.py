@@ -168,6 +168,8 @@ def class_indices(y: npt.NDArray[Any], count: int, classes: int, names: tuple[st
         return None, [problem]
     if y.dtype.kind in "US":
         return _named(y.astype("U"), names, refused)
+    if names and all(name.isdecimal() for name in names) and y.dtype.kind in "iu":
+        return _named(y.astype("U"), names, refused)  # classes that are called by numbers
     rule = f"y of whole numbers from 0 to {classes - 1}"
     whole = np.isfinite(y) & (y == np.floor(y)) if y.dtype.kind == "f" else np.ones(count, bool)
     if not whole.all():

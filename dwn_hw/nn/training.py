@@ -72,7 +72,7 @@ def fit(
         started = time.perf_counter()
         rate = optimizer.param_groups[0]["lr"]
         batches = torch.split(torch.randperm(len(x), generator=order), batch_size)
-        losses = [_step(model, optimizer, x[b].to(device), y[b].to(device)) for b in batches]
+        losses = [step(model, optimizer, x[b].to(device), y[b].to(device)) for b in batches]
         schedule.step()
         loss = float(torch.stack(losses).sum()) / len(x)  # read once an epoch: each reading waits for a GPU
         history.append(Epoch(number, epochs, loss, rate, time.perf_counter() - started))
@@ -99,7 +99,7 @@ def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int
     return float((predict(model, x, batch_size) == y.cpu()).double().mean())
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Take one step on one batch. Returns the sum of its samples' losses."""
     optimizer.zero_grad()
     loss = cross_entropy(model(x), y)

@@ -229,7 +229,7 @@ def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
 
 
 def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, ...]:
-    """The clocks of resets that interrupt each step in its first, its last and some other clocks; in fewer if steps are long.
+    """The clocks of resets that interrupt each step in each clock; in its first, its last and some other ones if steps are long.
 
     Codes come without a pause in this phase, so that it is known when a step begins: after a reset, the two clocks until the
     bench offers a code, and the transfers.
@@ -241,6 +241,7 @@ def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, 
     leaving = [range(max(0, count - FLUSH - 2), count) for count in clocks]
     waits: list[int] = []
     for places in (
+        [list(range(count)) for count in clocks],
         [sorted({0, one, *last}) for one, last in zip(some, leaving, strict=True)],
         [sorted({0, one, count - 1}) for one, count in zip(some, clocks, strict=True)],
         [[one] for one in some],

@@ -1,0 +1,93 @@
+"""The command that trains a DWN on a table or on images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dwn_hw.cli.arguments import SEED
+from dwn_hw.cli.screen import Report, Screen, command
+from dwn_hw.errors import OptionError, Problem
+
+_WHOLE = click.IntRange(min=1)
+
+
+class _Layers(click.ParamType[tuple[int, ...]]):
+    """Widths of layers, ``2000,1000``."""
+
+    name = "LUTS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """The widths."""
+        try:
+            return value if isinstance(value, tuple) else tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of whole numbers such as 1000,500", param, ctx)
+
+
+@click.command(short_help="Train a DWN on a table or on images.")
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=Path("model.pt"), show_default=True, help="The model."
+)
+@click.option("--label", help="The column of classes of a table; else y, label, class or target.")
+@click.option(
+    "--test", type=click.Path(path_type=Path), help="Samples to test on; else a fifth of SAMPLES, kept apart."
+)
+@click.option("--luts", type=_Layers(), help="LUTs of each layer, 1000,500; the default follows from the data.")
+@click.option("--n", "n", type=click.IntRange(1, 8), help="Inputs of a LUT; 6 by default.")
+@click.option("--bits", type=_WHOLE, help="Thresholds of a feature.")
+@click.option(
+    "--thermometer", type=click.Choice(["distributive", "linear", "gaussian"]), help="How thresholds are placed."
+)
+@click.option("--tau", type=float, help="The temperature of the vote.")
+@click.option(
+    "--candidates", type=click.IntRange(min=0), help="Wires that a slot of the first layer chooses among; 0: all."
+)
+@click.option("--epochs", type=_WHOLE, help="At most; 30 by default.")
+@click.option("--batch-size", type=_WHOLE, help="Samples of a step.")
+@click.option("--lr", type=float, help="Learning rate; 0.01 by default.")
+@click.option(
+    "--patience", type=click.IntRange(min=0), help="Epochs without a better validation; 10 by default, 0: all epochs."
+)
+@click.option("--seed", type=SEED, help="Of everything random; 0 by default.")
+@click.option("--resume", is_flag=True, help="Go on with a training that was cut off, with the same numbers.")
+@command
+def train(
+    screen: Screen, samples: Path, out: Path, label: str | None, test: Path | None, resume: bool, **asked: Any
+) -> None:
+    """Train a DWN on SAMPLES (.csv, .tsv, .parquet, .npz, idx, …), which hold classes.
+
+    A tenth of the training samples decides when to stop; the test samples are seen once, at the end.
+    """
+    from dwn_hw.frontend import sample_formats, training_run
+
+    screen.progress("reading the samples")
+    loaded = sample_formats.load(samples, label)
+    tested = None if test is None else sample_formats.load(test, label)
+    _check_out(out)
+    report: Report = training_run.run(loaded, tested, out, asked, resume=resume, progress=screen.progress)
+    screen.say(*(f"recipe     {line}" for line in report["recipe_in_words"]))
+    screen.say(
+        f"trained    epoch {report['best_epoch']} of {report['epochs']} is the best: {report['validation_accuracy']:.1%} of "
+        f"{report['validation_samples']} validation samples; {report['seconds']:.0f} s"
+    )
+    low, high = report["interval"]
+    screen.say(
+        f"accuracy   {report['accuracy']:.1%} of {report['test_samples']} test samples, which it has not seen "
+        f"(95 % interval {low:.1%} to {high:.1%})"
+    )
+    screen.say(f"wrote      {out}" + (f", and the test samples: {report['test_file']}" if report["test_file"] else ""))
+    screen.say(f"next: {report['next']}")
+    screen.result(report)
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix not in (".pt", ".pth"):
+        raise OptionError(Problem("-o", "a name that ends in .pt", str(out), "Say -o model.pt."))
+    if not out.resolve().parent.is_dir():
+        raise OptionError(
+            Problem("-o", "a folder that is there", f"no folder {out.parent}", "Make it, or choose another.")
+        )

@@ -1,0 +1,180 @@
+"""Trains a DWN by a recipe, with early stopping, and so that a training that was cut off goes on with the same numbers.
+
+The samples that it sees are cut in two: those that it learns from, and a tenth by which it is stopped and the best epoch chosen.
+The state after an epoch holds everything that the next ones depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from dwn_hw.errors import OptionError, Problem
+from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
+from dwn_hw.nn.group_sum import GroupSum
+from dwn_hw.nn.lut_layer import LUTLayer
+from dwn_hw.nn.recipe import Recipe, differences
+from dwn_hw.nn.training import predict, step
+
+#: The part of the training samples by which a training is stopped.
+VALIDATION = 0.1
+
+#: The learning rate falls to a tenth after this part of the epochs, twice in all: the recipe of DWN's authors, 14 of 30.
+_LR_STEP, _LR_GAMMA = 14 / 30, 0.1
+
+_THERMOMETERS = {"distributive": DistributiveThermometer, "linear": Thermometer, "gaussian": GaussianThermometer}
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is told after an epoch: the mean loss, the validation accuracy, the best one so far, and seconds that it took."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    best: float
+    seconds: float
+
+
+def stratified(y: npt.NDArray[np.int64], share: float, seed: int) -> tuple[Indices, Indices]:
+    """Indices of two parts in which each class has its share, the second part of about ``share``; of a class of two or more both
+    parts have some.
+    """
+    rng = np.random.default_rng(seed)
+    second = []
+    for label in np.unique(y):
+        own = rng.permutation(np.flatnonzero(y == label))
+        count = min(max(round(share * len(own)), 1), len(own) - 1)
+        second.append(own[:count])
+    taken = np.sort(np.concatenate(second))
+    return np.setdiff1d(np.arange(len(y)), taken), taken
+
+
+def interval(right: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of which ``right`` of ``count`` were seen (Wilson 1927)."""
+    z, p = 1.959964, right / count
+    middle, half = p + z * z / (2 * count), z * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
+    return max(0.0, (middle - half) / (1 + z * z / count)), min(1.0, (middle + half) / (1 + z * z / count))
+
+
+class Trainer:
+    """A training of samples ``x`` (samples, features), ``y`` (samples,) class numbers from 0, by a recipe.
+
+    ``model`` takes thermometer bits, flattened. Iterate :meth:`epochs`, then take the best by :meth:`finish`.
+    """
+
+    def __init__(self, recipe: Recipe, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], classes: int) -> None:
+        self.recipe = recipe
+        self._digest = hashlib.sha256(np.ascontiguousarray(x).tobytes() + y.tobytes()).hexdigest()[:16]
+        first, second = stratified(y, VALIDATION, recipe.seed)
+        self.thermometer: Thermometer = _THERMOMETERS[recipe.thermometer](recipe.bits).fit(torch.from_numpy(x[first]))
+        self._bits, self._valid = (
+            self.thermometer.binarize(x[at]).flatten(1).to(torch.uint8) for at in (first, second)
+        )
+        self._y, self._y_valid = (torch.from_numpy(y[at]) for at in (first, second))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.model = _network(recipe, self._bits.shape[1], classes)
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.Adam(parameters, lr=recipe.lr, fused=True)
+        every = max(1, round(_LR_STEP * recipe.epochs))
+        self._schedule = torch.optim.lr_scheduler.StepLR(self._optimizer, step_size=every, gamma=_LR_GAMMA)
+        self._order = torch.Generator().manual_seed(recipe.seed)
+        self._best: dict[str, torch.Tensor] = {}
+        self.best_accuracy, self.best_epoch, self.epoch = -1.0, 0, 0
+        self.history: list[tuple[float, float]] = []
+
+    @property
+    def validation_samples(self) -> int:
+        """How many samples it is stopped by."""
+        return len(self._y_valid)
+
+    def epochs(self) -> Iterator[Progress]:
+        """Train, an epoch at a time, until the recipe's patience or its epochs end."""
+        recipe = self.recipe
+        while self.epoch < recipe.epochs and not self._is_over():
+            started = time.perf_counter()
+            self.model.train()
+            batches = torch.split(torch.randperm(len(self._bits), generator=self._order), recipe.batch_size)
+            losses = [step(self.model, self._optimizer, self._bits[b].float(), self._y[b]) for b in batches]
+            self._schedule.step()
+            self.epoch += 1
+            loss = float(torch.stack(losses).sum()) / len(self._bits)
+            accuracy = float((predict(self.model, self._valid.float()) == self._y_valid).double().mean())
+            self.history.append((loss, accuracy))
+            if accuracy > self.best_accuracy:
+                self.best_accuracy, self.best_epoch = accuracy, self.epoch
+                self._best = {name: values.detach().clone() for name, values in self.model.state_dict().items()}
+            seconds = time.perf_counter() - started
+            yield Progress(self.epoch, recipe.epochs, loss, accuracy, self.best_accuracy, seconds)
+
+    def _is_over(self) -> bool:
+        return 0 < self.recipe.patience <= self.epoch - self.best_epoch and self.epoch > 0
+
+    def finish(self) -> nn.Sequential:
+        """The network as it was after its best epoch, in eval mode."""
+        self.model.load_state_dict(self._best)
+        return self.model.eval()
+
+    def accuracy(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> tuple[int, int]:
+        """How many of other samples are right, and how many there are."""
+        bits = self.thermometer.binarize(x).flatten(1)
+        return int((predict(self.model, bits) == torch.from_numpy(y)).sum()), len(y)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epochs depend on, as plain values and tensors."""
+        return {
+            "format": "dwn-hw training",
+            "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()},
+            "digest": self._digest,
+            "model": self.model.state_dict(),
+            "best": self._best,
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {k: v for k, v in self._schedule.state_dict().items() if isinstance(v, int | float | list)},
+            "order": self._order.get_state(),
+            "counts": [self.epoch, self.best_epoch, self.best_accuracy],
+            "history": [list(pair) for pair in self.history],
+        }
+
+    def resume(self, state: Any) -> None:
+        """Go on from what :meth:`state` gave. Raises OptionError for that of another recipe, or of other samples."""
+        remedy = "Begin again without --resume."
+        if not isinstance(state, dict) or state.get("format") != "dwn-hw training":
+            raise OptionError(Problem("--resume", "the state of a training", "something else", remedy))
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state["recipe"].items()}
+        other = Recipe(**fields)
+        if told := differences(other, self.recipe):
+            rule = "the recipe that the training began with"
+            raise OptionError(
+                Problem("--resume", rule, "; ".join(told), "Ask for the same, or begin again without --resume.")
+            )
+        if state["digest"] != self._digest:
+            raise OptionError(Problem("--resume", "the samples that the training began with", "others", remedy))
+        self.model.load_state_dict(state["model"])
+        self._best = state["best"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._order.set_state(state["order"])
+        self.epoch, self.best_epoch, self.best_accuracy = state["counts"]
+        self.history = [(loss, accuracy) for loss, accuracy in state["history"]]
+
+
+def _network(recipe: Recipe, inputs: int, classes: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in recipe.luts:
+        learned = {"mapping": "learnable", "candidates": recipe.candidates or None} if not layers else {}
+        layers.append(LUTLayer(inputs, width, recipe.n, **learned))  # type: ignore[arg-type]
+        inputs = width
+    return nn.Sequential(*layers, GroupSum(classes, tau=recipe.tau))
