@@ -43,10 +43,12 @@ _Run: TypeAlias = Callable[[int, int, npt.NDArray[np.int64], npt.NDArray[np.int6
 def is_worth(network: Network, samples: int) -> bool:
     """Whether so many samples of a network go through the kernel."""
     said = _assets.asked_kernels()
-    if not samples or not _assets.takes_numba() or not _fits(network):
-        return False
     luts = sum(len(node.tables) for node in network.nodes if isinstance(node, LutLayer))
-    return said == "numba" or luts * samples >= (WORTH if not kernel.cache_info().currsize else WORTH // 100)
+    least = WORTH // 100 if kernel.cache_info().currsize else WORTH
+    # First what takes no time: small networks are emulated thousands of times.
+    if not samples or said not in (None, "numba") or (said is None and luts * samples < least):
+        return False
+    return _assets.takes_numba() and _fits(network)
 
 
 def _fits(network: Network) -> bool:

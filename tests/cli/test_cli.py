@@ -46,6 +46,7 @@ COMMANDS = (
         "prove",
         "run",
         "synth",
+        "train",
     ),
     "verify",
 )

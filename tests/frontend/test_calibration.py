@@ -492,6 +492,7 @@ def test_the_python_api_takes_arrays(tmp_path):
     assert (got == model_classes(model, x)).all()
 
 
+@pytest.mark.sweeps
 def test_on_real_jets_widths_of_their_own_keep_every_prediction_with_fewer_luts_than_one_width(jsc, tmp_path):
     model = dwn_hw.load(jsc / "dwn_jsc_t4_distributive_300-100_lr_checkpoint.pt")
     with np.load(jsc.parent / "jsc-1000" / "jsc_openml42468_test1000.npz") as file:

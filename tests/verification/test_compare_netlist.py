@@ -71,6 +71,7 @@ def test_a_portable_export_on_a_family_and_a_streamed_one_are_equal(tmp_path, sm
     assert compare_netlist.verify_netlist(out, "ecp5", simulator="icarus", random=50)["equal"]
 
 
+@pytest.mark.sweeps
 def test_verilator_finds_the_same(own):
     report = compare_netlist.verify_netlist(own["ecp5"], random=100)
     assert report["equal"]
