@@ -110,6 +110,13 @@ def test_every_section_with_changes_has_its_checks():
     assert {name for name, edits in SECTIONS.items() if edits} == set(CHECKS)
 
 
+def test_every_edit_of_the_page_finds_its_place(copy):
+    for name in CHECKS:
+        for edit in SECTIONS[name]:
+            edit.apply(copy)
+
+
+@pytest.mark.sweeps
 def test_all_toys_together_made_by_the_page_alone_work(copy):
     for name in CHECKS:
         for edit in SECTIONS[name]:

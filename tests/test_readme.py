@@ -100,8 +100,8 @@ def shape(text):
 
 
 def is_heavy(line):
-    """Whether a command takes half a minute: those run in ``sweeps``, after the others."""
-    return line.startswith(("dwn-hw build", "dwn-hw synth"))
+    """Whether a command builds for longer than the others: those run in ``sweeps``, after them."""
+    return line.startswith(("dwn-hw build", "dwn-hw synth", "dwn-hw run"))
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,8 @@ def designs(place):
 
 def test_the_other_commands_run_in_order(designs):
     place, heavy = designs
-    assert len(heavy) == 2
+    assert len(heavy) == 3
     assert (place / "predictions.npz").is_file()
-    assert (place / "my-design" / "virtual" / "board").is_file()
     assert json.loads((place / "my-design" / "prove" / "report.json").read_text())["proven"] is True
     assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
     widest, narrow = (
@@ -134,6 +133,7 @@ def test_the_other_commands_run_in_order(designs):
 def test_the_heavy_commands_run_after_them(designs):
     place, heavy = designs
     run("\n".join(heavy), place)
+    assert (place / "my-design" / "virtual" / "board").is_file()
     assert (place / "my-design" / "build" / "ulx3s-25f" / "dwn_board.bit").is_file()
     assert (place / "my-design" / "synth" / "ecp5.json").is_file()
 
