@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import struct
 import tokenize
 import warnings
@@ -168,13 +169,13 @@ def class_indices(y: npt.NDArray[Any], count: int, classes: int, names: tuple[st
         return None, [problem]
     if y.dtype.kind in "US":
         return _named(y.astype("U"), names, refused)
-    if names and all(name.isdecimal() for name in names) and y.dtype.kind in "iu":
-        return _named(y.astype("U"), names, refused)  # classes that are called by numbers
     rule = f"y of whole numbers from 0 to {classes - 1}"
     whole = np.isfinite(y) & (y == np.floor(y)) if y.dtype.kind == "f" else np.ones(count, bool)
     if not whole.all():
         odd = y[~whole]
         return refused(rule, f"{odd[0]} ({len(odd)} such)", "Save the number of each class.")
+    if names and all(re.fullmatch(r"-?\d+", name) for name in names):  # classes that are called by numbers
+        return _named(y.astype(np.int64).astype("U"), names, refused)
     outside = y[(y < 0) | (y >= classes)]
     if not len(outside):
         return y.astype(np.int64), []
