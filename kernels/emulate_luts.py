@@ -176,68 +176,81 @@ def look_up(before, wires, sizes, nibbles, after, functions, level):
 
 
 @njit(nogil=True, cache=True)
-def vote(bits, count, firsts, members, weights, biases, sums, pending, waits, totals, scores, classes, start):
-    """Weighted sums of each group, and which is greatest, the first of equals; for ``count`` samples from ``start`` on.
-
-    ``members[firsts[g]:firsts[g + 1]]`` of group ``g``: places in ``bits`` (bits, WORDS); ``weights`` like them; ``biases``
-    (groups,) with what inverted members add. ``sums`` and ``pending`` (levels, WORDS), ``waits`` (levels,), ``totals`` (BLOCK,)
-    are where sums are made. ``scores`` (samples, groups), ``classes`` (samples,).
-    """
+def _count(bits, members, weights, first, last, sums, pending, waits):
+    """Members ``first`` to ``last`` into ``sums`` and what waits beside them."""
     levels = len(sums)
-    for group in range(len(biases)):
-        for level in range(levels):
-            waits[level] = 0
-            for word in range(WORDS):
-                sums[level, word] = _ZERO
-        for place in range(firsts[group], firsts[group + 1]):
-            member, weight = members[place], weights[place]
-            flip = _ALL if weight < 0 else _ZERO
-            size = abs(weight)
-            start_level = 0
-            while size:
-                if size & 1:
-                    level = start_level
-                    if not waits[level]:
-                        waits[level] = 1
-                        for word in range(WORDS):
-                            pending[level, word] = bits[member, word] ^ flip
-                    else:
+    for level in range(levels):
+        waits[level] = 0
+        for word in range(WORDS):
+            sums[level, word] = _ZERO
+    for place in range(first, last):
+        member, weight = members[place], weights[place]
+        flip = _ALL if weight < 0 else _ZERO
+        size = abs(weight)
+        start_level = 0
+        while size:
+            if size & 1:
+                level = start_level
+                if not waits[level]:
+                    waits[level] = 1
+                    for word in range(WORDS):
+                        pending[level, word] = bits[member, word] ^ flip
+                else:
+                    waits[level] = 0
+                    for word in range(WORDS):
+                        x, y, z = sums[level, word], pending[level, word], bits[member, word] ^ flip
+                        half = x ^ y
+                        sums[level, word] = half ^ z
+                        pending[levels, word] = (x & y) | (half & z)
+                    level += 1
+                    while waits[level]:
                         waits[level] = 0
                         for word in range(WORDS):
-                            x, y, z = sums[level, word], pending[level, word], bits[member, word] ^ flip
+                            x, y, z = sums[level, word], pending[level, word], pending[levels, word]
                             half = x ^ y
                             sums[level, word] = half ^ z
                             pending[levels, word] = (x & y) | (half & z)
                         level += 1
-                        while waits[level]:
-                            waits[level] = 0
-                            for word in range(WORDS):
-                                x, y, z = sums[level, word], pending[level, word], pending[levels, word]
-                                half = x ^ y
-                                sums[level, word] = half ^ z
-                                pending[levels, word] = (x & y) | (half & z)
-                            level += 1
-                        waits[level] = 1
-                        for word in range(WORDS):
-                            pending[level, word] = pending[levels, word]
-                size >>= 1
-                start_level += 1
-        # What waits is added, with the carries that come of it.
-        carries = False
-        for level in range(levels):
-            if waits[level]:
-                for word in range(WORDS):
-                    x, y = sums[level, word], pending[level, word]
-                    z = pending[levels, word] if carries else _ZERO
-                    half = x ^ y
-                    sums[level, word] = half ^ z
-                    pending[levels, word] = (x & y) | (half & z)
-                carries = True
-            elif carries:
-                for word in range(WORDS):
-                    x, z = sums[level, word], pending[levels, word]
-                    sums[level, word] = x ^ z
-                    pending[levels, word] = x & z
+                    waits[level] = 1
+                    for word in range(WORDS):
+                        pending[level, word] = pending[levels, word]
+            size >>= 1
+            start_level += 1
+
+
+@njit(nogil=True, cache=True)
+def _settle(sums, pending, waits):
+    """Add what waits to ``sums``, with the carries that come of it."""
+    levels = len(sums)
+    carries = False
+    for level in range(levels):
+        if waits[level]:
+            for word in range(WORDS):
+                x, y = sums[level, word], pending[level, word]
+                z = pending[levels, word] if carries else _ZERO
+                half = x ^ y
+                sums[level, word] = half ^ z
+                pending[levels, word] = (x & y) | (half & z)
+            carries = True
+        elif carries:
+            for word in range(WORDS):
+                x, z = sums[level, word], pending[levels, word]
+                sums[level, word] = x ^ z
+                pending[levels, word] = x & z
+
+
+@njit(nogil=True, cache=True)
+def vote(bits, count, firsts, members, weights, biases, sums, pending, waits, totals, scores, classes, start):
+    """Weighted sums of each group, and which is greatest, the first of equals; for ``count`` samples from ``start`` on.
+
+    ``members[firsts[g]:firsts[g + 1]]`` of group ``g``: places in ``bits`` (bits, WORDS); ``weights`` like them; ``biases``
+    (groups,) with what inverted members add. ``sums`` (levels, WORDS), ``pending`` and ``waits`` (one more), ``totals`` (BLOCK,)
+    are where sums are made. ``scores`` (samples, groups), ``classes`` (samples,).
+    """
+    levels = len(sums)
+    for group in range(len(biases)):
+        _count(bits, members, weights, firsts[group], firsts[group + 1], sums, pending, waits)
+        _settle(sums, pending, waits)
         for sample in range(BLOCK):
             totals[sample] = biases[group]
         for level in range(levels):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +40,25 @@ def predict_streams(
     total = sum(stream.samples for stream in streams)
     run = _Run(network, Emulator(network, progress, total), sink, strict)
     tell = counted(progress, "predicting", total)
-    for stream in streams:
-        run.stream(stream, tell)
+    labels = [_labels(network, stream) for stream in streams]  # known before the work
+    for stream, own in zip(streams, labels, strict=True):
+        run.stream(stream, own, tell)
     return run.report(streams)
+
+
+#: The classes of all samples as indices, or None.
+Labels: TypeAlias = npt.NDArray[np.int64] | None
+
+
+def _labels(network: ir.Network, stream: Stream) -> Labels:
+    if stream.y is None or not network.classifies:
+        return None
+    found, problems = sample_files.class_indices(
+        stream.y, stream.samples, network.classes, network.class_names, stream.name
+    )
+    if found is None:
+        raise DataError(*problems)
+    return found
 
 
 class _Run:
@@ -56,9 +72,9 @@ class _Run:
         self._right: list[int | None] = []
         self._warnings: list[str] = []
 
-    def stream(self, stream: Stream, tell: Callable[[int], None]) -> None:
+    def stream(self, stream: Stream, labels: Labels, tell: Callable[[int], None]) -> None:
         """Predict all samples of a stream."""
-        labels, right = self._labels(stream), 0
+        right = 0
         for first, part in stream.parts():
             encoded = self._encoded(part, first)
             started = time.perf_counter()
@@ -78,16 +94,6 @@ class _Run:
         """Tell of all samples, when told of those of a part."""
         before = self._done
         return lambda count: tell(before + count)
-
-    def _labels(self, stream: Stream) -> npt.NDArray[np.int64] | None:
-        """The classes of all samples as indices."""
-        if stream.y is None or not self._network.classifies:
-            return None
-        classes, names = self._network.classes, self._network.class_names
-        found, problems = sample_files.class_indices(stream.y, stream.samples, classes, names, stream.name)
-        if found is None:
-            raise DataError(*problems)
-        return found
 
     def _encoded(self, part: sample_files.Samples, first: int) -> Encoded:
         """The codes of a part; the first part of a stream tells of units."""
