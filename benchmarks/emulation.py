@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
-import statistics
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import turns
 
 from dwn_hw import _assets, ir, nn
 from dwn_hw.ir import emulate_compiled
@@ -165,8 +165,8 @@ def forward(made: ir.Network) -> Callable[[np.ndarray], np.ndarray]:
     return call
 
 
-def main() -> None:
-    """Run all sides in turn and print the table."""
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--luts", type=int, nargs="+", default=[2000, 1000])
@@ -174,7 +174,12 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run all sides in turn and print the table."""
+    asked = arguments()
     os.cpu_count = lambda: asked.threads  # type: ignore[assignment]
     torch.set_num_threads(asked.threads)
     made = network(asked.features, asked.bits, asked.luts)
@@ -220,19 +225,13 @@ def main() -> None:
                 count = min(count, len(few)) if "packed" in name_ else count
                 assert got is not None
                 assert (got[:count] == wanted[:count]).all(), f"{name_} differs"
-        rates: dict[str, list[float]] = {side: [] for side in sides}
-        for _ in range(asked.rounds):
-            for side, (count, work) in sides.items():
-                started = time.perf_counter()
-                work()
-                rates[side].append(count / (time.perf_counter() - started))
-    own = statistics.median(rates["kernel, from bytes"])
+        seconds = turns.medians({side: work for side, (_, work) in sides.items()}, asked.rounds)
     layers = ", ".join(map(str, asked.luts))
     print(f"[{layers}] n=6, {asked.features} bytes, {asked.bits} thresholds a feature, {asked.threads} threads")
     print(f"{asked.images:,} images, all sides equal")
-    for side, several in rates.items():
-        median = statistics.median(several)
-        print(f"{side:26} {median:12,.0f} images a second   kernel / this {own / median:6.2f}")
+    rates = {side: sides[side][0] / taken for side, taken in seconds.items()}
+    for side, rate in rates.items():
+        print(f"{side:26} {rate:12,.0f} images a second   kernel / this {rates['kernel, from bytes'] / rate:6.2f}")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+import turns
 from torch import nn
 
 from dwn_hw import _assets
@@ -48,6 +47,16 @@ def floor(slots: int, inputs: int, batch: int) -> Callable[[], None]:
     return work
 
 
+def with_kernels(form: str, work: Callable[[], None]) -> Callable[[], None]:
+    """The work with one form of kernels."""
+
+    def run() -> None:
+        os.environ[_assets.VARIABLE] = form
+        work()
+
+    return run
+
+
 def main() -> None:
     """Run all sides in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,19 +75,12 @@ def main() -> None:
         "drawn wires": ("numba", step_of(asked.luts, x, y)),
         "floor: product and Adam": ("torch", floor(6 * asked.luts[0], asked.inputs, asked.batch)),
     }
-    taken: dict[str, list[float]] = {side: [] for side in sides}
-    for number in range(asked.rounds + 2):
-        for side, (kernels, work) in sides.items():
-            os.environ[_assets.VARIABLE] = kernels
-            started = time.perf_counter()
-            work()
-            if number >= 2:  # the first compile, or touch their memory for the first time
-                taken[side].append(1000 * (time.perf_counter() - started))
-    least = statistics.median(taken["floor: product and Adam"])
+    # The first steps compile, or touch their memory for the first time.
+    seconds = turns.medians({side: with_kernels(*parts) for side, parts in sides.items()}, asked.rounds, warm=2)
+    least = seconds["floor: product and Adam"]
     print(f"{asked.luts} on {asked.inputs} inputs, batch {asked.batch}, {torch.get_num_threads()} threads")
-    for side, several in taken.items():
-        median = statistics.median(several)
-        print(f"{side:30} {median:8.1f} ms   step / floor {median / least:6.3f}")
+    for side, taken in seconds.items():
+        print(f"{side:30} {1000 * taken:8.1f} ms   step / floor {taken / least:6.3f}")
 
 
 if __name__ == "__main__":
