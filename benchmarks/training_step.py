@@ -9,6 +9,7 @@ with wires that are drawn; and the floor of the first, which is one product of i
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Callable
 
@@ -18,10 +19,14 @@ from torch import nn
 
 from dwn_hw import _assets
 from dwn_hw.nn import GroupSum, LUTLayer
+from dwn_hw.nn.adam import Adam
 from dwn_hw.nn.training import step
 
+#: How many batches there are, each of other samples.
+_BATCHES = 64
 
-def step_of(luts: list[int], x: torch.Tensor, y: torch.Tensor, **first: object) -> Callable[[], None]:
+
+def step_of(luts: list[int], x: torch.Tensor, y: torch.Tensor, batch: int, **first: object) -> Callable[[], None]:
     """A step of training, as ``fit`` takes it, of a network whose first layer has these arguments."""
     torch.manual_seed(0)
     widths = [x.shape[1], *luts]
@@ -29,8 +34,15 @@ def step_of(luts: list[int], x: torch.Tensor, y: torch.Tensor, **first: object) 
         LUTLayer(a, b, n=6, **(first if i == 0 else {})) for i, (a, b) in enumerate(zip(widths, luts, strict=False))
     ]
     model = nn.Sequential(*layers, GroupSum(10, tau=3.3)).train()
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2, fused=True)
-    return lambda: step(model, optimizer, x, y) and None
+    optimizer = Adam(model, lr=1e-2)
+    numbers = itertools.count()
+
+    # Another batch each time: on one alone the loss would fall until gradients are no normal numbers, which are slow.
+    def work() -> None:
+        at = next(numbers) % (len(x) // batch) * batch
+        step(model, optimizer, x[at : at + batch], y[at : at + batch])
+
+    return work
 
 
 def floor(slots: int, inputs: int, batch: int) -> Callable[[], None]:
@@ -66,13 +78,14 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=7)
     asked = parser.parse_args()
-    x, y = (torch.rand(asked.batch, asked.inputs) > 0.5).float(), torch.randint(0, 10, (asked.batch,))
+    count = _BATCHES * asked.batch
+    x, y = (torch.rand(count, asked.inputs) > 0.5).float(), torch.randint(0, 10, (count,))
     few = {"mapping": "learnable", "candidates": asked.candidates}
     sides: dict[str, tuple[str, Callable[[], None]]] = {
-        "all inputs": ("numba", step_of(asked.luts, x, y, mapping="learnable")),
-        f"{asked.candidates} candidates": ("numba", step_of(asked.luts, x, y, **few)),
-        f"{asked.candidates} candidates, torch alone": ("torch", step_of(asked.luts, x, y, **few)),
-        "drawn wires": ("numba", step_of(asked.luts, x, y)),
+        "all inputs": ("numba", step_of(asked.luts, x, y, asked.batch, mapping="learnable")),
+        f"{asked.candidates} candidates": ("numba", step_of(asked.luts, x, y, asked.batch, **few)),
+        f"{asked.candidates} candidates, torch alone": ("torch", step_of(asked.luts, x, y, asked.batch, **few)),
+        "drawn wires": ("numba", step_of(asked.luts, x, y, asked.batch)),
         "floor: product and Adam": ("torch", floor(6 * asked.luts[0], asked.inputs, asked.batch)),
     }
     # The first steps compile, or touch their memory for the first time.

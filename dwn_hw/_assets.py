@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,8 @@ from dwn_hw.errors import OptionError, Problem
 
 #: The environment variable that asks for one form of all computation, and what it may say.
 VARIABLE, FORMS = "DWN_HW_KERNELS", ("numpy", "torch", "numba", "triton")
+
+_LOADING = threading.Lock()
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -50,10 +53,11 @@ def kernel(name: str) -> ModuleType:
     """A file in ``kernels/``, which a compiler reads through Python, as a module."""
     path = asset("kernels", name)
     full = f"dwn_hw_kernels_{path.stem}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[full] = made = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(made)
+    with _LOADING:  # threads may ask for one at the same time, and must not see half of it
+        if full not in sys.modules:
+            spec = importlib.util.spec_from_file_location(full, path)
+            assert spec is not None
+            assert spec.loader is not None
+            sys.modules[full] = made = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(made)
     return sys.modules[full]

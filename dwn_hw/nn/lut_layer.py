@@ -25,7 +25,9 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from dwn_hw.nn import kernels
 from dwn_hw.nn._checks import boolean, real_number, refuse, rows_of_bits, whole_number
+from dwn_hw.nn.compiled_luts import CompiledLUTFunction
 from dwn_hw.nn.mapping import CandidateMapping, LearnableMapping, layer_mapping
 from dwn_hw.nn.ste import STEFunction
 
@@ -141,8 +143,15 @@ class LUTLayer(nn.Module):
             # Through .data, so that autograd allows two forwards before one backward: without an optimiser's
             # step between them, the second clamp changes nothing.
             self.luts.data.clamp_(-1, 1)
+        if kernels.takes(x, self.luts, self.output_size * self.n, self.beta):
+            weights = None if isinstance(self.mapping, torch.Tensor) else self.mapping.weights
+            bits: torch.Tensor = CompiledLUTFunction.apply(  # type: ignore[no-untyped-call]
+                x, self.luts, weights, self.mapping, self.alpha, self.beta, self.ste
+            )
+            return bits
+        mapping: torch.Tensor | None = None
         if isinstance(self.mapping, LearnableMapping | CandidateMapping):
-            x, mapping = self.mapping(x), None
+            x = self.mapping(x)
         else:
             mapping = self.mapping
         out: torch.Tensor = EFDFunction.apply(  # type: ignore[no-untyped-call]

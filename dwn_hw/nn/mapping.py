@@ -76,6 +76,9 @@ class LearnableMapping(nn.Module):
         self.output_size = whole_number("LearnableMapping output_size", output_size)
         self.tau = real_number("LearnableMapping tau", tau, positive=True)
         self.weights = nn.Parameter(torch.rand(self.input_size, self.output_size, dtype=torch.float32))
+        #: Where a list stands here, compiled backward passes leave the two factors of the gradient of ``weights`` in it, and no
+        #: gradient: :class:`dwn_hw.nn.adam.Adam` multiplies and uses them a tile at a time.
+        self.factors: list[tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Select from ``x``; bool and integer bits become numbers of the dtype of ``weights``."""
@@ -83,6 +86,20 @@ class LearnableMapping(nn.Module):
         x = x if x.is_floating_point() else x.to(self.weights.dtype)
         chosen: torch.Tensor = LearnableMappingFunction.apply(x, self.weights, self.tau)  # type: ignore[no-untyped-call]
         return chosen
+
+    def wires(self) -> torch.Tensor:
+        """The input that each output reads, int32 (output_size,), found by a kernel: weights are float32 on a CPU."""
+        return kernels.largest(self.weights)[1]
+
+    def weights_gradient(self, values: torch.Tensor, grads: torch.Tensor) -> torch.Tensor | None:
+        """The gradient of ``weights``, ``(2 · values − 1) gradsᵀ``, of the wires' values (input_size, samples) and the outputs'
+        gradients (output_size, samples); None where its factors are kept instead.
+        """
+        factors = (values.to(grads.dtype).mul(2).sub_(1), grads)
+        if self.factors is None:
+            return factors[0] @ grads.t()
+        self.factors.append(factors)
+        return None
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
@@ -92,22 +109,14 @@ class LearnableMapping(nn.Module):
 class CandidateMappingFunction(torch.autograd.Function):
     """The same with a choice among few wires: each output reads that of its candidates whose weight is largest.
 
-    ``x`` (samples, inputs), ``weights`` and ``candidates`` (candidates, outputs), ``wires``: where each input is a candidate, as
-    :func:`_by_input` gives it. The gradients are those of :class:`LearnableMappingFunction` for weights of which all but the
-    candidates' are far below.
+    ``x`` (samples, inputs), ``weights`` and ``candidates`` (candidates, outputs). The gradients are those of
+    :class:`LearnableMappingFunction` for weights of which all but the candidates' are far below.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: torch.Tensor,
-        weights: torch.Tensor,
-        candidates: torch.Tensor,
-        wires: tuple[torch.Tensor, torch.Tensor],
-        tau: float,
-    ) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, weights: torch.Tensor, candidates: torch.Tensor, tau: float) -> torch.Tensor:
         """Select from ``x`` the candidate of largest weight for each output."""
-        ctx.save_for_backward(x, weights, candidates, *wires)
+        ctx.save_for_backward(x, weights, candidates)
         ctx.tau = tau
         chosen = candidates.gather(0, weights.max(dim=0, keepdim=True).indices)
         return x.gather(1, chosen.long().expand(len(x), -1))
@@ -116,16 +125,20 @@ class CandidateMappingFunction(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """The gradients of ``x`` and ``weights``, each only where it is asked for."""
-        x, weights, candidates, firsts, places = ctx.saved_tensors
-        grads = grad_outputs[0].to(weights.dtype).t().contiguous()
+        x, weights, candidates = ctx.saved_tensors
+        grads = (
+            grad_outputs[0].to(weights.dtype).t().contiguous()
+        )  # a slot a row, so that rows are added and multiplied whole
         x_grad = weights_grad = None
         if ctx.needs_input_grad[0]:
-            shares = torch.softmax(weights / ctx.tau, dim=0)
-            x_grad = kernels.input_gradient(shares, grads, candidates, firsts, places).t().to(x.dtype)
+            x_grad = grads.new_zeros(x.shape[1], len(x))
+            for own, share in zip(candidates, torch.softmax(weights / ctx.tau, dim=0), strict=True):
+                x_grad.index_add_(0, own, share[:, None] * grads)
+            x_grad = x_grad.t().to(x.dtype)
         if ctx.needs_input_grad[1]:
             signs = x.to(weights.dtype).t().mul(2).sub_(1).contiguous()
-            weights_grad = kernels.weight_gradient(signs, grads, candidates)
-        return x_grad, weights_grad, None, None, None
+            weights_grad = torch.stack([(signs[own] * grads).sum(dim=1) for own in candidates])
+        return x_grad, weights_grad, None, None
 
 
 class CandidateMapping(nn.Module):
@@ -138,8 +151,6 @@ class CandidateMapping(nn.Module):
     """
 
     candidates: torch.Tensor
-    firsts: torch.Tensor
-    places: torch.Tensor
 
     def __init__(self, input_size: int, output_size: int, candidates: int, tau: float = 0.001) -> None:
         super().__init__()
@@ -152,28 +163,31 @@ class CandidateMapping(nn.Module):
         self.tau = real_number("CandidateMapping tau", tau, positive=True)
         self.weights = nn.Parameter(torch.rand(count, self.output_size, dtype=torch.float32))
         self.register_buffer("candidates", _drawn(self.input_size, self.output_size, count))
-        firsts, places = _by_input(self.candidates, self.input_size)
-        self.register_buffer("firsts", firsts, persistent=False)
-        self.register_buffer("places", places, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Select from ``x``; bool and integer bits become numbers of the dtype of ``weights``."""
         rows_of_bits("CandidateMapping", x, self.input_size)
         x = x if x.is_floating_point() else x.to(self.weights.dtype)
-        wires = (self.firsts, self.places)
         chosen: torch.Tensor = CandidateMappingFunction.apply(  # type: ignore[no-untyped-call]
-            x, self.weights, self.candidates, wires, self.tau
+            x, self.weights, self.candidates, self.tau
         )
         return chosen
+
+    def wires(self) -> torch.Tensor:
+        """The input that each output reads, int32 (output_size,), found by a kernel: weights are float32 on a CPU."""
+        return self.candidates.gather(0, kernels.largest(self.weights)[1].long()[None])[0]
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        """As any module does; candidates that are no inputs are refused, since kernels read whatever they are told to."""
+        super()._load_from_state_dict(*arguments)
+        low, high = (int(end) for end in self.candidates.aminmax())
+        if low < 0 or high >= self.input_size:
+            rule, got = f"inputs in 0..{self.input_size - 1}", f"{low if low < 0 else high}"
+            raise refuse("candidates of a mapping", rule, got, "Load a state_dict of this network.")
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
         return f"{self.input_size}, {self.output_size}, candidates={len(self.weights)}, tau={self.tau:g}"
-
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        """As any module does; where each input is a candidate follows from the candidates."""
-        super()._load_from_state_dict(*arguments)
-        self.firsts, self.places = _by_input(self.candidates, self.input_size)
 
 
 def _drawn(inputs: int, outputs: int, count: int) -> torch.Tensor:
@@ -184,12 +198,3 @@ def _drawn(inputs: int, outputs: int, count: int) -> torch.Tensor:
     for row in twice.tolist():  # one that spans two rounds of all inputs
         rows[row] = torch.randperm(inputs)[:count].to(torch.int32)
     return rows.t().contiguous()
-
-
-def _by_input(candidates: torch.Tensor, inputs: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The places in the flattened ``candidates`` of each input, one input after the other, and where each begins."""
-    flat = candidates.flatten().long()
-    places = torch.argsort(flat, stable=True)
-    firsts = torch.zeros(inputs + 1, dtype=torch.int64, device=candidates.device)
-    firsts[1:] = torch.bincount(flat, minlength=inputs).cumsum(0)
-    return firsts, places

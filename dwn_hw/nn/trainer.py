@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from dwn_hw.errors import OptionError, Problem
+from dwn_hw.nn.adam import Adam
 from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
 from dwn_hw.nn.group_sum import GroupSum
 from dwn_hw.nn.lut_layer import LUTLayer
@@ -87,8 +88,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.model = _network(recipe, self._bits.shape[1], classes)
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.Adam(parameters, lr=recipe.lr, fused=True)
+        self._optimizer = Adam(self.model, lr=recipe.lr)
         every = max(1, round(_LR_STEP * recipe.epochs))
         self._schedule = torch.optim.lr_scheduler.StepLR(self._optimizer, step_size=every, gamma=_LR_GAMMA)
         self._order = torch.Generator().manual_seed(recipe.seed)

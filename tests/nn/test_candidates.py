@@ -1,4 +1,4 @@
-"""A mapping that chooses among candidates: gradients by definition, in torch and compiled, trained, saved and exported."""
+"""A mapping that chooses among candidates: gradients by definition, trained, saved and exported."""
 
 from __future__ import annotations
 
@@ -8,24 +8,12 @@ import torch
 from torch import nn
 
 import dwn_hw
-from dwn_hw import _assets
 from dwn_hw.errors import CheckpointError, OptionError
 from dwn_hw.exports import planning
 from dwn_hw.exports.options import Options
 from dwn_hw.frontend import extract
 from dwn_hw.nn import CandidateMapping, DistributiveThermometer, GroupSum, LearnableMapping, LUTLayer
 from dwn_hw.nn.training import accuracy, fit
-
-KERNELS = ["torch", "numba"]
-
-
-@pytest.fixture(params=KERNELS)
-def kernels(request, monkeypatch):
-    """Each form of the gradients."""
-    if request.param == "numba":
-        pytest.importorskip("numba")
-    monkeypatch.setenv(_assets.VARIABLE, request.param)
-    return request.param
 
 
 def by_definition(mapping, x, grad):
@@ -48,7 +36,7 @@ def by_definition(mapping, x, grad):
 @pytest.mark.parametrize(
     ("inputs", "slots", "count", "batch"), [(20, 30, 5, 7), (9, 4, 9, 1), (3, 2, 1, 4), (700, 600, 16, 33)]
 )
-def test_output_and_gradients_are_those_of_the_definition(kernels, inputs, slots, count, batch, tau):
+def test_output_and_gradients_are_those_of_the_definition(inputs, slots, count, batch, tau):
     torch.manual_seed(inputs)
     mapping = CandidateMapping(inputs, slots, count, tau=tau)
     x = (torch.rand(batch, inputs) > 0.4).float().requires_grad_()
@@ -61,7 +49,7 @@ def test_output_and_gradients_are_those_of_the_definition(kernels, inputs, slots
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bool, torch.uint8])
-def test_bits_of_any_dtype_are_chosen_and_weights_of_float64_keep_their_precision(kernels, dtype):
+def test_bits_of_any_dtype_are_chosen_and_weights_of_float64_keep_their_precision(dtype):
     torch.manual_seed(1)
     mapping = CandidateMapping(12, 8, 4).to(torch.float64 if dtype == torch.float64 else torch.float32)
     x = (torch.rand(9, 12) > 0.5).to(dtype)
@@ -74,7 +62,7 @@ def test_bits_of_any_dtype_are_chosen_and_weights_of_float64_keep_their_precisio
     )
 
 
-def test_with_all_inputs_as_candidates_it_is_a_learnable_mapping(kernels):
+def test_with_all_inputs_as_candidates_it_is_a_learnable_mapping():
     torch.manual_seed(2)
     few, full = CandidateMapping(11, 6, 11, tau=0.2), LearnableMapping(11, 6, tau=0.2)
     with torch.no_grad():
@@ -103,24 +91,6 @@ def test_candidates_of_a_slot_differ_and_inputs_are_used_about_equally_often():
 def network(seed=0, inputs=64 * 3):
     torch.manual_seed(seed)
     return nn.Sequential(LUTLayer(inputs, 120, n=6, mapping="learnable", candidates=16), GroupSum(10, tau=1 / 0.3))
-
-
-@pytest.mark.parametrize("batch", [1, 8])
-def test_one_thread_and_two_train_the_same_network(kernels, batch):
-    x, y = (torch.rand(24, 64 * 3) > 0.5).float(), torch.randint(0, 10, (24,))
-    found, before = [], torch.get_num_threads()
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            torch.manual_seed(5)
-            first = LUTLayer(64 * 3, 120, n=6, mapping="learnable", candidates=16)
-            model = nn.Sequential(first, LUTLayer(120, 40, n=4, mapping="learnable", candidates=9), GroupSum(10))
-            fit(model, x, y, epochs=1, batch_size=batch)
-            found.append(model.state_dict())
-    finally:
-        torch.set_num_threads(before)
-    for name, values in found[0].items():
-        assert (values == found[1][name]).all(), name
 
 
 @pytest.fixture(scope="module")

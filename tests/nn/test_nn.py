@@ -15,6 +15,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from lut_gradients import naive_address, naive_gradients
 from torch import nn
 
 from dwn_hw import nn as dwn
@@ -27,33 +28,6 @@ CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GP
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(20)
-
-
-# The definitions.
-
-
-def naive_address(x, wires):
-    return sum(2**slot for slot, wire in enumerate(wires) if x[wire] > 0)
-
-
-def naive_slope(table, address, slot, alpha, beta):
-    total = 0.0
-    for other, entry in enumerate(table):
-        distance = bin((address ^ other) & ~(1 << slot)).count("1")
-        total += entry * alpha * beta**distance * (1 if other >> slot & 1 else -1)
-    return total
-
-
-def naive_gradients(x, mapping, tables, grad, alpha, beta):
-    x_grad, table_grad = np.zeros_like(x), np.zeros_like(tables)
-    for sample in range(len(x)):
-        for lut, wires in enumerate(mapping):
-            address = naive_address(x[sample], wires)
-            table_grad[lut, address] += grad[sample, lut]
-            for slot, wire in enumerate(wires):
-                slope = naive_slope(tables[lut], address, slot, alpha, beta)
-                x_grad[sample, wire] += grad[sample, lut] * slope
-    return x_grad, table_grad
 
 
 def bits(samples, width, dtype=torch.float32):
