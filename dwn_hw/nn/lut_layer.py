@@ -149,11 +149,12 @@ class LUTLayer(nn.Module):
                 x, self.luts, weights, self.mapping, self.alpha, self.beta, self.ste
             )
             return bits
-        mapping: torch.Tensor | None = None
         if isinstance(self.mapping, LearnableMapping | CandidateMapping):
-            x = self.mapping(x)
-        else:
-            mapping = self.mapping
+            return self.look_up(self.mapping(x))
+        return self.look_up(x, self.mapping)
+
+    def look_up(self, x: torch.Tensor, mapping: torch.Tensor | None = None) -> torch.Tensor:
+        """What the tables hold for ``x`` (samples, inputs) by a mapping, or for what the slots read, (samples, luts·n)."""
         out: torch.Tensor = EFDFunction.apply(  # type: ignore[no-untyped-call]
             x, mapping, self.luts, self.alpha, self.beta
         )

@@ -3,7 +3,7 @@
 The rules, each a starting point that a search may better. Thermometer bits: as many as a feature has steps, at most 32, and about
 2,000 for all features, at least 3. One layer of LUTs: a twentieth of the training samples, from 20 to 100 a class. Temperature:
 the square root of a class's LUTs, divided by 1.65, as the published networks have it. A slot chooses among all bits where that
-is at most two million weights, else among 16. Batches: a hundredth of the samples, from 32 to 128.
+is at most 16 million weights, else among 16 at a time, which are renewed. Batches: a hundredth of the samples, from 32 to 128.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_BITS, _ALL_BITS, _FEWEST_BITS = 32, 2000, 3
 _SAMPLES_A_LUT, _FEWEST_LUTS, _MOST_LUTS = 20, 20, 100
 
 #: The weights of a mapping from which slots choose among candidates, and how many.
-_MOST_WEIGHTS, _CANDIDATES = 2_000_000, 16
+_MOST_WEIGHTS, _CANDIDATES = 16_000_000, 16
 
 
 @dataclass(frozen=True, slots=True)

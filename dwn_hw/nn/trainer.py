@@ -24,6 +24,7 @@ from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer,
 from dwn_hw.nn.group_sum import GroupSum
 from dwn_hw.nn.lut_layer import LUTLayer
 from dwn_hw.nn.recipe import Recipe, differences
+from dwn_hw.nn.renewal import renew
 from dwn_hw.nn.training import predict, step
 
 #: The part of the training samples by which a training is stopped.
@@ -31,6 +32,9 @@ VALIDATION = 0.1
 
 #: The learning rate falls to a tenth after this part of the epochs, twice in all: the recipe of DWN's authors, 14 of 30.
 _LR_STEP, _LR_GAMMA = 14 / 30, 0.1
+
+#: After each epoch of this part of them candidates are renewed, by the gradient of so many samples.
+_RENEWED, _SOME = 0.5, 512
 
 _THERMOMETERS = {"distributive": DistributiveThermometer, "linear": Thermometer, "gaussian": GaussianThermometer}
 
@@ -107,6 +111,9 @@ class Trainer:
         while self.epoch < recipe.epochs and not self._is_over():
             started = time.perf_counter()
             self.model.train()
+            if recipe.candidates and 0 < self.epoch <= _RENEWED * recipe.epochs:
+                some = torch.randperm(len(self._bits), generator=self._order)[:_SOME]
+                renew(self.model, self._optimizer, self._bits[some].float(), self._y[some])
             batches = torch.split(torch.randperm(len(self._bits), generator=self._order), recipe.batch_size)
             losses = [step(self.model, self._optimizer, self._bits[b].float(), self._y[b]) for b in batches]
             self._schedule.step()

@@ -205,7 +205,9 @@ def test_the_recipe_follows_from_the_data_where_nothing_is_asked():
     few = recipe.for_data(rng.integers(0, 4, (300, 9)).astype(np.float32), 3)
     assert (few.bits, few.luts, few.candidates, few.batch_size) == (3, (60,), 0, 32)
     many = recipe.for_data(rng.normal(size=(12_000, 700)).astype(np.float32), 10)
-    assert (many.bits, many.luts, many.candidates, many.batch_size) == (3, (600,), 16, 64)
+    assert (many.bits, many.luts, many.candidates, many.batch_size) == (3, (600,), 0, 64)
+    wide = recipe.for_data(rng.normal(size=(1_000, 3_000)).astype(np.float32), 2, luts=(600,))
+    assert wide.candidates == 16
     asked = recipe.for_data(rng.normal(size=(500, 5)).astype(np.float32), 2, luts=(40, 20), bits=7, tau=2.0, seed=4)
     assert (asked.luts, asked.bits, asked.tau, asked.seed, asked.epochs) == ((40, 20), 7, 2.0, 4, 30)
     with pytest.raises(OptionError, match="--bits"):
