@@ -60,11 +60,16 @@ def train(
 ) -> None:
     """Train a DWN on SAMPLES (.csv, .tsv, .parquet, .npz, idx, …), which hold classes.
 
+    SAMPLES may be a folder with a file that begins with train, and one with test or t10k (MNIST's idx files).
+
     A tenth of the training samples decides when to stop; the test samples are seen once, at the end.
     """
-    from dwn_hw.frontend import sample_formats, training_run
+    from dwn_hw.frontend import sample_folders, sample_formats, training_run
 
     screen.progress("reading the samples")
+    if samples.is_dir():
+        samples, found = sample_folders.find(samples)
+        test = test or found
     loaded = sample_formats.load(samples, label)
     tested = None if test is None else sample_formats.load(test, label)
     _check_out(out)

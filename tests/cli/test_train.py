@@ -236,3 +236,15 @@ def test_a_training_ends_where_patience_does_and_keeps_the_best_epoch(home):
     model = training.finish()
     bits = training._valid.float()
     assert float((model(bits).argmax(1) == training._y_valid).double().mean()) == training.best_accuracy
+
+
+def test_a_folder_is_the_files_that_begin_with_train_and_with_test(home):
+    table(home / "train-pets.csv", *samples(300))
+    table(home / "Test.tsv", *samples(60, seed=1))
+    (home / "train-labels.txt").write_text("beside it")
+    report = json.loads(run(home, "--epochs", "1", "--json").stdout)
+    assert (report["training_samples"], report["test_samples"], report["test_file"]) == (300, 60, None)
+    table(home / "train2.csv", *samples(30))
+    said = run(home, "--epochs", "1", code=2).stderr
+    assert "one file that begins with train" in said
+    assert "train-pets.csv, train2.csv" in said
