@@ -235,7 +235,7 @@ def _fetch(segment, channel, width, codes, first, last, buffer, plane):
 
 @njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _segment(segment, widths, shift, tables, codes, first, last, buffer, sums, line, one, other, out):
-    """One segment of a tile: samples ``first`` to ``last``, which come from number ``shift`` on in a wider buffer that follows."""
+    """One segment of a tile: samples ``first`` to ``last``, which come from number ``shift`` on in a wider buffer after it."""
     taps, runs, firsts, biases, ops, numbers, places, rims = tables
     width, target_width = widths[0], widths[1]
     rows, columns, step, blocks = segment[ROWS], segment[COLUMNS], segment[DOWN] * width, segment[BLOCKS]

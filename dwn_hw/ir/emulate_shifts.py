@@ -33,8 +33,8 @@ _BUFFER = 6
 _LINE = 64
 
 
-#: The additions from which the kernel is loaded: with convolutions, or sums that no float holds, a second's work without it. Of
-#: dense layers alone, where it takes four fifths of a matrix product's time, so many that more is won than making its tables takes.
+#: The additions from which the kernel is loaded: with convolutions, or sums that no float holds, a second's work without it.
+#: Of dense layers alone, where it takes four fifths of a product's time, so many that making its tables takes less than is won.
 WORTH, WORTH_DENSE = 10_000_000_000, 200_000_000_000
 
 #: The bits that a float64 holds.
@@ -87,7 +87,7 @@ def kernel() -> Any:
 def is_compiled(program: Program) -> bool:
     """Whether numba keeps the kernel compiled for a program's types, as far as can be told without compiling it."""
     file = getattr(getattr(kernel().run, "_cache", None), "_cache_file", None)
-    known = getattr(file, "_load_index", dict)()  # by signature first, in the order of the arguments
+    known: dict[Any, Any] = getattr(file, "_load_index", dict)()  # by signature first, in the order of the arguments
     wanted = [str(program.narrow), str(program.wide)]
     return any([str(kind.dtype) for kind in key[0][_BUFFER : _BUFFER + 2]] == wanted for key in known)
 

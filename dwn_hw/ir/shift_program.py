@@ -280,7 +280,8 @@ class _Writer:
 
     def segment(self, part: Part, width: int) -> _Segment:
         """A part's segment but for where it leaves its numbers."""
-        made = _Segment(part.kind, *part.shape, source=self.buffer, ops=len(self._ops))
+        channels, rows, columns = part.shape
+        made = _Segment(part.kind, channels, rows, columns, source=self.buffer, ops=len(self._ops))
         for step in part.steps:
             self._ops.append(self._operation(step))
         made.ops_end = len(self._ops)

