@@ -2,11 +2,11 @@
 
     python benchmarks/emulation_shifts.py --data FOLDER [--images 10000] [--threads N] [--rounds 5] [--batch 1000]
 
-Networks: DeepShift's for MNIST (``folded.py`` has it: conv 1→20 5×5, conv 20→50 5×5, 800-500-10, activations of 12 bits), and random
-784-512-512-10 of many and of few shifts. Sides: the compiled kernel; the emulator in numpy, which copies windows for a matrix
-product; torch's own forward of layers of these shapes in float32, in batches; and the floor, which is as many multiplications in one
-product of square matrices of float32. Medians of so many rounds, in which all sides run in turn. FOLDER holds ``deepshift-mnist`` and
-``mnist``.
+Networks: DeepShift's for MNIST (``folded.py`` has it: conv 1→20 5×5, conv 20→50 5×5, 800-500-10, activations of 12 bits), and
+random 784-512-512-10 of many and of few shifts. Sides: the compiled kernel; the emulator in numpy, which copies windows for a
+matrix product; torch's own forward of layers of these shapes in float32, in batches; and the floor, which is as many
+multiplications in one product of square matrices of float32. Medians of so many rounds, in which all sides run in turn. FOLDER
+holds ``deepshift-mnist`` and ``mnist``.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from dwn_hw.ir.edges import Edge, Ints
 from dwn_hw.ir.integer_nodes import (
     ROUNDINGS,
     Affine,
-    IntegerNode,
     MaxPool2d,
     Quantize,
     Relu,
@@ -45,6 +44,9 @@ _WIDTHS = (32, LANES)
 #: The bytes of the numbers that a block of taps sees, and of the sums that are made of one block after the other.
 _BLOCK, _SUMS = 32_768, 65_536
 
+#: The nodes that the kernel knows; a network with another one is left to numpy.
+_KNOWN = (ShiftDense, ShiftConv2d, Quantize, Affine, Relu, MaxPool2d, Reshape)
+
 #: The farthest shift of a number in one operation.
 _FARTHEST = 61
 
@@ -53,7 +55,7 @@ def fits(network: Network) -> bool:
     """Whether the nodes but the last can be made into tables: all count in integers, some add up, none shifts beyond an int64."""
     steps = network.steps()[:-1]
     adds = any(isinstance(step.node, ShiftDense | ShiftConv2d) for step in steps)
-    return adds and all(isinstance(step.node, IntegerNode) and _is_plain(step) for step in steps)
+    return adds and all(isinstance(step.node, _KNOWN) and _is_plain(step) for step in steps)
 
 
 def _is_plain(step: PlacedNode) -> bool:
@@ -324,16 +326,19 @@ class _Writer:
 
     def _operation(self, step: PlacedNode) -> Ints:
         """An operation as a row of numbers."""
-        node = step.node
-        row: tuple[int, ...] = (RELU,)
-        if isinstance(node, Quantize):
-            row = (QUANTIZE, _shift(step), ROUNDINGS.index(node.rounding), node.lowest, node.highest)
-        elif isinstance(node, Affine):
-            first = len(self._numbers)
-            self._numbers += [*node.multipliers, *node.biases]
-            many = len(node.multipliers)
-            row = (AFFINE, first, int(many > 1), first + many, int(len(node.biases) > 1), node.shift)
-        elif isinstance(node, MaxPool2d):
-            extents = (*step.before.shape[1:], *step.after.shape[1:])
-            row = (POOL, *extents, *node.kernel, *node.stride, *node.padding, *node.dilation)
+        row: tuple[int, ...]
+        match step.node:
+            case Relu():
+                row = (RELU,)
+            case Quantize() as node:
+                row = (QUANTIZE, _shift(step), ROUNDINGS.index(node.rounding), node.lowest, node.highest)
+            case Affine() as node:
+                first, many = len(self._numbers), len(node.multipliers)
+                self._numbers += [*node.multipliers, *node.biases]
+                row = (AFFINE, first, int(many > 1), first + many, int(len(node.biases) > 1), node.shift)
+            case MaxPool2d() as node:
+                extents = (*step.before.shape[1:], *step.after.shape[1:])
+                row = (POOL, *extents, *node.kernel, *node.stride, *node.padding, *node.dilation)
+            case other:
+                raise TypeError(f"no operation of the kernel: {type(other).__name__}")  # fits() has refused it
         return (*row, *[0] * (_NUMBERS - len(row)))
