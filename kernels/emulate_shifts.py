@@ -284,15 +284,14 @@ def run(codes, first, last, segments, widths, tables, buffer, sums, line, one, o
     few = 0
     while few < len(segments) and widths[few, 0] < LANES:
         few += 1
+    width = widths[0, 0]
     for start in range(first, last, LANES):
         end = min(start + LANES, last)
-        if few:
-            width = widths[0, 0]
-            for shift in range(0, end - start, width):
-                for s in range(few):
-                    segment, pair = segments[s], widths[s]
-                    inner = shift if widths[s, 1] > width else 0
+        for shift in range(0, end - start, width):
+            # The segments of few samples for each of their tiles, the others once, when these have left their numbers.
+            for s in range(len(segments) if shift + width >= end - start else few):
+                begin, stop, inner = start, end, 0
+                if s < few:
                     begin, stop = start + shift, min(end, start + shift + width)
-                    _segment(segment, pair, inner, tables, codes, begin, stop, buffer, sums, line, one, other, out)
-        for s in range(few, len(segments)):
-            _segment(segments[s], widths[s], 0, tables, codes, start, end, buffer, sums, line, one, other, out)
+                    inner = shift if widths[s, 1] > width else 0
+                _segment(segments[s], widths[s], inner, tables, codes, begin, stop, buffer, sums, line, one, other, out)
