@@ -11,7 +11,7 @@ narrow type, and no window is ever copied.
   part is written in LLVM's own terms: numba's loops would keep them in memory.
 * **Layout.** A buffer holds (channels, rows, columns by their rest after division by the stride, samples), with the rim that the
   padding asks for; so whatever the stride, what a tap sees along a row of outputs lies end to end.
-* **Blocks.** Taps come in blocks of input channels that fit into the first cache, and several outputs read a block in turn.
+* **Blocks.** Taps come in blocks of input channels that fit into the second cache, and several outputs read a block in turn.
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ LANES = 64
 #: The samples that may lie together in a convolution: the fewer, the less there is to keep in the first cache.
 _WIDTHS = (32, LANES)
 
-#: The bytes of the numbers that a block of taps sees, and of the sums that are made of one block after the other.
-_BLOCK, _SUMS = 32_768, 65_536
+#: The bytes of the numbers that a block of taps sees, and of the sums that are made of one block after the other: both fit into
+#: the second cache. Blocks for the first one have more and shorter runs, which takes longer.
+_BLOCK, _SUMS = 131_072, 65_536
 
 #: The nodes that the kernel knows; a network with another one is left to numpy.
 _KNOWN = (ShiftDense, ShiftConv2d, Quantize, Affine, Relu, MaxPool2d, Reshape)

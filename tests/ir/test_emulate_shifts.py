@@ -135,7 +135,8 @@ def test_convolutions_of_every_form_are_the_oracles(mode, stride, padding, dilat
         hold_equal(network, codes_for(network, 1, 100))
 
 
-def test_a_wide_image_and_a_wide_row_are_added_block_after_block():
+def test_a_wide_image_and_a_wide_row_are_added_block_after_block(monkeypatch):
+    monkeypatch.setattr(shift_program, "_BLOCK", 16_384)
     rng = np.random.default_rng(6)
     image = convolution(rng, (40, 6, 30), 9, (5, 5), 9, [ir.Format(12, True)])
     row = shift_networks.dense(rng, 1500, 20, 9)
