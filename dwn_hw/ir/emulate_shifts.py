@@ -37,8 +37,8 @@ _LINE = 64
 #: Of dense layers alone, where it takes four fifths of a product's time, so many that making its tables takes less than is won.
 WORTH, WORTH_DENSE = 10_000_000_000, 200_000_000_000
 
-#: The bits that a float64 holds.
-_MANTISSA = 53
+#: The bits that a float32 and a float64 hold.
+_SINGLE, _DOUBLE = 24, 53
 
 
 def is_worth(network: Network, samples: int) -> bool:
@@ -65,17 +65,17 @@ def _additions(network: Network) -> int:
 def gains(network: Network, additions: int) -> bool:
     """Whether so many additions take less time by the kernel than by matrix products.
 
-    These copy each window of a convolution, and are slow where a sum is wider than any float. What dense layers add in 64 bits
-    takes as long as the product of float64.
+    These copy each window of a convolution, and are slow where a sum is wider than any float. Of dense layers alone the product
+    of float32 is as fast, where it holds every sum; and that of float64, where the kernel's sums take 64 bits.
     """
     loaded = 100 if kernel.cache_info().currsize else 1
     if additions < WORTH // loaded:
         return False
     steps = network.steps()[:-1]
     widest = max((step.after.formats[0].bits for step in steps if isinstance(step.node, ShiftDense)), default=0)
-    if widest > _MANTISSA or any(isinstance(step.node, ShiftConv2d) for step in steps):
+    if widest > _DOUBLE or any(isinstance(step.node, ShiftConv2d) for step in steps):
         return True
-    return additions >= WORTH_DENSE and types(network)[1] == np.int32
+    return additions >= WORTH_DENSE and widest > _SINGLE and types(network)[1] == np.int32
 
 
 @functools.lru_cache(maxsize=1)

@@ -183,21 +183,23 @@ def test_a_code_that_the_port_cannot_carry_is_refused_with_its_sample():
         Emulator(network).run(codes)
 
 
-def dense_of(bits, inputs=10):
+def dense_of(bits, inputs=10, span=12):
     """A network of one dense layer."""
-    node = shift_networks.dense(np.random.default_rng(0), inputs, 3)
+    node = shift_networks.dense(np.random.default_rng(0), inputs, 3, span)
     return ir.Network(ir.Input((inputs,), (ir.Format(bits),)), (node, ir.Relu(), ir.ArgMax()))
 
 
 def test_the_kernel_is_taken_where_it_pays(monkeypatch):
     emulate_shifts.kernel.cache_clear()
     monkeypatch.delenv(_assets.VARIABLE)
-    image, row, middle, wide = shift_networks.small_convolution(), dense_of(8), dense_of(40), dense_of(50)
+    image, wide = shift_networks.small_convolution(), dense_of(45)
+    few_bits, row, middle = dense_of(6), dense_of(15), dense_of(30)  # sums for float32, the kernel in 32 bits, float64
     most, few = emulate_shifts.WORTH, emulate_shifts.WORTH_DENSE // 30
     convolved = 24 * 4 * 7 * 2 // 2  # never more than this many additions a sample, of the convolution
     assert not emulate_shifts.is_worth(image, most // 10_000)
     assert emulate_shifts.is_worth(image, most // convolved)
     assert [emulate_shifts.is_worth(row, count) for count in (few - 1, few + 1)] == [False, True]
+    assert not emulate_shifts.is_worth(few_bits, 10**12)
     assert not emulate_shifts.is_worth(middle, 10**12)
     assert [emulate_shifts.is_worth(wide, count) for count in (most // 30 - 1, most // 30 + 1)] == [False, True]
     emulate_shifts.kernel()  # what is loaded already pays earlier, but where the tables take longest
