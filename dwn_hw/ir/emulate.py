@@ -4,7 +4,8 @@ Bits travel as *planes*: row ``i`` of a ``(bits, words)`` array of ``uint64`` ho
 A layer of LUTs is a tree of multiplexers over whole planes, the same for every LUT of a size, so it is a few
 vectorised operations. Sums of integers are :mod:`dwn_hw.ir.emulate_integers`; other nodes are left to :mod:`dwn_hw.ir.evaluate`.
 Samples are cut into chunks that stay in the cache, and the chunks are spread over threads (numpy releases the
-interpreter lock). Where there is much to do, and numba is there, a compiled kernel does it (:mod:`dwn_hw.ir.emulate_compiled`).
+interpreter lock). Where there is much to do, and numba is there, a compiled kernel does it (:mod:`dwn_hw.ir.emulate_compiled` for
+look-up tables, :mod:`dwn_hw.ir.emulate_shifts` for sums of integers).
 
 The meaning is that of :mod:`dwn_hw.ir.evaluate`, which shares no code with what is here; tests hold the two equal.
 """
@@ -24,7 +25,7 @@ import numpy.typing as npt
 
 from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import DataError
-from dwn_hw.ir import emulate_compiled, emulate_integers, evaluate
+from dwn_hw.ir import emulate_compiled, emulate_integers, emulate_shifts, evaluate
 from dwn_hw.ir.edges import Edge
 from dwn_hw.ir.integer_nodes import MaxPool2d, ShiftConv2d, ShiftDense
 from dwn_hw.ir.lut_nodes import Group, GroupSum, LutLayer, Thermometer
@@ -74,8 +75,11 @@ class Emulator:
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
         """Emulate ``codes``. Returns (input of the last node, output); ``progress`` is told how many samples are done."""
         evaluate.check_range(self.network, codes[:0] if codes.ndim else codes)
-        if emulate_compiled.is_worth(self.network, len(codes) and max(len(codes), self._expected)):
+        expected = len(codes) and max(len(codes), self._expected)
+        if emulate_compiled.is_worth(self.network, expected):
             return self._checked(codes, lambda: self._compiled.run(codes, progress))
+        if emulate_shifts.is_worth(self.network, expected):
+            return self._checked(codes, lambda: self._with_last(self._shifts.run(codes, progress)))
         size, last = self._at_once, self.network.steps()[-1]
         before = np.empty((len(codes), *last.before.shape), np.int64)
         after = np.empty((len(codes), *last.after.shape), np.int64)
@@ -104,6 +108,13 @@ class Emulator:
             evaluate.check_range(self.network, codes)
             raise
 
+    def _with_last(self, before: evaluate.Codes) -> tuple[evaluate.Codes, evaluate.Codes]:
+        """What flows into the last node, and out of it."""
+        last = _prepare(self.network.steps()[-1])
+        size = self._at_once
+        parts = [_values(last(before[start : start + size])) for start in range(0, len(before), size)]
+        return before, np.concatenate(parts)
+
     @functools.cached_property
     def _steps(self) -> tuple[PlaneStep, ...]:
         return tuple(_prepare(step) for step in self.network.steps())
@@ -111,6 +122,10 @@ class Emulator:
     @functools.cached_property
     def _compiled(self) -> emulate_compiled.CompiledNetwork:
         return emulate_compiled.CompiledNetwork(self.network, self._tell)
+
+    @functools.cached_property
+    def _shifts(self) -> emulate_shifts.CompiledShifts:
+        return emulate_shifts.CompiledShifts(self.network, self._tell)
 
     def _chunk(self, codes: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         before, value = None, codes
