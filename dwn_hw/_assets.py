@@ -49,6 +49,16 @@ def takes_numba() -> bool:
     return asked_kernels() in (None, "numba") and importlib.util.find_spec("numba") is not None
 
 
+def is_compiled(module: ModuleType, name: str) -> bool:
+    """Whether numba keeps a kernel's function compiled for this machine, as far as can be told without compiling it."""
+    folder = getattr(getattr(getattr(module, name), "_cache", None), "cache_path", None)
+    if folder is None or module.__file__ is None:
+        return False
+    source = Path(module.__file__)
+    made = source.stat().st_mtime
+    return any(path.stat().st_mtime >= made for path in Path(folder).glob(f"{source.stem}.{name}-*.nbc"))
+
+
 def kernel(name: str) -> ModuleType:
     """A file in ``kernels/``, which a compiler reads through Python, as a module."""
     path = asset("kernels", name)

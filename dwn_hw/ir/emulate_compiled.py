@@ -12,7 +12,6 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -73,15 +72,6 @@ def kernel() -> Any:
     return _assets.kernel("emulate_luts.py")
 
 
-def is_compiled() -> bool:
-    """Whether numba keeps the kernel compiled for this machine, as far as can be told without compiling it."""
-    cache, made = (
-        getattr(getattr(kernel().run, "_cache", None), "cache_path", None),
-        Path(kernel().__file__).stat().st_mtime,
-    )
-    return cache is not None and any(p.stat().st_mtime >= made for p in Path(cache).glob("emulate_luts.run-*.nbc"))
-
-
 class CompiledNetwork:
     """A network as the kernel's arrays. ``run`` gives scores (samples, groups) and classes (samples,), as an Emulator does."""
 
@@ -96,7 +86,7 @@ class CompiledNetwork:
         self._network = (*_layers(layers), *_vote(groups))
         self._groups = len(groups)
         self._at_once: int = _BLOCKS * kernel().BLOCK
-        if not is_compiled():
+        if not _assets.is_compiled(kernel(), "run"):
             tell("compiling the kernels for this machine, once; about 10 s")
 
     def run(self, codes: npt.NDArray[Any], progress: Callable[[int], None] = lambda done: None) -> Answers:
