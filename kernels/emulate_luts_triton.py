@@ -17,6 +17,15 @@ def _packed(bits):
 
 
 @triton.jit
+def _positive(value):
+    """Whether a value is above 0; numbers of 16 bits are compared as float32, which the interpreter needs."""
+    if value.dtype.is_floating() and value.dtype.primitive_bitwidth == 16:
+        return value.to(tl.float32) > 0
+    else:  # noqa: RET505  # Triton takes a branch that is decided when it compiles only so
+        return value > 0
+
+
+@triton.jit
 def pack(x, planes, samples, inputs, words, x_sample, x_input, BI: tl.constexpr, BW: tl.constexpr):
     """The planes (inputs, words) of ``x > 0``, with strides of ``x``; after the last sample zeros."""
     i = (tl.program_id(0) * BI + tl.arange(0, BI)).to(tl.int64)
@@ -25,7 +34,7 @@ def pack(x, planes, samples, inputs, words, x_sample, x_input, BI: tl.constexpr,
     inside = (i[:, None, None] < inputs) & (b < samples)
     value = tl.load(x + b * x_sample + i[:, None, None] * x_input, mask=inside, other=0)
     place = planes + i[:, None] * words + w[None, :]
-    tl.store(place, _packed(value > 0), mask=(i[:, None] < inputs) & (w[None, :] < words))
+    tl.store(place, _packed(_positive(value)), mask=(i[:, None] < inputs) & (w[None, :] < words))
 
 
 @triton.jit
@@ -93,10 +102,24 @@ def _plane(planes, wires, j, w, inside, words, count, N: tl.constexpr, SLOT: tl.
 
 
 @triton.jit
-def look_up(planes, wires, tables, rows, out, count, words, N: tl.constexpr, BL: tl.constexpr, BW: tl.constexpr):
+def look_up(
+    planes,
+    wires,
+    tables,
+    rows,
+    out,
+    count,
+    words,
+    table_size,
+    N: tl.constexpr,
+    ORDERED: tl.constexpr,
+    BL: tl.constexpr,
+    BW: tl.constexpr,
+):
     """Plane ``rows[j]`` of ``out`` is what table ``j`` gives for the planes ``wires[j]``, for LUTs of ``N`` inputs.
 
-    ``wires`` (count, N); ``tables`` (count, max(1, 2^N / 32)): entry ``a`` is bit ``a % 32`` of word ``a // 32``.
+    With ``ORDERED`` it is plane ``j``. ``wires`` (count, N); entry ``a`` of a table is bit ``a % 32`` of word ``a // 32`` of the
+    ``table_size`` words that it has.
     """
     j = tl.program_id(0) * BL + tl.arange(0, BL)[:, None]
     w = tl.program_id(1) * BW + tl.arange(0, BW)[None, :]
@@ -109,10 +132,12 @@ def look_up(planes, wires, tables, rows, out, count, words, N: tl.constexpr, BL:
     x5 = _plane(planes, wires, j, w, inside, words, count, N, 5)
     x6 = _plane(planes, wires, j, w, inside, words, count, N, 6)
     x7 = _plane(planes, wires, j, w, inside, words, count, N, 7)
-    table = tables + j * ((1 << N) + 31 >> 5)
+    table = tables + j * table_size
     found = _of_table(table, j < count, (x0, x1, x2, x3, x4, x5, x6, x7), 0, N)
-    row = tl.load(rows + j, mask=j < count, other=0).to(tl.int64)
-    tl.store(out + row * words + w, found, mask=inside)
+    row = j
+    if not ORDERED:
+        row = tl.load(rows + j, mask=j < count, other=0)
+    tl.store(out + row.to(tl.int64) * words + w, found, mask=inside)
 
 
 @triton.jit

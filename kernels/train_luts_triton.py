@@ -21,6 +21,15 @@ def _partner(table, entry, BIT: tl.constexpr):
 
 
 @triton.jit
+def _positive(value):
+    """Whether a value is above 0; numbers of 16 bits are compared as float32, which the interpreter needs."""
+    if value.dtype.is_floating() and value.dtype.primitive_bitwidth == 16:
+        return value.to(tl.float32) > 0
+    else:  # noqa: RET505  # Triton takes a branch that is decided when it compiles only so
+        return value > 0
+
+
+@triton.jit
 def look_up(
     x,
     wires,
@@ -52,10 +61,10 @@ def look_up(
         if FIXED:
             wire = tl.load(wires + wire, mask=j < count, other=0)
         value = tl.load(x + b * x_sample + wire.to(tl.int64) * x_input, mask=inside, other=0)
-        address |= (value > 0).to(tl.int32) << slot
+        address |= _positive(value).to(tl.int32) << slot
     entry = tl.load(luts + j * (1 << N) + address, mask=inside, other=0)
     if STE:
-        entry = (entry > 0).to(tl.float32)
+        entry = _positive(entry).to(tl.float32)
     place = b * count + j
     tl.store(addresses + place, address.to(tl.uint8), mask=inside)
     tl.store(out + place, entry.to(out.dtype.element_ty), mask=inside)

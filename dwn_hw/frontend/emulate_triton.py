@@ -143,7 +143,7 @@ class TritonEmulator:
 def _through(layer: _Layer, planes: torch.Tensor) -> torch.Tensor:
     out = planes.new_empty(layer.luts, planes.shape[1])
     for wires, tables, rows in layer.sizes:
-        triton_planes.look_up(planes, wires, tables, rows, out)
+        triton_planes.look_up(planes, wires, tables, out, rows)
     return out
 
 

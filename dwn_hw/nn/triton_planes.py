@@ -52,27 +52,40 @@ def encode(codes: torch.Tensor, features: torch.Tensor, thresholds: torch.Tensor
 
 
 def look_up(
-    planes: torch.Tensor, wires: torch.Tensor, tables: torch.Tensor, rows: torch.Tensor, out: torch.Tensor
+    planes: torch.Tensor,
+    wires: torch.Tensor,
+    tables: torch.Tensor,
+    out: torch.Tensor,
+    rows: torch.Tensor | None = None,
 ) -> None:
-    """Planes ``rows`` of ``out`` become what LUTs of n inputs give for ``planes``.
+    """All planes of ``out``, or ``rows`` of them, become what LUTs of n inputs give for ``planes``.
 
-    ``wires`` (luts, n) int32, slot 0 the address LSB; ``tables`` as :func:`table_words` gives them; ``rows`` (luts,) int32.
+    ``wires`` (luts, n) int32, slot 0 the address LSB; ``tables`` (luts, words) as :func:`pack_tables` gives them, words that no
+    entry reaches may be absent; ``rows`` (luts,) int32.
     """
     count, n = wires.shape
     words = planes.shape[1]
     bl, bw = 4, 64
     grid = (-(-count // bl), -(-words // bw))
-    _launch("look_up", grid, (planes, wires, tables, rows, out, count, words), N=n, BL=bl, BW=bw)
+    given = (planes, wires.contiguous(), tables, wires if rows is None else rows, out)
+    constants = {"N": n, "ORDERED": rows is None, "BL": bl, "BW": bw}
+    _launch("look_up", grid, (*given, count, words, tables.stride(0)), **constants)
 
 
-def table_words(luts: torch.Tensor) -> torch.Tensor:
-    """Tables (luts, 2^n) as bits ``entry > 0``, 32 entries in a word: int32 (luts, max(1, 2^n / 32)), entry 0 lowest."""
-    bits = (luts > 0).to(torch.int64)
-    count, entries = bits.shape
-    size = min(32, entries)
-    place = torch.arange(size, device=luts.device)
-    words = (bits.view(count, -1, size) << place).sum(dim=2)
-    return torch.where(words >= 1 << 31, words - (1 << 32), words).to(torch.int32)
+def pack_tables(luts: torch.Tensor) -> torch.Tensor:
+    """Tables (luts, 2^n) as bits ``entry > 0``: (luts, words), entry ``a`` at bit ``a % 32`` of word ``a // 32``."""
+    return pack(luts.t())
+
+
+def evaluate(x: torch.Tensor, wires: torch.Tensor, luts: torch.Tensor) -> torch.Tensor:
+    """Whether the entries of ``luts`` at the addresses of ``x`` (samples, inputs) are above 0: (samples, luts), no gradient.
+
+    Bits travel packed, so that a LUT reads and computes 32 samples at a time. ``wires`` (luts, n).
+    """
+    planes = pack(x)
+    out = torch.empty(len(luts), planes.shape[1], dtype=torch.int32, device=x.device)
+    look_up(planes, wires, pack_tables(luts), out)
+    return unpack(out, len(x), luts.dtype)
 
 
 def vote(

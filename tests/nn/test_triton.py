@@ -1,4 +1,4 @@
-"""Triton's kernels, run by its interpreter on a CPU, give what loops over the definition give; and compile for GPUs without one."""
+"""Triton's kernels, run by its interpreter on a CPU, give what loops over the definition give; they compile without a GPU."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_numbers_that_are_no_bits_are_ones_above_zero_and_gradients_may_lie_tran
     x, wires, tables, grads = layer(3, 13, 9, 6, torch.float32)
     x = torch.randn(13, 9)
     x[0] = float("nan")
-    found, addresses = triton_kernels.look_up(x, wires, tables, True)
+    _, addresses = triton_kernels.look_up(x, wires, tables, True)
     assert (addresses.numpy() == addresses_of(numbers(x), wires.tolist())).all()
     turned = grads.t().contiguous().t()
     for work in (
@@ -227,7 +227,7 @@ def test_gradients_of_candidates_are_those_of_the_definition(count, slots, sampl
 
 
 def test_values_that_are_no_bits_count_as_they_are():
-    weights, _, grads = mapping(3, 8, 5, 6, torch.float32)
+    _, _, grads = mapping(3, 8, 5, 6, torch.float32)
     x, candidates = torch.randn(5, 6), torch.randint(0, 6, (3, 8), dtype=torch.int32)
     wanted = np.einsum("bcj,bj->cj", 2 * numbers(x)[:, candidates.numpy()] - 1, numbers(grads))
     close(triton_kernels.candidate_weight_gradients(x, candidates, grads.t()), wanted, torch.float32)
@@ -282,9 +282,12 @@ def test_tables_of_every_size_are_looked_up_in_planes(n):
     rows = torch.tensor([3, 0, 5, 1, 4, 2], dtype=torch.int32)
     planes = triton_planes.pack(x)
     out = torch.zeros(6, planes.shape[1], dtype=torch.int32)
-    triton_planes.look_up(planes, wires, triton_planes.table_words(tables), rows, out)
+    triton_planes.look_up(planes, wires, triton_planes.pack_tables(tables), out, rows)
     wanted = numbers(tables)[np.arange(6)[None], addresses_of(numbers(x), wires.tolist())] > 0
     assert (triton_planes.unpack(out, 70, torch.uint8).numpy()[:, rows.tolist()] == wanted).all()
+    found = triton_planes.evaluate(x, wires, tables)
+    assert found.dtype == torch.float32
+    assert (found.numpy() == wanted).all()
 
 
 def test_the_same_numbers_come_every_time():
