@@ -55,7 +55,7 @@ class TritonEmulator:
     ) -> tuple[evaluate.Codes, evaluate.Codes]:
         """Emulate ``codes`` (samples, *input shape). Returns (input of the last node, output)."""
         evaluate.check_range(self.network, codes)
-        flat = codes.reshape(len(codes), -1)
+        flat = codes.reshape(len(codes), self.network.input.edge.size)
 
         def parts() -> Iterator[tuple[torch.Tensor, int]]:
             for first in range(0, len(flat), AT_ONCE):
