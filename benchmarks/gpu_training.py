@@ -4,7 +4,7 @@
 
 Sides, in turn in one run, medians, each waited for: a step with all inputs as candidates, with some, and with drawn wires, by
 Triton and in torch alone; the first with torch_dwn's layers, where that is installed with its CUDA kernels; its floors: one
-product of its gradient's shapes and Adam, and a copy of what Adam reads and writes. Then every kernel, and what torch does instead.
+product of its gradient's shapes and Adam, and a copy of what Adam reads and writes. Then every kernel, and torch's form of it.
 """
 
 from __future__ import annotations
