@@ -40,10 +40,7 @@ def run(
     device: str = "auto",
     progress: Progress = silent,
 ) -> Document:
-    """Train on ``samples`` by a recipe as ``asked`` (None: by rule), write the model ``out``, and say what was found.
-
-    ``device``: ``auto``, a GPU where there is one; ``cpu``, or ``cuda``.
-    """
+    """Train on ``samples`` by a recipe as ``asked`` (None: by rule), on a ``device``; write ``out``, and say what was found."""
     try:
         import torch
 
