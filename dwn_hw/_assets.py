@@ -19,6 +19,9 @@ VARIABLE, FORMS = "DWN_HW_KERNELS", ("numpy", "torch", "numba", "triton")
 
 _LOADING = threading.Lock()
 
+#: The extra that brings each form that is not always there.
+_EXTRAS = {"numba": "fast", "triton": "gpu"}
+
 _PACKAGE = Path(__file__).resolve().parent
 
 #: Decided once: a checkout is recognised by its ``pyproject.toml``; else the wheel's copy is meant.
@@ -39,8 +42,10 @@ def asked_kernels() -> str | None:
     said = os.environ.get(VARIABLE) or None
     if said not in (None, *FORMS):
         raise OptionError(Problem(VARIABLE, f"one of {', '.join(FORMS)}", repr(said), "Unset it, or name one."))
-    if said == "numba" and importlib.util.find_spec("numba") is None:
-        raise OptionError(Problem(VARIABLE, "numba to be installed", "none", "pip install 'dwn-hw[fast]'"))
+    if said in _EXTRAS and importlib.util.find_spec(said) is None:
+        raise OptionError(
+            Problem(VARIABLE, f"{said} to be installed", "none", f"pip install 'dwn-hw[{_EXTRAS[said]}]'")
+        )
     return said
 
 
@@ -57,6 +62,23 @@ def is_compiled(module: ModuleType, name: str) -> bool:
     source = Path(module.__file__)
     made = source.stat().st_mtime
     return any(path.stat().st_mtime >= made for path in Path(folder).glob(f"{source.stem}.{name}-*.nbc"))
+
+
+def takes_triton(device: str) -> bool:
+    """Whether kernels of Triton's are used on a device, ``"cuda"`` or another: on a GPU where it is installed, unless another
+    form is asked for. Raises OptionError where it is asked for and cannot run: without a GPU it has an interpreter only.
+    """
+    asked = asked_kernels()
+    if asked == "triton" and device != "cuda" and not interprets_triton():
+        remedy = "Unset it, or use a machine with a GPU; TRITON_INTERPRET=1 runs kernels on a CPU, slowly, for tests."
+        raise OptionError(Problem(VARIABLE, "triton on tensors of a GPU", f"triton on a {device}", remedy))
+    wanted = asked == "triton" or (asked is None and device == "cuda")
+    return wanted and importlib.util.find_spec("triton") is not None
+
+
+def interprets_triton() -> bool:
+    """Whether Triton runs kernels by its interpreter, on a CPU."""
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on")
 
 
 def kernel(name: str) -> ModuleType:

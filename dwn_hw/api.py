@@ -49,6 +49,7 @@ def fit(
     *,
     test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     resume: bool = False,
+    device: str = "auto",
     progress: collections.abc.Callable[[str], None] = lambda text: None,
     **recipe: Any,
 ) -> dict[str, Any]:
@@ -56,12 +57,13 @@ def fit(
 
     ``recipe``: any of ``luts`` (widths), ``n``, ``bits``, ``thermometer``, ``tau``, ``candidates``, ``epochs``, ``batch_size``,
     ``lr``, ``patience``, ``seed``; the rest follows from the data. ``test``: samples and classes to test on; else a fifth of the
-    samples is kept apart. Returns the report: the recipe, ``accuracy`` on the test samples with its 95 % ``interval``, ….
+    samples is kept apart. ``device``: ``auto``, a GPU where there is one; ``cpu``, or ``cuda``. Returns the report: the recipe,
+    ``accuracy`` on the test samples with its 95 % ``interval``, ….
     """
     given = _samples("x", x, y)
     assert given is not None
     tested = None if test is None else _samples("test", *test)
-    return dict(training_run.run(given, tested, Path(out), recipe, resume=resume, progress=progress))
+    return dict(training_run.run(given, tested, Path(out), recipe, resume=resume, device=device, progress=progress))
 
 
 def freeze(

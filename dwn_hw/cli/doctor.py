@@ -52,6 +52,7 @@ def examine() -> list[Finding]:
     for name, used_for in _PACKAGES:
         found.append(Finding(name, _package(name), used_for, toolchain.REMEDIES[name]))
     found.append(Finding("numba", _package("numba"), "predict and train, faster", toolchain.REMEDIES["numba"], True))
+    found.append(Finding("triton", _package("triton"), "train on a GPU, faster", toolchain.REMEDIES["triton"], True))
     found.append(Finding("verilator", _verilator(), "verify", toolchain.REMEDIES["verilator"]))
     for name, used_for, optional in _PROGRAMS:
         found.append(Finding(name, shutil.which(name) or "", used_for, toolchain.REMEDIES[name], optional))

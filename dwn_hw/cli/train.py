@@ -53,10 +53,24 @@ class _Layers(click.ParamType[tuple[int, ...]]):
     "--patience", type=click.IntRange(min=0), help="Epochs without a better validation; 10 by default, 0: all epochs."
 )
 @click.option("--seed", type=SEED, help="Of everything random; 0 by default.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where it trains; auto: on a GPU where there is one.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a training that was cut off, with the same numbers.")
 @command
 def train(
-    screen: Screen, samples: Path, out: Path, label: str | None, test: Path | None, resume: bool, **asked: Any
+    screen: Screen,
+    samples: Path,
+    out: Path,
+    label: str | None,
+    test: Path | None,
+    resume: bool,
+    device: str,
+    **asked: Any,
 ) -> None:
     """Train a DWN on SAMPLES (.csv, .tsv, .parquet, .npz, idx, …), which hold classes.
 
@@ -73,12 +87,16 @@ def train(
     loaded = sample_formats.load(samples, label)
     tested = None if test is None else sample_formats.load(test, label)
     _check_out(out)
-    report: Report = training_run.run(loaded, tested, out, asked, resume=resume, progress=screen.progress)
+    report: Report = training_run.run(
+        loaded, tested, out, asked, resume=resume, device=device, progress=screen.progress
+    )
     screen.say(*(f"recipe     {line}" for line in report["recipe_in_words"]))
     screen.say(
         f"trained    epoch {report['best_epoch']} of {report['epochs']} is the best: {report['validation_accuracy']:.1%} of "
         f"{report['validation_samples']} validation samples; {report['seconds']:.0f} s"
     )
+    if report["device"] != "cpu":
+        screen.say(f"device     {report['device']}")
     low, high = report["interval"]
     screen.say(
         f"accuracy   {report['accuracy']:.1%} of {report['test_samples']} test samples, which it has not seen "

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import ir
+from dwn_hw import _assets, ir, toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress, counted, silent
 from dwn_hw.errors import DataError
 from dwn_hw.exports.prediction_file import Kept, Sink
-from dwn_hw.ir import sample_files, sample_warnings
+from dwn_hw.ir import emulate_compiled, evaluate, sample_files, sample_warnings
 from dwn_hw.ir.codes import Encoded
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.sample_stream import Stream
@@ -38,12 +38,30 @@ def predict_streams(
 ) -> Document:
     """What was found of the samples of all ``streams``, one after the other; predictions go to ``sink`` as they come."""
     total = sum(stream.samples for stream in streams)
-    run = _Run(network, Emulator(network, progress, total), sink, strict)
+    run = _Run(network, _emulator(network, progress, total), sink, strict)
     tell = counted(progress, "predicting", total)
     labels = [_labels(network, stream) for stream in streams]  # known before the work
     for stream, own in zip(streams, labels, strict=True):
         run.stream(stream, own, tell)
     return run.report(streams)
+
+
+class _Emulates(Protocol):
+    """What gives scores and classes of codes."""
+
+    def run(self, codes: npt.NDArray[Any], progress: Callable[[int], None]) -> tuple[evaluate.Codes, evaluate.Codes]:
+        """What flows into the last node, and out of it."""
+
+
+def _emulator(network: ir.Network, progress: Progress, samples: int) -> _Emulates:
+    """The emulator; on a GPU where that is asked for: to look for one alone takes torch, and seconds."""
+    if _assets.asked_kernels() != "triton" or not emulate_compiled.fits(network):
+        return Emulator(network, progress, samples)
+    try:
+        from dwn_hw.frontend.emulate_triton import TritonEmulator
+    except ModuleNotFoundError:
+        raise toolchain.missing("torch") from None
+    return TritonEmulator(network)
 
 
 #: The classes of all samples as indices, or None.
@@ -64,7 +82,7 @@ def _labels(network: ir.Network, stream: Stream) -> Labels:
 class _Run:
     """Predictions so far, as counts."""
 
-    def __init__(self, network: ir.Network, emulator: Emulator, sink: Sink, strict: bool) -> None:
+    def __init__(self, network: ir.Network, emulator: _Emulates, sink: Sink, strict: bool) -> None:
         self._network, self._emulator, self._sink, self._strict = network, emulator, sink, strict
         self._done = self._rounded = self._saturated = 0
         self._seconds = 0.0

@@ -37,16 +37,18 @@ def run(
     asked: Mapping[str, Any],
     *,
     resume: bool = False,
+    device: str = "auto",
     progress: Progress = silent,
 ) -> Document:
-    """Train on ``samples`` by a recipe as ``asked`` (None: by rule), write the model ``out``, and say what was found."""
+    """Train on ``samples`` by a recipe as ``asked`` (None: by rule), on a ``device``; write ``out``, and say what was found."""
     try:
         import torch
 
+        from dwn_hw.nn import devices, trainer
         from dwn_hw.nn import recipe as recipes
-        from dwn_hw.nn import trainer
     except ModuleNotFoundError:
         raise toolchain.missing("torch") from None
+    where = devices.device_for(device)  # refused before the samples are prepared
     names = _names(samples)
     x, y = _arrays(samples, names)
     recipe = recipes.for_data(x, len(names), **asked)
@@ -57,7 +59,7 @@ def run(
     else:
         test = _arrays(tested, names, x.shape[1])
     progress("placing thresholds")
-    training = trainer.Trainer(recipe, x, y, len(names))
+    training = trainer.Trainer(recipe, x, y, len(names), where.type)
     kept = out.with_name(f"{out.name}.training")
     if resume:
         training.resume(_state(kept, torch))
@@ -80,6 +82,7 @@ def run(
         "training_samples": len(y),
         "recipe": plain,
         "recipe_in_words": recipe.told(),
+        "device": devices.name_of(where),
         **_found(training),
         "accuracy": round(right / count, 6),
         "interval": [round(end, 6) for end in trainer.interval(right, count)],

@@ -47,20 +47,21 @@ def is_worth(network: Network, samples: int) -> bool:
     # First what takes no time: small networks are emulated thousands of times.
     if not samples or said not in (None, "numba") or (said is None and luts * samples < least):
         return False
-    return _assets.takes_numba() and _fits(network)
+    return _assets.takes_numba() and fits(network)
 
 
-def _fits(network: Network) -> bool:
+def fits(network: Network) -> bool:
     """Whether the kernel knows each node, in their order."""
     *front, vote, last = network.nodes if len(network.nodes) > 1 else (None, None)
     if not isinstance(vote, GroupSum) or not isinstance(last, ArgMax) or len(network.scores_edge.shape) != 1:
         return False
     begins = bool(front) and (isinstance(front[0], Thermometer) or network.input.edge.is_bits)
-    heaviest = max(sum(map(abs, group.weights)) + abs(group.bias) for group in _groups(network))
+    heaviest = max(sum(map(abs, group.weights)) + abs(group.bias) for group in groups_of(network))
     return begins and all(isinstance(node, LutLayer) for node in front[1:]) and heaviest < _MOST_WEIGHT
 
 
-def _groups(network: Network) -> tuple[Group, ...]:
+def groups_of(network: Network) -> tuple[Group, ...]:
+    """The groups of the vote before the class, each with its members and weights."""
     step = network.steps()[-2]
     assert isinstance(step.node, GroupSum)
     return step.node.split(step.before.size)
@@ -78,7 +79,7 @@ class CompiledNetwork:
     def __init__(self, network: Network, tell: Progress = silent) -> None:
         self.network = network
         layers = [node for node in network.nodes if isinstance(node, LutLayer)]
-        groups = _groups(network)
+        groups = groups_of(network)
         self._encoder = _encoder(network)
         first = network.edges()[1 if network.encoder else 0].size
         self._widest = max(first, *(len(layer.tables) for layer in layers), 1)

@@ -19,13 +19,14 @@ the whole batch (:func:`_differences`), and each sample only looks its row up.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from dwn_hw.nn import kernels
+from dwn_hw.nn import kernels, triton_kernels, triton_luts
 from dwn_hw.nn._checks import boolean, real_number, refuse, rows_of_bits, whole_number
 from dwn_hw.nn.compiled_luts import CompiledLUTFunction
 from dwn_hw.nn.mapping import CandidateMapping, LearnableMapping, layer_mapping
@@ -143,12 +144,10 @@ class LUTLayer(nn.Module):
             # Through .data, so that autograd allows two forwards before one backward: without an optimiser's
             # step between them, the second clamp changes nothing.
             self.luts.data.clamp_(-1, 1)
-        if kernels.takes(x, self.luts, self.output_size * self.n, self.beta):
+        work = self._kernels_for(x)
+        if work is not None:
             weights = None if isinstance(self.mapping, torch.Tensor) else self.mapping.weights
-            bits: torch.Tensor = CompiledLUTFunction.apply(  # type: ignore[no-untyped-call]
-                x, self.luts, weights, self.mapping, self.alpha, self.beta, self.ste
-            )
-            return bits
+            return work(x, self.luts, weights, self.mapping, self.alpha, self.beta, self.ste)
         if isinstance(self.mapping, LearnableMapping | CandidateMapping):
             return self.look_up(self.mapping(x))
         return self.look_up(x, self.mapping)
@@ -161,6 +160,13 @@ class LUTLayer(nn.Module):
         if self.ste:
             out = STEFunction.apply(out)  # type: ignore[no-untyped-call]
         return out
+
+    def _kernels_for(self, x: torch.Tensor) -> Callable[..., torch.Tensor] | None:
+        """The whole layer as one function of compiled kernels, on a CPU or a GPU; None: in torch."""
+        if kernels.takes(x, self.luts, self.output_size * self.n, self.beta):
+            compiled: Callable[..., torch.Tensor] = CompiledLUTFunction.apply
+            return compiled
+        return triton_luts.layer if triton_kernels.takes(x, self.luts) else None
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""

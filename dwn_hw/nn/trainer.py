@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from dwn_hw.errors import OptionError, Problem
+from dwn_hw.nn import devices
 from dwn_hw.nn.adam import Adam
 from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
 from dwn_hw.nn.group_sum import GroupSum
@@ -77,11 +78,19 @@ def interval(right: int, count: int) -> tuple[float, float]:
 class Trainer:
     """A training of samples ``x`` (samples, features), ``y`` (samples,) class numbers from 0, by a recipe.
 
-    ``model`` takes thermometer bits, flattened. Iterate :meth:`epochs`, then take the best by :meth:`finish`.
+    ``model`` takes thermometer bits, flattened. Iterate :meth:`epochs`, then take the best by :meth:`finish`. ``device``: where
+    it trains, of :data:`dwn_hw.nn.devices.DEVICES`; the bits of all samples are kept there, and its state is on the CPU.
     """
 
-    def __init__(self, recipe: Recipe, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], classes: int) -> None:
-        self.recipe = recipe
+    def __init__(
+        self,
+        recipe: Recipe,
+        x: npt.NDArray[np.float32],
+        y: npt.NDArray[np.int64],
+        classes: int,
+        device: str = "cpu",
+    ) -> None:
+        self.recipe, self.device = recipe, devices.device_for(device)
         self._digest = hashlib.sha256(np.ascontiguousarray(x).tobytes() + y.tobytes()).hexdigest()[:16]
         first, second = stratified(y, VALIDATION, recipe.seed)
         self.thermometer: Thermometer = _THERMOMETERS[recipe.thermometer](recipe.bits).fit(torch.from_numpy(x[first]))
@@ -91,7 +100,8 @@ class Trainer:
         self._y, self._y_valid = (torch.from_numpy(y[at]) for at in (first, second))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.model = _network(recipe, self._bits.shape[1], classes)
+            self.model = _network(recipe, self._bits.shape[1], classes).to(self.device)
+        self._bits, self._y = self._bits.to(self.device), self._y.to(self.device)
         self._optimizer = Adam(self.model, lr=recipe.lr)
         every = max(1, round(_LR_STEP * recipe.epochs))
         self._schedule = torch.optim.lr_scheduler.StepLR(self._optimizer, step_size=every, gamma=_LR_GAMMA)
@@ -123,7 +133,7 @@ class Trainer:
             self.history.append((loss, accuracy))
             if accuracy > self.best_accuracy:
                 self.best_accuracy, self.best_epoch = accuracy, self.epoch
-                self._best = {name: values.detach().clone() for name, values in self.model.state_dict().items()}
+                self._best = {name: values.detach().clone().cpu() for name, values in self.model.state_dict().items()}
             seconds = time.perf_counter() - started
             yield Progress(self.epoch, recipe.epochs, loss, accuracy, self.best_accuracy, seconds)
 
@@ -131,9 +141,9 @@ class Trainer:
         return 0 < self.recipe.patience <= self.epoch - self.best_epoch and self.epoch > 0
 
     def finish(self) -> nn.Sequential:
-        """The network as it was after its best epoch, in eval mode."""
+        """The network as it was after its best epoch, in eval mode, on the CPU."""
         self.model.load_state_dict(self._best)
-        return self.model.eval()
+        return self.model.cpu().eval()
 
     def accuracy(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> tuple[int, int]:
         """How many of other samples are right, and how many there are."""
@@ -141,14 +151,14 @@ class Trainer:
         return int((predict(self.model, bits) == torch.from_numpy(y)).sum()), len(y)
 
     def state(self) -> dict[str, Any]:
-        """All that the next epochs depend on, as plain values and tensors."""
+        """All that the next epochs depend on, as plain values and tensors of the CPU."""
         return {
             "format": "dwn-hw training",
             "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()},
             "digest": self._digest,
-            "model": self.model.state_dict(),
+            "model": devices.on_cpu(dict(self.model.state_dict())),
             "best": self._best,
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": devices.on_cpu(self._optimizer.state_dict()),
             "schedule": {k: v for k, v in self._schedule.state_dict().items() if isinstance(v, int | float | list)},
             "order": self._order.get_state(),
             "counts": [self.epoch, self.best_epoch, self.best_accuracy],

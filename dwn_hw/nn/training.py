@@ -49,8 +49,8 @@ def fit(
 
     The learning rate starts at ``lr`` and is multiplied by ``lr_gamma`` after every ``lr_step`` epochs: the
     recipe of DWN's authors. ``seed`` orders the batches, by a generator of its own; with the same seed, start,
-    torch build and number of threads a CPU trains the same network again. (On a GPU, sums are not ordered.)
-    ``progress`` is called after every epoch.
+    torch build and number of threads a CPU trains the same network again. (So does a GPU with Triton's kernels; in
+    torch alone its sums are not ordered.) ``progress`` is called after every epoch.
 
     On a CPU under Linux, a wide learned mapping (hundreds of inputs, thousands of LUTs) trains about a third faster
     with ``THP_MEM_ALLOC_ENABLE=1`` in the environment before torch is imported: huge pages for its gradient.
