@@ -50,7 +50,7 @@ def transposed_bits(x: torch.Tensor) -> tuple[torch.Tensor, bool]:
     samples, inputs = x.shape
     out = torch.empty(inputs, samples, dtype=torch.uint8)
     array, result = _array(x), out.numpy()
-    plain = _each(inputs, samples, lambda first, last: _kernel().transpose_bits(array, first, last, result))
+    plain = each(inputs, samples, lambda first, last: _kernel().transpose_bits(array, first, last, result))
     return out, all(plain)
 
 
@@ -71,7 +71,7 @@ def look_up(
     arrays = (bits.numpy(), _array(wires), _array(luts))
     results = (addresses.numpy(), out.numpy())
     cost = batch * len(wires) // count
-    _each(count, cost, lambda first, last: _kernel().look_up(*arrays, first, last, steps, *results))
+    each(count, cost, lambda first, last: _kernel().look_up(*arrays, first, last, steps, *results))
     return addresses, out
 
 
@@ -90,7 +90,7 @@ class Layer:
         out = torch.empty_like(self.luts)
         arrays, result = (self.addresses.numpy(), self.grads.numpy()), out.numpy()
         kernel = _kernel().table_gradients
-        _each(len(out), self.grads.shape[1], lambda first, last: kernel(*arrays, first, last, result))
+        each(len(out), self.grads.shape[1], lambda first, last: kernel(*arrays, first, last, result))
         return out
 
     def slot_gradients(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +110,7 @@ class Layer:
         arrays = (self.addresses.numpy(), self.grads.numpy(), _array(self.luts), scale, np.float32(self.beta))
         results = (tables.numpy(), out.numpy())
         cost = max(1, out.numel() // len(tables))
-        _each(len(tables), cost, lambda first, last: kernel(*arrays, *more, first, last, *results))
+        each(len(tables), cost, lambda first, last: kernel(*arrays, *more, first, last, *results))
         return tables
 
 
@@ -118,7 +118,7 @@ def largest(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The largest weight of each column, and its row, int32: the first of equals."""
     best, rows = torch.empty(weights.shape[1]), torch.empty(weights.shape[1], dtype=torch.int32)
     arrays = (_array(weights), best.numpy(), rows.numpy())
-    _each(
+    each(
         len(best),
         len(weights),
         lambda first, last: _kernel().column_maxima(arrays[0], first, last, *arrays[1:]),
@@ -137,12 +137,12 @@ def spread(
     array, high, reach = _array(weights), best.numpy(), np.float32(_NEGLIGIBLE * tau)
     counts = np.zeros(len(high), np.int64)
     columns = (len(high), len(weights))
-    _each(*columns, lambda first, last: kernel.count_shares(array, high, reach, first, last, counts))
+    each(*columns, lambda first, last: kernel.count_shares(array, high, reach, first, last, counts))
     ends = np.cumsum(counts)
     rows, shares, slots = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.float32), np.empty(ends[-1], np.int32)
     found, at = (rows, shares, slots), ends - counts
     scale = np.float32(tau)
-    _each(*columns, lambda first, last: kernel.fill_shares(array, high, scale, reach, first, last, at, *found))
+    each(*columns, lambda first, last: kernel.fill_shares(array, high, scale, reach, first, last, at, *found))
     kernel.normalise_shares(shares, ends, 0, len(ends))
     return by_wire(grads, rows if candidates is None else _array(candidates)[rows, slots], inputs, shares, slots)
 
@@ -156,7 +156,7 @@ def by_wire(grads: torch.Tensor, wires: Any, inputs: int, shares: Any = None, sl
     kernel.sort_by_wire(wires, firsts, order)
     arrays, result = (grads.numpy(), shares, slots, firsts, order), out.numpy()
     cost = max(1, len(wires) * grads.shape[1] // inputs)
-    _each(inputs, cost, lambda first, last: kernel.sum_by_wire(*arrays, first, last, result))
+    each(inputs, cost, lambda first, last: kernel.sum_by_wire(*arrays, first, last, result))
     return out
 
 
@@ -166,7 +166,7 @@ def adam(
     """A step of Adam on tensors of one shape, in place; ``rates``: lr / (1 − β1^t), β1, β2, 1 / √(1 − β2^t), ε."""
     arrays = [_array(tensor).reshape(-1) for tensor in (weights, means, squares, grads)]
     numbers = tuple(np.float32(rate) for rate in rates)
-    _each(grads.numel(), 1, lambda first, last: _kernel().adam(*arrays, first, last, numbers))
+    each(grads.numel(), 1, lambda first, last: _kernel().adam(*arrays, first, last, numbers))
 
 
 def _kernel() -> Any:
@@ -177,7 +177,7 @@ def _array(tensor: torch.Tensor) -> Any:
     return tensor.detach().contiguous().numpy()
 
 
-def _each(rows: int, cost: int, work: Callable[[int, int], Any]) -> list[Any]:
+def each(rows: int, cost: int, work: Callable[[int, int], Any]) -> list[Any]:
     """Do all rows, each of about so many elements, by as many threads as torch uses; what each thread's part returned."""
     threads = max(1, min(torch.get_num_threads(), rows * cost // _LEAST, rows))
     step = -(-rows // threads)

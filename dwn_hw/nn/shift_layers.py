@@ -28,7 +28,7 @@ import torch
 from torch import nn
 from torch.nn import functional, init
 
-from dwn_hw.nn import shift_ste
+from dwn_hw.nn import shift_kernels, shift_ste
 from dwn_hw.nn._checks import boolean, refuse, whole_number
 
 #: The range in which ``shift`` begins without ``weight_bits``, and in a convolution always, as DeepShift's does.
@@ -157,6 +157,8 @@ class PsWeights(ShiftLayer):
         """The weights ``2**round(shift) · sign(round(sign))``."""
         if self.shift_range is not None:
             self.shift.data.clamp_(*self.shift_range)
+        if shift_kernels.takes(self.shift_range, self.rounding, self.shift, self.sign):
+            return shift_kernels.from_shifts(self.shift, self.sign)
         shift = shift_ste.round(self.shift, self.rounding)
         sign = shift_ste.sign(shift_ste.round(self.sign, self.rounding))
         return shift_ste.unsym_grad_mul(2.0**shift, sign)
@@ -177,6 +179,10 @@ class QWeights(ShiftLayer):
         """The weights ``±2**round(log2|weight|)``."""
         if self.shift_range is not None:
             least, most = self.shift_range
+            if shift_kernels.takes(self.shift_range, self.rounding, self.weight):
+                weights = shift_kernels.from_weights(self.weight, 2.0**least, 2.0**most)
+                if weights is not None:
+                    return weights
             self.weight.data = shift_ste.clampabs(self.weight.data, 2.0**least, 2.0**most)
         return shift_ste.round_power_of_2(self.weight, self.rounding)
 

@@ -47,7 +47,8 @@ class UnsymmetricGradMulFunction(torch.autograd.Function):
         return grad_outputs[0] * b, grad_outputs[0]
 
 
-def _through(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def through(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """``value``, of the shape of ``x``, with the gradient of the identity."""
     result: torch.Tensor = StraightThrough.apply(x, value)  # type: ignore[no-untyped-call]
     return result
 
@@ -65,22 +66,22 @@ def rounded(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
 
 def round(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
     """Round as :func:`rounded` does, with the gradient of the identity."""
-    return _through(x, rounded(x, rounding))
+    return through(x, rounded(x, rounding))
 
 
 def sign(x: torch.Tensor) -> torch.Tensor:
     """The sign −1, 0 or 1, with the gradient of the identity."""
-    return _through(x, x.sign())
+    return through(x, x.sign())
 
 
 def clamp(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
     """Clamp to ``least``…``most``, with the gradient of the identity."""
-    return _through(x, x.clamp(least, most))
+    return through(x, x.clamp(least, most))
 
 
 def clampabs(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
     """Clamp the magnitude to ``least``…``most``; 0 stays 0. The gradient is that of the identity."""
-    return _through(x, x.sign() * x.abs().clamp(least, most))
+    return through(x, x.sign() * x.abs().clamp(least, most))
 
 
 def power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,7 +96,7 @@ def power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> tuple[torch.
 def round_power_of_2(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:
     """Round to ``±2**round(log2|x|)``, or 0 for 0, with the gradient of the identity."""
     exponents, signs = power_of_2(x.detach(), rounding)
-    return _through(x, 2.0**exponents * signs)
+    return through(x, 2.0**exponents * signs)
 
 
 def to_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int = 16) -> torch.Tensor:
@@ -112,7 +113,7 @@ def to_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int =
 
 def round_fixed_point(x: torch.Tensor, integer_bits: int = 16, fraction_bits: int = 16) -> torch.Tensor:
     """Round as :func:`to_fixed_point` does, with the gradient of the identity."""
-    return _through(x, to_fixed_point(x.detach(), integer_bits, fraction_bits))
+    return through(x, to_fixed_point(x.detach(), integer_bits, fraction_bits))
 
 
 def unsym_grad_mul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
