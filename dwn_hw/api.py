@@ -13,8 +13,8 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.exports import options as export_options
 from dwn_hw.exports import planning, prediction, writer
-from dwn_hw.fpga import synthesis
-from dwn_hw.frontend import checkpoints, extract, module_state, training_run
+from dwn_hw.fpga import size_budget, synthesis
+from dwn_hw.frontend import checkpoints, extract, module_state, saved_forms, training_run
 from dwn_hw.frontend.shift import trained_shift as shifted
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import sample_files, serialize
@@ -36,7 +36,12 @@ def load(
     """
     checkpoints.check_file(path)  # before torch, which takes seconds
     if arch is None:
-        return checkpoints.load(path, key, ignore)
+        content = checkpoints.content_of(Path(path))
+        if key is None and saved_forms.is_shift(content[0]):
+            from dwn_hw.frontend.shift import saved_shift
+
+            return saved_shift.read(content[0], Path(path).name)
+        return checkpoints.trained(content, path, key, ignore)
     from dwn_hw.frontend.shift import user_class
 
     return user_class.load(path, arch, key)
@@ -48,22 +53,30 @@ def fit(
     out: PathLike = "model.pt",
     *,
     test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    kind: str = "dwn",
+    budget_lut: int | None = None,
+    board: str | None = None,
     resume: bool = False,
     device: str = "auto",
     progress: collections.abc.Callable[[str], None] = lambda text: None,
     **recipe: Any,
 ) -> dict[str, Any]:
-    """Train a DWN on samples ``x`` (samples, features…) with classes ``y`` (samples,), and write the model: ``dwn-hw train``.
+    """Train a network on samples ``x`` (samples, features…) with classes ``y`` (samples,), and write the model: ``dwn-hw train``.
 
-    ``recipe``: any of ``luts`` (widths), ``n``, ``bits``, ``thermometer``, ``tau``, ``candidates``, ``epochs``, ``batch_size``,
-    ``lr``, ``patience``, ``seed``; the rest follows from the data. ``test``: samples and classes to test on; else a fifth of the
-    samples is kept apart. ``device``: ``auto``, a GPU where there is one; ``cpu``, or ``cuda``. Returns the report: the recipe,
-    ``accuracy`` on the test samples with its 95 % ``interval``, ….
+    ``kind``: ``dwn``; ``shift``, layers that shift and add; or ``difflogic-like``, layers of two-input gates. ``budget_lut``,
+    ``board``: the size is the largest that takes so many LUTs, encoder included, or that fits a board. ``recipe``: any of
+    ``epochs``, ``batch_size``, ``lr``, ``patience``, ``seed``; of a DWN ``luts`` (widths), ``n``, ``bits``, ``thermometer``,
+    ``tau``, ``candidates``; of gates the same without ``n`` and ``candidates``; of ``shift``: ``hidden`` (widths),
+    ``weight_bits``, ``integer_bits``, ``fraction_bits``; the rest follows from the data. ``test``: samples and classes to test
+    on; else a fifth of the samples is kept apart. ``device``: ``auto``, a GPU where there is one; ``cpu``, or ``cuda``. Returns
+    the report: the recipe, ``accuracy`` on the test samples with its 95 % ``interval``, ….
     """
     given = _samples("x", x, y)
     assert given is not None
     tested = None if test is None else _samples("test", *test)
-    return dict(training_run.run(given, tested, Path(out), recipe, resume=resume, device=device, progress=progress))
+    budget = size_budget.make(budget_lut, board, kind)
+    how: dict[str, Any] = {"kind": kind, "budget": budget, "resume": resume, "device": device}
+    return dict(training_run.run(given, tested, Path(out), recipe, progress=progress, **how))
 
 
 def freeze(

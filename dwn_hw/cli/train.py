@@ -1,4 +1,4 @@
-"""The command that trains a DWN on a table or on images."""
+"""The command that trains a network on a table or on images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dwn_hw.cli.arguments import SEED
+from dwn_hw.cli.grouped_help import GroupedCommand
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.errors import OptionError, Problem
 
@@ -27,7 +28,17 @@ class _Layers(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r} is no list of whole numbers such as 1000,500", param, ctx)
 
 
-@click.command(short_help="Train a DWN on a table or on images.")
+#: The options in the order in which help shows them.
+_GROUPS = (
+    ("Files", ("out", "label", "test", "resume")),
+    ("Size by budget", ("budget_lut", "board")),
+    ("Network", ("kind", "luts", "bits", "thermometer", "tau", "n", "candidates")),
+    ("Network of --kind shift", ("hidden", "weight_bits", "integer_bits", "fraction_bits")),
+    ("Training", ("epochs", "batch_size", "lr", "patience", "seed", "device")),
+)
+
+
+@click.command(cls=GroupedCommand, groups=_GROUPS, short_help="Train a network on a table or on images.")
 @click.argument("samples", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=Path("model.pt"), show_default=True, help="The model."
@@ -36,6 +47,14 @@ class _Layers(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--test", type=click.Path(path_type=Path), help="Samples to test on; else a fifth of SAMPLES, kept apart."
 )
+@click.option("--kind", default="dwn", show_default=True, metavar="dwn|shift|difflogic-like", help="Of network.")
+@click.option(
+    "--budget-lut",
+    type=int,
+    metavar="N",
+    help="The largest network that takes N LUTs, encoder included; by estimate, and checked.",
+)
+@click.option("--board", metavar="BOARD", help="The largest network that fits one of `dwn-hw boards`, beside its UART.")
 @click.option("--luts", type=_Layers(), help="LUTs of each layer, 1000,500; the default follows from the data.")
 @click.option("--n", "n", type=click.IntRange(1, 8), help="Inputs of a LUT; 6 by default.")
 @click.option("--bits", type=_WHOLE, help="Thresholds of a feature.")
@@ -46,6 +65,10 @@ class _Layers(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--candidates", type=click.IntRange(min=0), help="Wires that a slot of the first layer chooses among; 0: all."
 )
+@click.option("--hidden", type=_Layers(), help="Units of each hidden layer, 64,32.")
+@click.option("--weight-bits", type=click.IntRange(2, 8), help="Bits of a weight; 4 by default.")
+@click.option("--integer-bits", type=click.IntRange(2, 16), help="Of activations, with the sign; 6 by default.")
+@click.option("--fraction-bits", type=click.IntRange(0, 16), help="Of activations; 4 by default.")
 @click.option("--epochs", type=_WHOLE, help="At most; 30 by default.")
 @click.option("--batch-size", type=_WHOLE, help="Samples of a step.")
 @click.option("--lr", type=float, help="Learning rate; 0.01 by default.")
@@ -68,18 +91,23 @@ def train(
     out: Path,
     label: str | None,
     test: Path | None,
+    kind: str,
+    budget_lut: int | None,
+    board: str | None,
     resume: bool,
     device: str,
     **asked: Any,
 ) -> None:
-    """Train a DWN on SAMPLES (.csv, .tsv, .parquet, .npz, idx, …), which hold classes.
+    """Train a network on SAMPLES (.csv, .tsv, .parquet, .npz, idx, …), which hold classes.
 
     SAMPLES may be a folder with a file that begins with train, and one with test or t10k (MNIST's idx files).
 
     A tenth of the training samples decides when to stop; the test samples are seen once, at the end.
     """
+    from dwn_hw.fpga import size_budget
     from dwn_hw.frontend import sample_folders, sample_formats, training_run
 
+    budget = size_budget.make(budget_lut, board, kind)
     screen.progress("reading the samples")
     if samples.is_dir():
         samples, found = sample_folders.find(samples)
@@ -87,9 +115,8 @@ def train(
     loaded = sample_formats.load(samples, label)
     tested = None if test is None else sample_formats.load(test, label)
     _check_out(out)
-    report: Report = training_run.run(
-        loaded, tested, out, asked, resume=resume, device=device, progress=screen.progress
-    )
+    how: dict[str, Any] = {"kind": kind, "budget": budget, "resume": resume, "device": device}
+    report: Report = training_run.run(loaded, tested, out, asked, progress=screen.progress, **how)
     screen.say(*(f"recipe     {line}" for line in report["recipe_in_words"]))
     screen.say(
         f"trained    epoch {report['best_epoch']} of {report['epochs']} is the best: {report['validation_accuracy']:.1%} of "
@@ -103,8 +130,20 @@ def train(
         f"(95 % interval {low:.1%} to {high:.1%})"
     )
     screen.say(f"wrote      {out}" + (f", and the test samples: {report['test_file']}" if report["test_file"] else ""))
+    if report["budget"]:
+        screen.say(_budget(report["budget"]))
     screen.say(f"next: {report['next']}")
+    if "then" in report:
+        screen.say(f"then: {report['then']}")
     screen.result(report)
+
+
+def _budget(report: Report) -> str:
+    """What became of a budget, in a line."""
+    shown = (f"{count:,g} {of}" for of, count in report["planned"].items())
+    before = next(iter(report["estimate"].values()))
+    largest = "; larger ones are not tried for so few samples" if report["largest_allowed"] else ""
+    return f"budget     {', '.join(shown)} by plan, within {report['asked']} ({before:,g} LUTs before the training){largest}"
 
 
 def _check_out(out: Path) -> None:

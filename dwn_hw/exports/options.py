@@ -61,8 +61,8 @@ class Request:
 
     @property
     def scaler(self) -> str | None:
-        """The kind of scaler that a DWN was saved with."""
-        return self.model.scaler.kind if isinstance(self.model, TrainedDwn) and self.model.scaler else None
+        """The kind of scaler that the model was saved with."""
+        return self.model.scaler.kind if self.model.scaler else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def _plan_shift(
     from dwn_hw.frontend.shift import freeze_and_compare as shift
 
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
-    frozen = shift.plan(model.module, shift.Asked(**taken), samples, model.source, progress)
+    frozen = shift.plan(model, shift.Asked(**taken), samples, progress)
     progress("planning hardware")
     design = _design(model, frozen.network, options, progress)
     codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed, searched=0).codes
@@ -104,6 +104,14 @@ def _hardware(design: Design, options: Options) -> Document:
         "clock_mhz": {"asked": options.clock_mhz, "estimate": None if clock is None else round(clock, 1)},
         "estimate": {name: part.as_report() for name, part in cost.estimate(design).items()},
     }
+
+
+def sketch(
+    model: TrainedDwn, options: Options, samples: sample_files.Samples | None = None, *, quick: bool = False
+) -> Design:
+    """The hardware of a DWN alone: nothing is compared, and nothing said of samples. ``quick``: in seconds, and in more LUTs."""
+    port, _ = _port(model, options, samples, silent)
+    return _design(model, freeze_dwn.freeze_dwn(model, port), options, quick=quick)
 
 
 def _plan_dwn(
@@ -182,18 +190,23 @@ def _seen_in_training(model: TrainedDwn, samples: sample_files.Samples, rates: A
 
 
 def _design(
-    model: TrainedDwn | ShiftModel, network: ir.Network, options: Options, progress: Progress = silent
+    model: TrainedDwn | ShiftModel,
+    network: ir.Network,
+    options: Options,
+    progress: Progress = silent,
+    *,
+    quick: bool = False,
 ) -> Design:
     """Parallel hardware; the folded engine where it was asked for, or where a layer has too many weights for that."""
     network = passes.optimize(network) if options.optimize else network
     if network.is_luts() or (options.lanes is None and lowering.fits(network)):
-        return _parallel(network, options, progress)
+        return _parallel(network, options, progress, quick)
     check(Request(options, model, folded=True))
     lanes = DEFAULT_LANES if options.lanes is None else options.lanes
     return make_folded(network, lanes=lanes, with_scores=options.scores, name=options.name)
 
 
-def _parallel(network: ir.Network, options: Options, progress: Progress) -> ParallelDesign:
+def _parallel(network: ir.Network, options: Options, progress: Progress, quick: bool) -> ParallelDesign:
     return make_design(
         network,
         latency=options.latency,
@@ -205,6 +218,7 @@ def _parallel(network: ir.Network, options: Options, progress: Progress) -> Para
         encoder=options.encoder,
         name=options.name,
         progress=progress,
+        quick=quick,
     )
 
 

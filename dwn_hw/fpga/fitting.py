@@ -28,9 +28,13 @@ _FULL = 0.95
 
 def estimate(exported: Exported, family: str) -> dict[str, float]:
     """LUTs, flip-flops and blocks of RAM of the whole board design, by the mapped netlists and what its shell takes."""
-    design = exported.design.lowered(family if family in TARGETS else "generic")
+    return needed(exported.design.lowered(family if family in TARGETS else "generic"), exported.interface, family)
+
+
+def needed(design: Design, interface: Interface, family: str) -> dict[str, float]:
+    """As :func:`estimate`, of a lowered design with its interface."""
     total = cost.total(cost.estimate(design, FAMILIES[family]))
-    around = shell(exported.interface, family)
+    around = shell(interface, family)
     own = {"lut": total.site + _passed(design, family), "ff": total.ff, "bram": total.bram}
     return {kind: added((own[kind], around[kind])) for kind in own}
 
@@ -69,7 +73,12 @@ def shell(interface: Interface, family: str) -> dict[str, float]:
 
 def fits(board: Board, needs: Mapping[str, float]) -> bool:
     """Whether a board holds so much, with room to place and route."""
-    return all(needs[kind] <= _FULL * board.capacity[kind] for kind in boards.KINDS)
+    return all(needs[kind] <= most for kind, most in room(board).items())
+
+
+def room(board: Board) -> dict[str, float]:
+    """What of a board place and route can be expected to fill, by kind."""
+    return {kind: _FULL * board.capacity[kind] for kind in boards.KINDS}
 
 
 @dataclass(frozen=True, slots=True)

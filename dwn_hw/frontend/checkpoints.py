@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dwn_hw.frontend.pickles import archive
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.pickles.unpickle import RefusedError, UnreadableError
 from dwn_hw.frontend.read_thermometer import read_scaler
+from dwn_hw.frontend.shift.trained_shift import has_shift_layers
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 
 _MAX_BYTES = 1 << 31
@@ -37,10 +39,10 @@ def read(path: str | os.PathLike[str]) -> Any:
 
     Raises ``CheckpointError`` for everything that is no readable checkpoint or asks for more than layers and data.
     """
-    return _content(Path(path))[0]
+    return content_of(Path(path))[0]
 
 
-def _content(path: Path) -> tuple[Any, bool]:
+def content_of(path: Path) -> tuple[Any, bool]:
     """The content of a file, and whether it sorts the names of its arrays."""
     data = _bytes(path)
     name = shown(path.name)
@@ -63,7 +65,14 @@ def load(path: str | os.PathLike[str], key: str | None = None, ignore: Sequence[
     ``key`` names it where the file holds several, dotted where it lies deeper; ``ignore``: entries beside it that it does not
     need.
     """
-    content, sorted_names = _content(Path(path))
+    return trained(content_of(Path(path)), path, key, ignore)
+
+
+def trained(
+    read_content: tuple[Any, bool], path: str | os.PathLike[str], key: str | None, ignore: Sequence[str]
+) -> TrainedDwn:
+    """The trained network in what :func:`content_of` gave for ``path``; the rest as for :func:`load`."""
+    content, sorted_names = read_content
     return extract(content, shown(Path(path).name), saved_forms.Choice(key, tuple(ignore), sorted_names))
 
 
@@ -85,6 +94,7 @@ def save(
     ``trained_on``: the training samples (samples, features…) in the units of the port. A sketch of their digests is kept, so that
     a calibration on them is warned of; ``accuracy``, the share of unseen samples that are classified rightly, serves the same.
     ``recipe``: how it was trained, as plain values, for people.
+    Or a ``Sequential`` of linear shift layers and ReLU, with its ``scaler`` and without a thermometer.
     A model that could not be read back is refused. The file appears whole or not at all, and
     ``torch.load(path, weights_only=True)`` reads it too: plain dictionaries, lists, tensors.
     """
@@ -92,22 +102,46 @@ def save(
         import torch
     except ImportError:
         raise ToolError("saving a model needs torch: pip install 'dwn-hw[torch]'") from None
-    trained = extract_modules(model, thermometer, scaler, class_names, feature_names)
-    found = Findings("model")
+    described = _described(model, thermometer, scaler, class_names, feature_names)
     content = {
         "format": saved_forms.FORMAT,
         "version": saved_forms.VERSION,
-        "layers": saved_forms.sketch(flatten(model, found)),
+        "kind": described.kind,
+        "layers": described.layers,
         "state_dict": {key: value.detach().cpu() for key, value in model.state_dict().items()},
         "thermometer": _thermometer(thermometer, torch),
         "scaler": _scaler(scaler, torch),
-        "class_names": list(trained.class_names) or None,
-        "feature_names": list(trained.feature_names) or None,
-        "training": _training(trained_on, len(trained.thresholds), torch),
+        "class_names": list(described.class_names) or None,
+        "feature_names": list(described.feature_names) or None,
+        "training": _training(trained_on, described.features, torch),
         "accuracy": _share(accuracy),
         "recipe": recipe,
     }
     _write(content, Path(path), torch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What a save says of its model; ``features``: how many values a sample has."""
+
+    kind: str | None
+    layers: list[dict[str, Any]]
+    features: int
+    class_names: Sequence[str]
+    feature_names: Sequence[str]
+
+
+def _described(
+    model: Any, thermometer: Any, scaler: Any, class_names: Sequence[str], feature_names: Sequence[str]
+) -> _Described:
+    if has_shift_layers(model):
+        from dwn_hw.frontend.shift import saved_shift
+
+        layers, features = saved_shift.layers(model)
+        return _Described(saved_forms.SHIFT, layers, features, class_names, feature_names)
+    trained = extract_modules(model, thermometer, scaler, class_names, feature_names)
+    layers = saved_forms.sketch(flatten(model, Findings("model")))
+    return _Described(None, layers, len(trained.thresholds), trained.class_names, trained.feature_names)
 
 
 def _training(x: Any, features: int, torch: Any) -> dict[str, Any] | None:

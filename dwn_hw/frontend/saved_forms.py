@@ -31,6 +31,9 @@ from dwn_hw.frontend.pickles.standins import Inert, shown
 FORMAT = "dwn-hw"
 VERSION = 1
 
+#: What ``kind`` says in our own save of a network of shift layers; a DWN's says none.
+SHIFT = "shift"
+
 #: The remedy with the line that saves a model right.
 RESAVE = (
     'Save it with torch.save({"model": model, "thermometer": thermometer, "scaler": scaler}, "model.pt"), '
@@ -217,14 +220,7 @@ def _unknown_arrays(arrays: Mapping[str, Any], positions: list[str], parts: Part
 
 def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
     """The parts of this project's own save: the list of layers with their options, and the state_dict."""
-    version = whole(content.get("version"))
-    if version != VERSION:
-        rule = f"must be of version {VERSION} of the dwn-hw format"
-        newer = ", which is newer" if version is not None and version > VERSION else ""
-        found.add(
-            "", rule, f"version {shown(version)}{newer}", "Install the release of dwn-hw that wrote it, or a newer one."
-        )
-        raise found.error()
+    check_version(content, found)
     beside = Beside(
         thermometer=content.get("thermometer"),
         scaler=content.get("scaler"),
@@ -247,6 +243,23 @@ def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
         buffers = {name: arrays[prefix + name] for name in ("randperm", "thresholds") if prefix + name in arrays}
         parts.layers.append((position, inert(kind, {**options, **buffers})))
     return parts
+
+
+def check_version(content: Mapping[Any, Any], found: Findings) -> None:
+    """Refuse a save of this project's own of another version."""
+    version = whole(content.get("version"))
+    if version != VERSION:
+        rule = f"must be of version {VERSION} of the dwn-hw format"
+        newer = ", which is newer" if version is not None and version > VERSION else ""
+        found.add(
+            "", rule, f"version {shown(version)}{newer}", "Install the release of dwn-hw that wrote it, or a newer one."
+        )
+        raise found.error()
+
+
+def is_shift(content: Any) -> bool:
+    """Whether a checkpoint is this project's own save of a network of shift layers."""
+    return isinstance(content, Mapping) and content.get("format") == FORMAT and content.get("kind") == SHIFT
 
 
 def sketch(layers: list[Layer]) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ from dwn_hw import toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress, duration, silent
 from dwn_hw.errors import DataError, OptionError, Problem
-from dwn_hw.frontend import checkpoints
+from dwn_hw.frontend import checkpoints, size_search
+from dwn_hw.frontend.size_search import Budget
 from dwn_hw.ir.sample_files import Samples, class_indices
 
 #: The part of the samples that is kept apart for the test.
@@ -36,75 +37,119 @@ def run(
     out: Path,
     asked: Mapping[str, Any],
     *,
+    kind: str = "dwn",
+    budget: Budget | None = None,
     resume: bool = False,
     device: str = "auto",
     progress: Progress = silent,
 ) -> Document:
-    """Train on ``samples`` by a recipe as ``asked`` (None: by rule), on a ``device``; write ``out``, and say what was found."""
+    """Train on ``samples`` by a recipe as ``asked`` (None: by rule), write the model ``out``, and say what was found.
+
+    ``kind``: of network (:data:`dwn_hw.nn.recipes.KINDS`). ``budget``: what it must fit; then its size is the largest that does.
+    ``device``: where it trains, of :data:`dwn_hw.nn.devices.DEVICES`.
+    """
     try:
         import torch
 
-        from dwn_hw.nn import devices, trainer
-        from dwn_hw.nn import recipe as recipes
+        from dwn_hw.nn import devices, recipes, trainer
     except ModuleNotFoundError:
         raise toolchain.missing("torch") from None
     where = devices.device_for(device)  # refused before the samples are prepared
     names = _names(samples)
     x, y = _arrays(samples, names)
-    recipe = recipes.for_data(x, len(names), **asked)
+    recipe = recipes.for_data(kind, x, len(names), asked)
     test_file = None if tested is not None else out.with_name(f"{out.stem}.test.npz")
-    if tested is None:
-        first, second = trainer.stratified(y, TEST, recipe.seed)
-        (x, y), test = (x[first], y[first]), (x[second], y[second])
-    else:
-        test = _arrays(tested, names, x.shape[1])
-    progress("placing thresholds")
-    training = trainer.Trainer(recipe, x, y, len(names), where.type)
+    (x, y), test = _parts((x, y), None if tested is None else _arrays(tested, names, x.shape[1]), recipe.seed)
     kept = out.with_name(f"{out.name}.training")
-    if resume:
-        training.resume(_state(kept, torch))
+    state = _state(kept, torch) if resume else None
     started = time.perf_counter()
-    _train(training, kept, progress, torch)
-    model = training.finish()
-    right, count = training.accuracy(*test)
-    plain = training.state()["recipe"]
-    about = {"trained_on": x, "accuracy": max(right, 1) / count, "recipe": plain}
-    checkpoints.save(model, out, thermometer=training.thermometer, class_names=names, **about)
+
+    def trained(recipe: Any, state: Any) -> Any:
+        progress("preparing the samples")
+        training = trainer.Trainer(recipe, x, y, len(names), where.type)
+        return training, _train(training, state, kept, progress, torch, budget)
+
+    if budget is None:
+        (training, model), kept_within = trained(recipe, state), None
+    else:
+        search = size_search.Search(budget, kind, x, names, asked)
+        by = None if test_file is None else Samples(test[0], None, None, str(test_file))
+        training, model, kept_within = size_search.train(search, trained, by, state, progress)
+    (right, count), plain = training.accuracy(*test), recipes.plain(training.recipe)
+    about = {"class_names": names, "trained_on": x, "accuracy": max(right, 1) / count, "recipe": plain}
+    checkpoints.save(model, out, **training.prepared.beside(), **about)
+    _finish(kept, test_file, test, names)
+    return {
+        "out": str(out),
+        "classes": list(names),
+        "training_samples": len(y),
+        "recipe": plain,
+        "device": devices.name_of(where),
+        "budget": kept_within,
+        **_found(training),
+        **_tested(right, count, trainer.interval(right, count)),
+        "seconds": round(time.perf_counter() - started, 1),
+        **_next(out, test_file, budget),
+    }
+
+
+def _parts(given: Arrays, test: Arrays | None, seed: int) -> tuple[Arrays, Arrays]:
+    """What is trained on, and what is tested on: a part that is kept apart, if nothing was given."""
+    from dwn_hw.nn import trainer
+
+    if test is not None:
+        return given, test
+    (x, y), (first, second) = given, trainer.stratified(given[1], TEST, seed)
+    return (x[first], y[first]), (x[second], y[second])
+
+
+def _finish(kept: Path, test_file: Path | None, test: Arrays, names: tuple[str, ...]) -> None:
+    """Write the test samples, if they were kept apart, and remove the state of the training, which is over."""
     if test_file is not None:
         np.savez_compressed(test_file, x=test[0], y=np.array(names)[test[1]])
     with contextlib.suppress(OSError):
         kept.unlink()
+
+
+def _next(out: Path, test_file: Path | None, budget: Budget | None) -> Document:
+    """The test samples' file, and the command that comes next, with a board the one after it."""
+    design = shlex.quote(f"{out.stem}-design")
     data = f" --data {shlex.quote(str(test_file))}" if test_file is not None else ""
-    return {
-        "out": str(out),
-        "test_file": None if test_file is None else str(test_file),
-        "classes": list(names),
-        "training_samples": len(y),
-        "recipe": plain,
-        "recipe_in_words": recipe.told(),
-        "device": devices.name_of(where),
-        **_found(training),
-        "accuracy": round(right / count, 6),
-        "interval": [round(end, 6) for end in trainer.interval(right, count)],
-        "test_samples": count,
-        "seconds": round(time.perf_counter() - started, 1),
-        "next": f"dwn-hw export {shlex.quote(str(out))} -o {shlex.quote(out.stem)}-design{data}",
-    }
+    options = "" if budget is None else budget.options
+    told: Document = {"test_file": None if test_file is None else str(test_file)}
+    told |= {"next": f"dwn-hw export {shlex.quote(str(out))} -o {design}{data}{options}"}
+    if budget is not None and budget.board is not None:
+        told["then"] = f"dwn-hw build {design} --board {budget.board}"
+    return told
 
 
-def _train(training: Any, kept: Path, progress: Progress, torch: Any) -> None:
-    """All epochs, of which each is told and its state is kept."""
+def _train(training: Any, state: Any, kept: Path, progress: Progress, torch: Any, budget: Budget | None) -> Any:
+    """The best network of all epochs, from a ``state`` if that is not None. Each epoch is told, and its state is kept."""
+    if state is not None:
+        training.resume(state)
+    beside = {} if budget is None else {"budget": budget.told}
     started, before = time.perf_counter(), training.epoch
     for told in training.epochs():
-        _keep(kept, training.state(), torch)
+        _keep(kept, training.state() | beside, torch)
         left = (time.perf_counter() - started) / (told.epoch - before) * (told.epochs - told.epoch)
         found = f"loss {told.loss:.4f}, validation {told.accuracy:.1%}, best {told.best:.1%}"
         progress(f"epoch {told.epoch} of {told.epochs}: {found}; at most {duration(left)} left")
+    return training.finish()
+
+
+def _tested(right: int, count: int, interval: tuple[float, float]) -> Document:
+    """What the test says."""
+    return {
+        "accuracy": round(right / count, 6),
+        "interval": [round(end, 6) for end in interval],
+        "test_samples": count,
+    }
 
 
 def _found(training: Any) -> Document:
     """What a training was like, as plain values."""
     return {
+        "recipe_in_words": training.recipe.told(),
         "epochs": training.epoch,
         "best_epoch": training.best_epoch,
         "validation_accuracy": round(training.best_accuracy, 6),

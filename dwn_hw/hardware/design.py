@@ -164,6 +164,7 @@ def make_design(
     encoder: str = encoders.DEFAULT,
     name: str = naming.DEFAULT,
     progress: Progress = silent,
+    quick: bool = False,
 ) -> ParallelDesign:
     """Lower ``network`` and place its registers. Raises OptionError for what this network cannot have.
 
@@ -171,6 +172,7 @@ def make_design(
 
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
     ``share`` off keeps one comparator a threshold. ``encoder``: ``streamed`` takes one feature a clock.
+    ``quick``: for an estimate alone, in somewhat more LUTs than are needed.
     """
     output_edges(network, with_scores)  # or it is refused
     if encoder == encoders.STREAMED and network.encoder is None:
@@ -178,7 +180,7 @@ def make_design(
         remedy = "Use the parallel encoder."
         raise OptionError(Problem("--encoder", rule, type(network.nodes[0]).__name__, remedy))
     _check_widths(network, encoder)
-    netlists = lower_network(network, FAMILIES[target], share, encoder, progress)
+    netlists = lower_network(network, FAMILIES[target], share, encoder, progress, quick=quick)
     registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
     names = network.names()
     pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))

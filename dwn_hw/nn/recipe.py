@@ -8,8 +8,6 @@ is at most 16 million weights, else among 16 at a time, which are renewed. Batch
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -60,10 +58,7 @@ class Recipe:
         whole_number("--n", self.n, highest=8)
         for name in ("tau", "lr"):
             real_number(f"--{name}", getattr(self, name), positive=True)
-        if not self.luts or self.thermometer not in THERMOMETERS:
-            got = f"{self.luts}, {self.thermometer!r}"
-            rule = f"some layers, and a thermometer of {', '.join(THERMOMETERS)}"
-            raise OptionError(Problem("--luts, --thermometer", rule, got, "Leave them out for the defaults."))
+        check_layers(self.luts, self.thermometer)
 
     def told(self) -> list[str]:
         """The recipe in words, one line a subject."""
@@ -74,20 +69,31 @@ class Recipe:
         return [f"{self.bits} {self.thermometer} thresholds a feature; {size}", f"at most {self.epochs} epochs, {pace}"]
 
 
+def check_layers(luts: tuple[int, ...], thermometer: str) -> None:
+    """Raise OptionError where there is no layer, or a thermometer that is not known."""
+    if not luts or thermometer not in THERMOMETERS:
+        rule = f"some layers, and a thermometer of {', '.join(THERMOMETERS)}"
+        got = f"{luts}, {thermometer!r}"
+        raise OptionError(Problem("--luts, --thermometer", rule, got, "Leave them out for the defaults."))
+
+
+def batch_of(samples: int) -> int:
+    """The samples of a step: about a hundredth of all."""
+    return min(max(1 << (max(1, samples // 100)).bit_length() - 1, 32), 128)
+
+
+def _bits(x: npt.NDArray[Any]) -> int:
+    """The thermometer bits of a feature by rule."""
+    features = int(x.shape[1])
+    steps = max(len(np.unique(x[:, feature])) for feature in range(features)) - 1
+    return max(1, min(steps, _MOST_BITS, max(_FEWEST_BITS, _ALL_BITS // features)))
+
+
 def for_data(x: npt.NDArray[Any], classes: int, **asked: Any) -> Recipe:
     """The recipe for samples ``x`` (samples, features) of so many classes: as ``asked``, and for the rest (None) by rule."""
-    known = [field.name for field in dataclasses.fields(Recipe)]
-    for name in asked.keys() - set(known):
-        near = ", ".join(difflib.get_close_matches(name, known, 3, 0.3)) or "none"
-        raise OptionError(
-            Problem(
-                "recipe", "no such setting of a recipe", f"{name!r}; near it: {near}", f"Known: {', '.join(known)}."
-            )
-        )
     given = {name: value for name, value in asked.items() if value is not None}
     samples, features = x.shape
-    steps = max(len(np.unique(x[:, feature])) for feature in range(features)) - 1
-    bits = given.get("bits") or max(1, min(steps, _MOST_BITS, max(_FEWEST_BITS, _ALL_BITS // features)))
+    bits = given.get("bits") or _bits(x)
     each = min(max(samples // classes // _SAMPLES_A_LUT, _FEWEST_LUTS), _MOST_LUTS)
     luts, n = tuple(given.get("luts") or (each * classes,)), given.get("n", 6)
     epochs = given.get("epochs", 30)
@@ -100,7 +106,7 @@ def for_data(x: npt.NDArray[Any], classes: int, **asked: Any) -> Recipe:
         "tau": round(max(1.0, math.sqrt((luts or (1,))[-1] / classes) / 1.65), 3),
         "candidates": 0 if weights <= _MOST_WEIGHTS else min(_CANDIDATES, features * bits),
         "epochs": epochs,
-        "batch_size": min(max(1 << (max(1, samples // 100)).bit_length() - 1, 32), 128),
+        "batch_size": batch_of(samples),
         "lr": 1e-2,
         "patience": 10,
         "seed": 0,
@@ -113,9 +119,3 @@ def for_data(x: npt.NDArray[Any], classes: int, **asked: Any) -> Recipe:
         rule = f"at most the {features * recipe.bits} bits that there are"
         raise OptionError(Problem("--candidates", rule, f"{recipe.candidates}", "Ask for fewer, or for 0: all."))
     return recipe
-
-
-def differences(one: Recipe, other: Recipe) -> list[str]:
-    """The fields in which two recipes differ, in words."""
-    pairs = ((f.name, getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(Recipe))
-    return [f"{name} {first} and {second}" for name, first, second in pairs if first != second]

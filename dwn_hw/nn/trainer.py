@@ -1,4 +1,4 @@
-"""Trains a DWN by a recipe, with early stopping, and so that a training that was cut off goes on with the same numbers.
+"""Trains a network by a recipe, with early stopping, and so that a training that was cut off goes on with the same numbers.
 
 The samples that it sees are cut in two: those that it learns from, and a tenth by which it is stopped and the best epoch chosen.
 The state after an epoch holds everything that the next ones depend on.
@@ -10,7 +10,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,11 @@ import torch
 from torch import nn
 
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.nn import devices
+from dwn_hw.nn import devices, prepared, recipes
 from dwn_hw.nn.adam import Adam
-from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
-from dwn_hw.nn.group_sum import GroupSum
-from dwn_hw.nn.lut_layer import LUTLayer
-from dwn_hw.nn.recipe import Recipe, differences
+from dwn_hw.nn.prepared import Prepared
+from dwn_hw.nn.recipe import Recipe
+from dwn_hw.nn.recipes import AnyRecipe
 from dwn_hw.nn.renewal import renew
 from dwn_hw.nn.training import predict, step
 
@@ -36,8 +35,6 @@ _LR_STEP, _LR_GAMMA = 14 / 30, 0.1
 
 #: After each epoch of this part of them candidates are renewed, by the gradient of so many samples.
 _RENEWED, _SOME = 0.5, 512
-
-_THERMOMETERS = {"distributive": DistributiveThermometer, "linear": Thermometer, "gaussian": GaussianThermometer}
 
 Indices = npt.NDArray[np.intp]
 
@@ -78,13 +75,14 @@ def interval(right: int, count: int) -> tuple[float, float]:
 class Trainer:
     """A training of samples ``x`` (samples, features), ``y`` (samples,) class numbers from 0, by a recipe.
 
-    ``model`` takes thermometer bits, flattened. Iterate :meth:`epochs`, then take the best by :meth:`finish`. ``device``: where
-    it trains, of :data:`dwn_hw.nn.devices.DEVICES`; the bits of all samples are kept there, and its state is on the CPU.
+    ``model`` takes what ``prepared`` encodes: thermometer bits, or scaled numbers. Iterate :meth:`epochs`, then take the best by
+    :meth:`finish`. ``device``: where it trains, of :data:`dwn_hw.nn.devices.DEVICES`; what it takes of all samples is kept there,
+    and its state is on the CPU.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: AnyRecipe,
         x: npt.NDArray[np.float32],
         y: npt.NDArray[np.int64],
         classes: int,
@@ -93,14 +91,10 @@ class Trainer:
         self.recipe, self.device = recipe, devices.device_for(device)
         self._digest = hashlib.sha256(np.ascontiguousarray(x).tobytes() + y.tobytes()).hexdigest()[:16]
         first, second = stratified(y, VALIDATION, recipe.seed)
-        self.thermometer: Thermometer = _THERMOMETERS[recipe.thermometer](recipe.bits).fit(torch.from_numpy(x[first]))
-        self._bits, self._valid = (
-            self.thermometer.binarize(x[at]).flatten(1).to(torch.uint8) for at in (first, second)
-        )
+        self.prepared: Prepared = prepared.fit(recipe, x[first])
+        self._bits, self._valid = (self.prepared.encode(x[at]) for at in (first, second))
         self._y, self._y_valid = (torch.from_numpy(y[at]) for at in (first, second))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            self.model = _network(recipe, self._bits.shape[1], classes).to(self.device)
+        self.model = prepared.untrained(recipe, self._bits.shape[1], classes).to(self.device)
         self._bits, self._y = self._bits.to(self.device), self._y.to(self.device)
         self._optimizer = Adam(self.model, lr=recipe.lr)
         every = max(1, round(_LR_STEP * recipe.epochs))
@@ -121,7 +115,7 @@ class Trainer:
         while self.epoch < recipe.epochs and not self._is_over():
             started = time.perf_counter()
             self.model.train()
-            if recipe.candidates and 0 < self.epoch <= _RENEWED * recipe.epochs:
+            if isinstance(recipe, Recipe) and recipe.candidates and 0 < self.epoch <= _RENEWED * recipe.epochs:
                 some = torch.randperm(len(self._bits), generator=self._order)[:_SOME]
                 renew(self.model, self._optimizer, self._bits[some].float(), self._y[some])
             batches = torch.split(torch.randperm(len(self._bits), generator=self._order), recipe.batch_size)
@@ -147,14 +141,13 @@ class Trainer:
 
     def accuracy(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> tuple[int, int]:
         """How many of other samples are right, and how many there are."""
-        bits = self.thermometer.binarize(x).flatten(1)
-        return int((predict(self.model, bits) == torch.from_numpy(y)).sum()), len(y)
+        return int((predict(self.model, self.prepared.encode(x).float()) == torch.from_numpy(y)).sum()), len(y)
 
     def state(self) -> dict[str, Any]:
         """All that the next epochs depend on, as plain values and tensors of the CPU."""
         return {
             "format": "dwn-hw training",
-            "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()},
+            "recipe": recipes.plain(self.recipe),
             "digest": self._digest,
             "model": devices.on_cpu(dict(self.model.state_dict())),
             "best": self._best,
@@ -170,9 +163,7 @@ class Trainer:
         remedy = "Begin again without --resume."
         if not isinstance(state, dict) or state.get("format") != "dwn-hw training":
             raise OptionError(Problem("--resume", "the state of a training", "something else", remedy))
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state["recipe"].items()}
-        other = Recipe(**fields)
-        if told := differences(other, self.recipe):
+        if told := recipes.differences(state["recipe"], self.recipe):
             rule = "the recipe that the training began with"
             raise OptionError(
                 Problem("--resume", rule, "; ".join(told), "Ask for the same, or begin again without --resume.")
@@ -186,12 +177,3 @@ class Trainer:
         self._order.set_state(state["order"])
         self.epoch, self.best_epoch, self.best_accuracy = state["counts"]
         self.history = [(loss, accuracy) for loss, accuracy in state["history"]]
-
-
-def _network(recipe: Recipe, inputs: int, classes: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width in recipe.luts:
-        learned = {"mapping": "learnable", "candidates": recipe.candidates or None} if not layers else {}
-        layers.append(LUTLayer(inputs, width, recipe.n, **learned))  # type: ignore[arg-type]
-        inputs = width
-    return nn.Sequential(*layers, GroupSum(classes, tau=recipe.tau))

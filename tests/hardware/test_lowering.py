@@ -27,9 +27,9 @@ def pack(values, edge):
     return np.array(rows)
 
 
-def assert_equal(node, before, values, k=6, share=True):
+def assert_equal(node, before, values, k=6, share=True, quick=False):
     after = node.output(before)
-    netlist = lower(node, "part", before, after, k, share)
+    netlist = lower(node, "part", before, after, k, share, quick=quick)
     assert all(len(cell.inputs) <= k for cell in netlist.cells)
     wanted = evaluate.apply(node, np.asarray(values, np.int64))
     assert np.array_equal(netlist.evaluate(pack(values, before)), pack(wanted, after))
@@ -42,9 +42,9 @@ def test_an_encoder_equals_its_comparisons_for_every_code(draw):
     fmt = Format(draw.draw(st.integers(1, 11)), draw.draw(st.booleans()))
     row = tuple(draw.draw(st.lists(st.integers(fmt.low, fmt.high + 1), min_size=1, max_size=14)))
     k = draw.draw(st.sampled_from([4, 5, 6]))
-    share = draw.draw(st.booleans())
+    share, quick = draw.draw(st.booleans()), draw.draw(st.booleans())
     codes = np.arange(fmt.low, fmt.high + 1)[:, None]
-    assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k, share)
+    assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k, share, quick)
 
 
 @pytest.mark.parametrize(("signed", "k", "most"), [(False, 6, 1.8), (True, 6, 1.8), *swept((True, 4, 3.8))])
@@ -123,7 +123,8 @@ def test_weighted_groups_equal_for_all_inputs(draw):
     biases = tuple(draw.draw(st.integers(draw.draw(st.sampled_from([-5, 0])), 9)) for _ in range(groups))
     node = GroupSum(groups, members, "1", sizes, weights, biases)
     values = list(itertools.product((0, 1), repeat=bits))
-    assert_equal(node, Edge((bits,), (Format(1),)), values, draw.draw(st.sampled_from([4, 6])))
+    k, quick = draw.draw(st.sampled_from([4, 6])), draw.draw(st.booleans())
+    assert_equal(node, Edge((bits,), (Format(1),)), values, k, quick=quick)
 
 
 def test_biases_and_inverse_members_cost_nothing_and_duplicates_less():

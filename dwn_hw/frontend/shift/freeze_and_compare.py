@@ -27,7 +27,7 @@ from dwn_hw.frontend.shift import (
 )
 from dwn_hw.frontend.shift.activation_formats import Chosen
 from dwn_hw.frontend.shift.input_stage import Front
-from dwn_hw.frontend.shift.trained_shift import Doubles, Scaled, TrainedShift
+from dwn_hw.frontend.shift.trained_shift import Doubles, Scaled, ShiftModel, TrainedShift
 from dwn_hw.ir import evaluate, sample_files, sample_warnings, vectors
 from dwn_hw.ir.codes import Encoded, are_codes, decode
 from dwn_hw.ir.emulate import Emulator
@@ -66,15 +66,15 @@ class Frozen:
 
 
 def plan(
-    module: Any, asked: Asked, samples: sample_files.Samples | None, source: str, progress: Callable[[str], None]
+    given: ShiftModel, asked: Asked, samples: sample_files.Samples | None, progress: Callable[[str], None]
 ) -> Frozen:
-    """Freeze ``module``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
+    """Freeze ``given``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
     progress("tracing the model")
-    model = freeze_shift.fold(_traced(module, asked, samples or asked.calibrate, source))
-    classes = model.original(np.zeros((1, *model.shape), np.float32)).shape[1]
-    samples = None if samples is None else sample_files.labelled(samples, classes, ())
+    model = freeze_shift.fold(_traced(given, asked, samples or asked.calibrate))
+    classes, names = model.original(np.zeros((1, *model.shape), np.float32)).shape[1], given.class_names
+    samples = None if samples is None else sample_files.labelled(samples, classes, names)
     if asked.calibrate is not None:
-        asked = replace(asked, calibrate=sample_files.labelled(asked.calibrate, classes, ()))
+        asked = replace(asked, calibrate=sample_files.labelled(asked.calibrate, classes, names))
     by = samples or asked.calibrate
     x = None if by is None or by.x is None else by.x.reshape(len(by), -1)
     port, calibration = input_stage.port(model, asked.input_format, x), None
@@ -92,7 +92,7 @@ def plan(
         chosen = activation_formats.choose(model, asked.activations, real)
     entry = input_stage.choose(model, chosen.formats[0], port)
     progress("freezing")
-    network = freeze_shift.freeze(model, entry, chosen.formats)
+    network = replace(freeze_shift.freeze(model, entry, chosen.formats), class_names=names)
     progress("comparing with torch in float64")
     report: Document = {
         "kind": "shift",
@@ -118,11 +118,11 @@ def plan(
     return Frozen(network, report, None if encoded is None else encoded.codes)
 
 
-def _traced(module: Any, asked: Asked, samples: sample_files.Samples | None, source: str) -> TrainedShift:
-    shape = _shape(module, asked.input_shape, samples)
-    model = tracing.trace(module, shape, source=source)
+def _traced(given: ShiftModel, asked: Asked, samples: sample_files.Samples | None) -> TrainedShift:
+    shape = _shape(given.module, asked.input_shape, samples)
+    model = tracing.trace(given.module, shape, source=given.source)
     if asked.normalize is None:
-        return model
+        return replace(model, scaler=given.scaler)
     text = ",".join(map(str, shape)) if len(shape) > 1 else None
     return replace(model, scaler=input_scaling.normalizer(asked.normalize, text, math.prod(shape)))
 
@@ -139,6 +139,8 @@ def _shape(module: Any, stated: str | None, samples: sample_files.Samples | None
         return shape
     array = None if samples is None else samples.x if samples.x is not None else samples.codes
     width = tracing.first_width(module)
+    if array is not None and width is not None and width == array[0].size and tracing.begins_linear(module):
+        return (width,)
     if array is not None and (array.ndim > 2 or width is None or array[0].size == width):
         return tuple(array.shape[1:])
     if width is not None:

@@ -118,7 +118,8 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
             nodes.append(node)
     nodes.append(ir.ArgMax())
     left_out = "; ".join(model.left_out) or "nothing"
-    scaler = "none" if model.scaler is None else f"{model.scaler.kind}, folded into the first multiplier"
+    where = "the first multiplier" if any(isinstance(node, ir.Affine) for node in front.nodes) else "the port's grid"
+    scaler = "none" if model.scaler is None else f"{model.scaler.kind}, folded into {where}"
     if model.scaler is not None and not front.scaled:
         scaler = f"{LEFT_TO_HOST} the model's {model.scaler.kind} scaler comes before this port"
     notes = (("source", model.source), ("scaler", scaler), ("input", front.reason), ("left out", left_out))

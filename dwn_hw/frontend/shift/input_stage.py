@@ -68,21 +68,56 @@ def port(model: TrainedShift, stated: str | None, x: npt.NDArray[Any] | None) ->
 
 def choose(model: TrainedShift, first: FixedPoint, wanted: input_port.Port | None) -> Front:
     """The front that gives ``first``, the format of the first layer's activations, behind the port ``wanted`` if it can be."""
-    made = None if wanted is None else _by_step(model, wanted, first) or _by_line(model, wanted, first)
+    if wanted is not None and (made := _by_step(model, wanted, first)):
+        return made
+    own = model.scaler is not None and _is_dyadic(model.scaler) and len(model.shape) == 1
+    if own and model.scaler is not None and (wanted is None or wanted.origin == "data"):
+        return _scaled(model, model.scaler, first)
+    made = None if wanted is None else _by_line(model, wanted, first)
     return made or _own(model, first, wanted)
 
 
 def _by_step(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> Front | None:
-    """The front of a port on a power-of-two grid, which needs no multiplier, but rounding at most; None for another port."""
-    step = port.steps[0]
+    """The front of a port on a power-of-two grid, which needs no multiplier, but rounding at most; None for another port.
+
+    Also behind a scaler that divides all features by one power of two, which moves the point alone.
+    """
+    step, scaler = port.steps[0], model.scaler
     exponent = step.numerator.bit_length() - step.denominator.bit_length()
-    if model.scaler is not None or step != Fraction(2) ** exponent or port.offsets != (Fraction(0),):
+    if step != Fraction(2) ** exponent or port.offsets != (Fraction(0),):
         return None
+    if scaler is not None:
+        if not _is_dyadic(scaler) or scaler.offset.any() or len(np.unique(scaler.factor)) > 1:
+            return None
+        exponent -= math.frexp(float(scaler.factor.flat[0]))[1] - 1
     fmt = port.formats[0]
     # Rounding twice is rounding once where the host leaves to the hardware what that rounds.
     rounding = first.rounding if exponent == first.lsb else "floor" if exponent < first.lsb else ir.NEAREST
     source = ir.Input(model.shape, (ir.Format(fmt.bits, fmt.signed, exponent),), (str(step),), rounding=rounding)
-    return Front(source, quantize(source.edge, first), port.origin, port.reason, scaled=False)
+    return Front(source, quantize(source.edge, first), port.origin, port.reason, scaled=scaler is not None)
+
+
+def _is_dyadic(scaler: Scaler) -> bool:
+    """Whether a scaler subtracts and divides by powers of two, so that a port's steps and offsets can do the same exactly."""
+    return scaler.kind == "standard" and scaler.clip is None and bool((np.frexp(scaler.factor)[0] == 0.5).all())
+
+
+def _scaled(model: TrainedShift, scaler: Scaler, first: FixedPoint) -> Front:
+    """The front whose port carries the first layer's activations, by steps and offsets that are the scaler: each feature its own,
+    so that integers are numbers there, and no codes.
+    """
+    features = math.prod(model.shape)
+    steps, offsets = (np.broadcast_to(v, (features,)).tolist() for v in (scaler.factor, scaler.offset))
+    fmt, lsb = first.format, Fraction(2) ** first.lsb
+    source = ir.Input(
+        model.shape,
+        (fmt,),
+        tuple(str(Fraction(step) * lsb) for step in steps),
+        tuple(str(Fraction(offset)) for offset in offsets),
+        rounding=first.rounding,
+    )
+    reason = f"the port carries the first layer's activations, {fmt!r}; each feature's step and offset are the model's scaler"
+    return Front(source, quantize(source.edge, first), "scaler", reason, scaled=True)
 
 
 def _by_line(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> Front | None:

@@ -113,6 +113,11 @@ def first_width(module: torch.nn.Module) -> int | None:
     return width if isinstance(width, int) else None
 
 
+def begins_linear(module: torch.nn.Module) -> bool:
+    """Whether a module is a chain whose first layer is a linear shift layer, which takes samples of one axis alone."""
+    return isinstance(module, torch.nn.Sequential) and type(module[0]).__name__ in SHIFT_LAYERS[:2]
+
+
 def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, source: str = "") -> TrainedShift:
     """Take ``module`` apart into its chain of steps, for samples of ``shape`` without the axis of samples.
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.frontend.module_state import class_of, mapping, state_of
 from dwn_hw.frontend.trained_dwn import Scaler
+from dwn_hw.frontend.training_record import TrainingRecord
 from dwn_hw.ir.arrays import Integers
 from dwn_hw.ir.edges import Ints
 
@@ -27,10 +28,17 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShiftModel:
-    """A live ``torch.nn.Module`` with shift layers, and where it came from, in words, with no path."""
+    """A live ``torch.nn.Module`` with shift layers, and where it came from, in words, with no path.
+
+    ``scaler``: what stands before it, in the user's own units. ``training`` and ``reported`` as :class:`TrainedDwn` has them.
+    """
 
     module: Any
     source: str
+    scaler: Scaler | None = None
+    class_names: tuple[str, ...] = ()
+    training: TrainingRecord | None = None
+    reported: tuple[str, float] | None = None
 
 
 def has_shift_layers(model: object) -> bool:

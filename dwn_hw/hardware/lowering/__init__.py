@@ -27,12 +27,14 @@ def lower_network(
     share: bool = True,
     encoder: str = encoders.DEFAULT,
     progress: Progress = silent,
+    *,
+    quick: bool = False,
 ) -> tuple[Logic, ...]:
     """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers.
 
     Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a ``streamed`` encoder
     the first netlist is that of its comparators (:func:`lower_streamed`).
-    Each node is built of cells of every size that the family has, and the fewest LUTs win.
+    ``quick``: as in :func:`lower`. Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
     if not network.is_luts():
         return tuple(lower_integers(step.node, step.name, step.before, step.after) for step in network.steps())
@@ -43,7 +45,8 @@ def lower_network(
             built = [absorb(lower_streamed(network.encoder, step.before, k), k) for k in sizes]
         else:
             built = [
-                lower(node, step.name, step.before, step.after, k, share, family.chain_inputs, progress) for k in sizes
+                lower(node, step.name, step.before, step.after, k, share, family.chain_inputs, progress, quick=quick)
+                for k in sizes
             ]
         found.append(min(built, key=lambda netlist: (cell_cost.sites(family, netlist), netlist.depth())))
     return tuple(found)
@@ -58,18 +61,21 @@ def lower(
     share: bool = True,
     chain_inputs: int = 0,
     progress: Progress = silent,
+    *,
+    quick: bool = False,
 ) -> LutNetlist:
     """Lower one node to a netlist of LUTs of at most ``k`` inputs; ``share`` off keeps thermometer comparisons apart.
 
-    ``chain_inputs``: the inputs of the LUT in front of a site of a carry chain; 0: no chains.
+    ``chain_inputs``: the inputs of the LUT in front of a site of a carry chain; 0: no chains. ``quick``: with what is found at
+    once, for an estimate: somewhat more LUTs.
     """
     match node:
         case ir.Thermometer():
-            return absorb(lower_thermometer(node, before, k, share, progress), k)
+            return absorb(lower_thermometer(node, before, k, share, progress, quick=quick), k)
         case ir.LutLayer():
             return _lower_layer(node, name, before, k)
         case ir.GroupSum():
-            return absorb(lower_group_sum(node, before, after, k, chain_inputs), k)
+            return absorb(lower_group_sum(node, before, after, k, chain_inputs, quick=quick), k)
         case ir.ArgMax():
             return lower_argmax(before, after, k)
         case _:

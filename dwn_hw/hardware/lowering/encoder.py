@@ -21,11 +21,17 @@ from dwn_hw.ir.truth_tables import FALSE, LUT_INPUTS, TRUE, table_of
 
 
 def lower_thermometer(
-    node: ir.Thermometer, before: ir.Edge, k: int, share: bool = True, progress: Progress = silent
+    node: ir.Thermometer,
+    before: ir.Edge,
+    k: int,
+    share: bool = True,
+    progress: Progress = silent,
+    *,
+    quick: bool = False,
 ) -> LutNetlist:
     """Lower the encoder to LUTs of at most ``k`` inputs. The last cell of a comparison carries its name, ``f03_ge_117``.
 
-    ``share`` off: a plain comparator for each different threshold.
+    ``share`` off: a plain comparator for each different threshold. ``quick``: without a search, in up to a third more LUTs.
     """
     builder = LutBuilder(before.bits)
     digits = max(2, len(str(len(node.thresholds) - 1)))
@@ -34,7 +40,7 @@ def lower_thermometer(
     tell = counted(progress, "planning the comparisons of each feature", len(node.thresholds))
     for feature, (row, fmt) in enumerate(zip(node.thresholds, before.flat_formats(), strict=True)):
         bits = range(low, low + fmt.bits)
-        nets = _Feature(builder, f"f{feature:0{digits}}", bits, fmt, k).build(row, share)
+        nets = _Feature(builder, f"f{feature:0{digits}}", bits, fmt, k).build(row, share, quick)
         outputs += [nets[threshold] for threshold in row]
         low += fmt.bits
         tell(feature + 1)
@@ -66,11 +72,12 @@ class _Feature:
     k: int
     built: dict[range, int] = field(default_factory=dict)  # nets of signals that are no bits of the code
 
-    def build(self, row: ir.Ints, share: bool) -> dict[int, int]:
+    def build(self, row: ir.Ints, share: bool, quick: bool) -> dict[int, int]:
         """Build the comparisons with all thresholds in ``row``. Returns the net of each different threshold."""
         nets = {t: TRUE for t in row if t <= self.fmt.low} | {t: FALSE for t in row if t > self.fmt.high}
-        serial = 0
-        for stage in comparator_sharing.plan(_real(row, self.fmt), self.fmt.bits, self.k, share).stages:
+        serial, asked = 0, (_real(row, self.fmt), self.fmt.bits, self.k)
+        plan = comparator_sharing.quick_plan(*asked) if quick and share else comparator_sharing.plan(*asked, share)
+        for stage in plan.stages:
             carries: dict[int, tuple[int, int]] = {}
             for chain in stage.chains:
                 carry = self._chain(f"{self.name}_chain{serial}", chain)

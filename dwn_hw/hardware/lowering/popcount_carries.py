@@ -95,9 +95,13 @@ def chain_plan(heights: Heights, k: int, chain_inputs: int, constant: int) -> Ca
     return chains, plan(left, k, constant)
 
 
-def luts(heights: Heights, k: int, constant: int, chain_inputs: int) -> int:
+def luts(heights: Heights, k: int, constant: int, chain_inputs: int, quick: bool = False) -> int:
     """The number of LUTs that :func:`count_ones` takes for columns of these heights and a constant."""
-    chains, steps = chain_plan(heights, k, chain_inputs, constant) if chain_inputs else ((), plan(heights, k, constant))
+    chains: tuple[Chain, ...] = ()
+    if chain_inputs:
+        chains, steps = chain_plan(heights, k, chain_inputs, constant)
+    else:
+        steps = plan(heights, k, constant, quick)
     return sum(chain.sites for chain in chains) + popcount_trees.cost(steps)
 
 
@@ -151,10 +155,12 @@ def count_ones(
     k: int,
     constant: int = 0,
     chain_inputs: int = 0,
+    quick: bool = False,
 ) -> list[int]:
     """Build the sum of ``columns`` (column ``i``: nets of weight 2**i) and ``constant``, modulo 2**columns; one net a column.
 
-    ``chain_inputs``: the inputs of the LUT in front of a site of a carry chain; 0 for a count without chains.
+    ``chain_inputs``: the inputs of the LUT in front of a site of a carry chain; 0 for a count without chains. ``quick``: by a
+    quick search, where there are no chains.
     """
     queues = [list(column) for column in columns]
     heights, constant = tuple(map(len, queues)), constant % (1 << len(queues))
@@ -162,7 +168,7 @@ def count_ones(
     if chain_inputs:
         chains, steps = chain_plan(heights, k, chain_inputs, constant)
     else:
-        steps = plan(heights, k, constant)
+        steps = plan(heights, k, constant, quick)
     for serial, chain in enumerate(chains):
         _add_chain(builder, f"{name}_chain{serial}", queues, chain)
     return compress(builder, name, queues, steps, constant)

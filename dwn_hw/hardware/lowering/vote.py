@@ -14,8 +14,10 @@ from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.ir.truth_tables import FALSE, table_of
 
 
-def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, chain_inputs: int = 0) -> LutNetlist:
-    """Lower group sums to a counter of each group's ones, with cells named ``g0_…``.
+def lower_group_sum(
+    node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, chain_inputs: int = 0, *, quick: bool = False
+) -> LutNetlist:
+    """Lower group sums to a counter of each group's ones, with cells named ``g0_…``. ``quick``: in milliseconds.
 
     A member of negative weight counts as its inverse, which a compressor's table takes in: −w·x is w·(1 − x) − w.
     """
@@ -30,22 +32,22 @@ def lower_group_sum(node: ir.GroupSum, before: ir.Edge, after: ir.Edge, k: int, 
             literal = net if weight > 0 else builder.lut(f"g{serial}_not{net}", [net], 0b01)
             for bit in range(min(wide, abs(weight).bit_length())):
                 columns[bit] += [literal] * (abs(weight) >> bit & 1)
-        ones = _count(builder, f"g{serial}", columns, k, group.low, chain_inputs)
+        ones = _count(builder, f"g{serial}", columns, k, group.low, chain_inputs, quick)
         outputs += [*ones, *[FALSE] * (fmt.bits - wide)]
     return builder.finish(outputs)
 
 
 def _count(
-    builder: LutBuilder, name: str, columns: list[list[int]], k: int, constant: int, chain_inputs: int
+    builder: LutBuilder, name: str, columns: list[list[int]], k: int, constant: int, chain_inputs: int, quick: bool
 ) -> list[int]:
     """Build the sum of columns and a constant; of bits alone by a stored structure, if that takes fewer LUTs."""
     ones, *higher = columns
     if not constant and not any(higher):
-        cost = luts(tuple(map(len, columns)), k, 0, chain_inputs)
+        cost = luts(tuple(map(len, columns)), k, 0, chain_inputs, quick)
         for found in structures("count", k):
             if found.shape == (len(ones),) and len(found.netlist.cells) < cost:
                 return place(builder, found.netlist, ones, f"{name}_")
-    return count_ones(builder, name, columns, k, constant, chain_inputs)
+    return count_ones(builder, name, columns, k, constant, chain_inputs, quick)
 
 
 #: The truth table of a multiplexer: input 2 chooses input 1 where it is 1, else input 0.
