@@ -14,7 +14,15 @@ from dwn_hw import ir
 from dwn_hw.exports import options as export_options
 from dwn_hw.exports import planning, prediction, writer
 from dwn_hw.fpga import size_budget, synthesis
-from dwn_hw.frontend import checkpoints, extract, module_state, saved_forms, training_run
+from dwn_hw.frontend import (
+    checkpoints,
+    extract,
+    learned_columns,
+    module_state,
+    saved_forms,
+    table_files,
+    training_run,
+)
 from dwn_hw.frontend.shift import trained_shift as shifted
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import sample_files, serialize
@@ -48,11 +56,13 @@ def load(
 
 
 def fit(
-    x: npt.ArrayLike,
+    x: Any,
     y: npt.ArrayLike,
     out: PathLike = "model.pt",
     *,
-    test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    test: tuple[Any, npt.ArrayLike] | None = None,
+    categorical: collections.abc.Sequence[str] = (),
+    ignore_columns: collections.abc.Sequence[str] = (),
     kind: str = "dwn",
     budget_lut: int | None = None,
     board: str | None = None,
@@ -63,6 +73,9 @@ def fit(
 ) -> dict[str, Any]:
     """Train a network on samples ``x`` (samples, features…) with classes ``y`` (samples,), and write the model: ``dwn-hw train``.
 
+    ``x`` may be columns by name (a dictionary, a data frame, a structured array), of numbers, truth values or text: they
+    become features by rules that the model keeps, and every later command applies (:mod:`dwn_hw.ir.columns`). ``categorical``:
+    columns of numbers that are names of categories; ``ignore_columns``: columns that are no features.
     ``kind``: ``dwn``; ``shift``, layers that shift and add; or ``difflogic-like``, layers of two-input gates. ``budget_lut``,
     ``board``: the size is the largest that takes so many LUTs, encoder included, or that fits a board. ``recipe``: any of
     ``epochs``, ``batch_size``, ``lr``, ``patience``, ``seed``; of a DWN ``luts`` (widths), ``n``, ``bits``, ``thermometer``,
@@ -74,8 +87,9 @@ def fit(
     given = _samples("x", x, y)
     assert given is not None
     tested = None if test is None else _samples("test", *test)
+    columns = learned_columns.AskedColumns(tuple(categorical), tuple(ignore_columns))
     budget = size_budget.make(budget_lut, board, kind)
-    how: dict[str, Any] = {"kind": kind, "budget": budget, "resume": resume, "device": device}
+    how: dict[str, Any] = {"columns": columns, "kind": kind, "budget": budget, "resume": resume, "device": device}
     return dict(training_run.run(given, tested, Path(out), recipe, progress=progress, **how))
 
 
@@ -143,10 +157,15 @@ def prove(directory: PathLike, timeout: float = 300.0) -> dict[str, Any]:
     return proof.prove(Path(directory), timeout=timeout)
 
 
-def predict(directory: PathLike, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(classes (samples,), scores (samples, classes)) of an export for ``x`` in the user's own units, bit for bit."""
+def predict(directory: PathLike, x: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(classes (samples,), scores (samples, classes)) of an export for ``x`` in the user's own units, bit for bit.
+
+    ``x``: samples (samples, features…), or columns by name as the model was trained on.
+    """
     network = serialize.load(Path(directory) / "network.safetensors")
-    _, (_, scores, y) = prediction.predict(network, sample_files.Samples(np.asarray(x), None, None, "x"))
+    given = _samples("x", x)
+    assert given is not None
+    _, (_, scores, y) = prediction.predict(network, given)
     return y, scores
 
 
@@ -155,8 +174,15 @@ def synth(directory: PathLike, target: str = "xc7") -> dict[str, Any]:
     return synthesis.synth(Path(directory), target)
 
 
-def _samples(name: str, x: npt.ArrayLike | None, y: npt.ArrayLike | None = None) -> sample_files.Samples | None:
-    return None if x is None else sample_files.Samples(np.asarray(x), None, None if y is None else np.asarray(y), name)
+def _samples(name: str, x: Any | None, y: npt.ArrayLike | None = None) -> sample_files.Samples | None:
+    if x is None:
+        return None
+    classes = None if y is None else np.asarray(y)
+    if classes is not None and classes.dtype.kind == "O" and all(isinstance(name, str) for name in classes.flat):
+        classes = classes.astype("U")  # as data frames hold text
+    if table_files.is_columns(x):
+        return sample_files.Samples(None, None, classes, name, table_files.of_columns(x, name))
+    return sample_files.Samples(np.asarray(x), None, classes, name)
 
 
 def _options(calibrate: Any = None, **options: Any) -> export_options.Options:

@@ -43,7 +43,7 @@ DOORS = {
     "cocotb": set(),  # only sim/ imports it, in the simulator's process
     "cocotb_tools": {"verification.simulate"},
     "sklearn": {"nn.digits"},
-    "pyarrow": {"frontend.sample_formats", "exports.prediction_file"},
+    "pyarrow": {"frontend.table_files", "exports.prediction_file"},
     "numba": set(),  # only kernels/ imports it
     "triton": set(),  # the same
     "safetensors": {"ir.serialize", "frontend.read_safetensors"},

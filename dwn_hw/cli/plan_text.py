@@ -22,6 +22,8 @@ def say_plan(screen: Screen, report: Report) -> None:
     screen.say(*(f"assumed    {text}" for text in report["assumed"]))
     if report["unused"]:
         screen.say(f"not used   {', '.join(report['unused'])}, beside the model")
+    if report["table"]:
+        screen.say(f"columns    {len(report['table']['columns'])} of a table, found by name, become the features")
     screen.say(f"input      {report['input']['reason']}", f"scaler     {report['input']['scaler']}")
     if constant := report["input"]["constant_thresholds"]:
         screen.say(f"           {constant} thresholds lie at or beyond the ends of the port: their bits are constant")

@@ -33,12 +33,12 @@ def predict(screen: Screen, directory: Path, samples: tuple[Path, ...], out: Pat
     from dwn_hw.ir import serialize
 
     network = serialize.load(directory / "network.safetensors")
-    streams = [stream_of(path) for path in _files(samples)]
+    streams = [stream_of(path, network) for path in _files(samples)]
     screen.progress(f"predicting {sum(stream.samples for stream in streams)} samples")
     with nullcontext(prediction_file.Nothing()) if out is None else prediction_file.written(out, network) as sink:
         found = prediction.predict_streams(network, streams, sink, strict, screen.progress)
     report: Report = found
-    figures = {key: value for key, value in report.items() if key not in ("classes", "warnings", "files")}
+    figures = {key: value for key, value in report.items() if key not in ("classes", "notes", "warnings", "files")}
     screen.say(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in figures.items()))
     for row in report.get("files", ()):
         right = f", accuracy {row['accuracy']}" if "accuracy" in row else ""

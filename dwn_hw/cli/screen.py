@@ -64,8 +64,9 @@ class Screen:
                 self._print(line, indent=11)
 
     def warn(self, report: Report) -> None:
-        """Print what a report says is likely wrong, also under ``--quiet``: it is never silent."""
+        """Print what a report notes; and what it says is likely wrong, also under ``--quiet``: that is never silent."""
         self.stop()
+        self.say(*(f"note       {text}" for text in report.get("notes", ())))
         for text in report["warnings"]:
             self._print(f"WARNING    {text}", indent=11)
 

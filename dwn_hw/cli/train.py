@@ -44,6 +44,8 @@ _GROUPS = (
     "-o", "--out", type=click.Path(path_type=Path), default=Path("model.pt"), show_default=True, help="The model."
 )
 @click.option("--label", help="The column of classes of a table; else y, label, class or target.")
+@click.option("--categorical", multiple=True, metavar="COLUMN", help="Its numbers are names of categories. Repeatable.")
+@click.option("--ignore-column", multiple=True, metavar="COLUMN", help="A column that is no feature. Repeatable.")
 @click.option(
     "--test", type=click.Path(path_type=Path), help="Samples to test on; else a fifth of SAMPLES, kept apart."
 )
@@ -98,25 +100,27 @@ def train(
     device: str,
     **asked: Any,
 ) -> None:
-    """Train a network on SAMPLES (.csv, .tsv, .parquet, .npz, idx, …), which hold classes.
+    """Train a network on SAMPLES (.csv, .tsv, .parquet, .arff, .npz, idx, …), which hold classes.
 
     SAMPLES may be a folder with a file that begins with train, and one with test or t10k (MNIST's idx files).
 
     A tenth of the training samples decides when to stop; the test samples are seen once, at the end.
     """
     from dwn_hw.fpga import size_budget
-    from dwn_hw.frontend import sample_folders, sample_formats, training_run
+    from dwn_hw.frontend import learned_columns, sample_folders, sample_formats, training_run
 
+    columns = learned_columns.AskedColumns(asked.pop("categorical"), asked.pop("ignore_column"))
     budget = size_budget.make(budget_lut, board, kind)
     screen.progress("reading the samples")
     if samples.is_dir():
         samples, found = sample_folders.find(samples)
         test = test or found
-    loaded = sample_formats.load(samples, label)
-    tested = None if test is None else sample_formats.load(test, label)
+    loaded = sample_formats.read(samples, label)
+    tested = None if test is None else sample_formats.read(test, label)
     _check_out(out)
-    how: dict[str, Any] = {"kind": kind, "budget": budget, "resume": resume, "device": device}
+    how: dict[str, Any] = {"columns": columns, "kind": kind, "budget": budget, "resume": resume, "device": device}
     report: Report = training_run.run(loaded, tested, out, asked, progress=screen.progress, **how)
+    screen.say(*_columns(report["table"], report["features"]))
     screen.say(*(f"recipe     {line}" for line in report["recipe_in_words"]))
     screen.say(
         f"trained    epoch {report['best_epoch']} of {report['epochs']} is the best: {report['validation_accuracy']:.1%} of "
@@ -135,6 +139,7 @@ def train(
     screen.say(f"next: {report['next']}")
     if "then" in report:
         screen.say(f"then: {report['then']}")
+    screen.warn(report)
     screen.result(report)
 
 
@@ -144,6 +149,15 @@ def _budget(report: Report) -> str:
     before = next(iter(report["estimate"].values()))
     largest = "; larger ones are not tried for so few samples" if report["largest_allowed"] else ""
     return f"budget     {', '.join(shown)} by plan, within {report['asked']} ({before:,g} LUTs before the training){largest}"
+
+
+def _columns(table: Report | None, features: int) -> list[str]:
+    """The columns of a table that were coded, in words."""
+    if table is None:
+        return []
+    coded = [f"{each['name']} {len(each['categories'])}" for each in table["columns"] if "categories" in each]
+    told = f"; categories of {', '.join(coded[:8])}{', …' if len(coded) > 8 else ''}" if coded else ""
+    return [f"columns    {len(table['columns'])} become {features} features{told}"]
 
 
 def _check_out(out: Path) -> None:

@@ -17,14 +17,14 @@ def samples_of(path: Path | None) -> Any:
     """A file of samples, named as it was given, for a command that repeats what was done."""
     from dwn_hw.frontend import sample_formats
 
-    return None if path is None else replace(sample_formats.load(path), name=str(path))
+    return None if path is None else replace(sample_formats.read(path), name=str(path))
 
 
-def stream_of(path: Path) -> Any:
-    """The same part by part, for a command that needs no more than a part at once."""
+def stream_of(path: Path, network: Any) -> Any:
+    """The same part by part as what a network takes, for a command that needs no more than a part at once."""
     from dwn_hw.frontend import sample_formats
 
-    return replace(sample_formats.stream(path), name=str(path))
+    return replace(sample_formats.stream(path, network.table), name=str(path))
 
 
 @click.command(short_help="Simulate an export and compare every node.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from dwn_hw.exports import columns_text
 from dwn_hw.hardware import naming, serial_frames
 from dwn_hw.hardware.interface import Interface
 from dwn_hw.hardware.serial_frames import Kind, Layout, Refusal
@@ -149,6 +150,7 @@ def header(interface: Interface) -> str:
         "#define DWN_FRAME_MAX(length) (2 * ((length) + 6) + 2)",
         "",
         _table("uint8_t", "dwn_identity[DWN_IDENTITY_BYTES]", map(str, identity)),
+        *columns_text.to_comment(interface.input.table),
         *_features(interface, layout),
     ]
     words, call = _ROUND[interface.input.rounding]

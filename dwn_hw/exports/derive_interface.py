@@ -52,6 +52,7 @@ def _input(design: Design, streams: bool) -> InputPort:
         rounding=network.input.rounding,
         word=Word(word.bits, word.signed) if word else None,
         features=_features(network, in_turn=word is not None),
+        table=network.table,
     )
 
 

@@ -7,7 +7,7 @@ import re
 from typing import assert_never
 
 from dwn_hw import ir
-from dwn_hw.exports import shell_text
+from dwn_hw.exports import columns_text, shell_text
 from dwn_hw.hardware.families import FAMILIES, own_cells
 from dwn_hw.hardware.interface import FoldedSettings, Interface, ParallelSettings, Part
 from dwn_hw.ir.network import LEFT_TO_HOST
@@ -47,7 +47,7 @@ def to_markdown(interface: Interface) -> str:
         fmt = f"{'s' if f.signed else 'u'}{f.bits}"
         high = f.lsb + f.bits - 1
         lines.append(f"| {f.index} | {_cell(f.name)} | [{high}:{f.lsb}] | {fmt} | {f.step} | {f.offset} |")
-    lines += ["", "## Output", "", *_result(interface)]
+    lines += ["", *columns_text.to_markdown(source.table, _cell), "## Output", "", *_result(interface)]
     family = FAMILIES[interface.target]
     if not family.portable:
         models = own_cells(family.name).models

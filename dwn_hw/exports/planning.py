@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,15 @@ from dwn_hw._json import Document
 from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.exports.options import Options, Request, check
-from dwn_hw.frontend import freeze_dwn, input_port, input_rounding, input_scaling, torch_reference, training_record
+from dwn_hw.frontend import (
+    freeze_dwn,
+    input_port,
+    input_rounding,
+    input_scaling,
+    saved_columns,
+    torch_reference,
+    training_record,
+)
 from dwn_hw.frontend.calibration import port_search
 from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
@@ -29,6 +38,7 @@ from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.lowering.encoder import rough_cost
 from dwn_hw.ir import evaluate, passes, sample_files, sample_warnings, serialize, vectors
 from dwn_hw.ir.codes import Encoded, are_codes
+from dwn_hw.ir.column_coding import Told
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.network import LEFT_TO_HOST
 
@@ -64,19 +74,27 @@ def plan(
 ) -> ExportPlan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
     check(Request(options, model, folded=options.lanes is not None and isinstance(model, ShiftModel)))
+    (samples, told), (tried, also) = (
+        (None, Told()) if given is None else sample_files.resolved(given, model.table)
+        for given in (samples, options.calibrate)
+    )
     if isinstance(model, TrainedDwn):
         samples, tried = (
             None if given is None else sample_files.labelled(given, model.group.k, model.class_names)
-            for given in (samples, options.calibrate)
+            for given in (samples, tried)
         )
-        options = dataclasses.replace(options, calibrate=tried)
+    options = dataclasses.replace(options, calibrate=tried)
     if isinstance(model, ShiftModel):
-        return _plan_shift(model, options, samples, progress)
-    return _plan_dwn(model, options, samples, progress)
+        return _plan_shift(model, options, samples, [told, also], progress)
+    return _plan_dwn(model, options, samples, [told, also], progress)
 
 
 def _plan_shift(
-    model: ShiftModel, options: Options, samples: sample_files.Samples | None, progress: Progress
+    model: ShiftModel,
+    options: Options,
+    samples: sample_files.Samples | None,
+    told: Sequence[Told],
+    progress: Progress,
 ) -> ExportPlan:
     from dwn_hw.frontend.shift import freeze_and_compare as shift
 
@@ -86,8 +104,19 @@ def _plan_shift(
     design = _design(model, frozen.network, options, progress)
     codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed, searched=0).codes
     equal = freeze_dwn.check_scores(frozen.network, design.network, codes)
-    report = {"tool": TOOL, **frozen.report, "optimized_scores": equal, **_hardware(design, options)}
+    report: Document = {"tool": TOOL, **frozen.report, "optimized_scores": equal, **_hardware(design, options)}
+    warnings = [text for each in told for text in each.warnings()]
+    of_samples: Any = frozen.report["warnings"]
+    report |= _columns(model, told) | {"warnings": [*of_samples, *warnings]}
+    if options.strict and (given := samples or options.calibrate):
+        sample_warnings.refuse(warnings, given.name)
     return ExportPlan(design, options.seed, report, frozen.codes, frozen.network)
+
+
+def _columns(model: TrainedDwn | ShiftModel, told: Sequence[Told]) -> Document:
+    """What the columns of a table become, and what was done with the tables that were given."""
+    said = None if model.table is None else saved_columns.plain(model.table)
+    return {"table": said, "notes": [text for each in told for text in each.notes()]}
 
 
 def _hardware(design: Design, options: Options) -> Document:
@@ -115,7 +144,11 @@ def sketch(
 
 
 def _plan_dwn(
-    model: TrainedDwn, options: Options, samples: sample_files.Samples | None, progress: Progress
+    model: TrainedDwn,
+    options: Options,
+    samples: sample_files.Samples | None,
+    told: Sequence[Told],
+    progress: Progress,
 ) -> ExportPlan:
     left_to_host = None if options.use_scaler else model.scaler
     model = input_scaling.apply(model, options.normalize, options.input_shape, options.use_scaler)
@@ -132,6 +165,7 @@ def _plan_dwn(
     if options.calibrate is not None:
         warnings += sample_warnings.encoded(network, options.calibrate)[1]
         warnings += _seen_in_training(model, options.calibrate, (calibrated or {})["model"])
+    warnings += [text for each in told for text in each.warnings()]
     checks = _check(model, network, design.network, options.seed)
     report: Document = {
         "tool": TOOL,
@@ -150,6 +184,7 @@ def _plan_dwn(
         "calibration": calibrated,
         "checked": checks,
         "data": None if samples is None or encoded is None else _agreement(model, network, samples, encoded, warnings),
+        **_columns(model, told),
         "warnings": warnings,
     }
     if options.strict:
@@ -165,6 +200,8 @@ def _port(
     if options.calibrate is None:
         x = _real_samples(samples)
         port = input_port.choose(freeze_dwn.raw_thresholds(model), options.input_format, x)
+        if model.table is not None and model.scaler is None and port.origin != "stated":
+            port = input_port.with_bits(port, model.table.bits)
         coded = x is not None and are_codes(port.input(len(model.thresholds)), x)
         return input_rounding.choose(model, port, None if coded else x), None
 

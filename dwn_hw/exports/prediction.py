@@ -29,7 +29,8 @@ def predict(
 ) -> tuple[Document, Arrays]:
     """What was found, as plain values, and the arrays. Raises DataError; if ``strict``, also of samples in likely other units."""
     kept = Kept()
-    report = predict_streams(network, [Stream.of(samples)], kept, strict, progress)
+    stream = Stream.of(*sample_files.resolved(samples, network.table))
+    report = predict_streams(network, [stream], kept, strict, progress)
     return report, kept.arrays()
 
 
@@ -148,6 +149,9 @@ class _Run:
             ]
         if self._network.classifies:
             report["classes"] = self._first
+        tables = [(stream.told, f"{stream.name}: " if len(streams) > 1 else "") for stream in streams]
+        self._warnings += [f"{name}{text}" for told, name in tables for text in told.warnings()]
+        report["notes"] = [f"{name}{text}" for told, name in tables for text in told.notes()]
         report["warnings"] = self._warnings
         if self._strict:
             sample_warnings.refuse(self._warnings, streams[0].name)

@@ -112,9 +112,10 @@ def session(
     if samples is None and not self_test:
         raise OptionError(Problem("run", "a file of samples, or --self-test", "neither", "Give one of them."))
     network = exported.network
+    given_samples = sample_warnings.given(network, samples, strict)
+    samples, encoded, warnings = given_samples.samples, given_samples.encoded, given_samples.warnings
     if samples is not None and network.classifies:
         samples = sample_files.labelled(samples, network.classes, network.class_names)
-    encoded, warnings = (None, []) if samples is None else sample_warnings.encoded(network, samples, strict)
     progress("asking the board which network it holds")
     board.check()
     report: Document = {"digest": exported.interface.digest}
@@ -138,6 +139,6 @@ def session(
         if compared:
             wanted = expected(exported.network, encoded.codes)
             report["equal_values"] = compare(answers, wanted, "sample", where)
-    report["warnings"] = warnings
+    report |= {"notes": given_samples.notes, "warnings": warnings}
     report["line"] = serial_host.describe(board, board.statistics())
     return report, answers

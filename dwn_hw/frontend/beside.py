@@ -61,7 +61,9 @@ _REMEDY = (
 
 @dataclass(slots=True)
 class Beside:
-    """What stands beside a model, as found: raw objects, or None. ``reported``: the accuracy that it says, by which name."""
+    """What stands beside a model, as found: raw objects, or None. ``reported``: the accuracy that it says, by which name.
+    ``table``: how the columns of a table become features.
+    """
 
     thermometer: Any = None
     scaler: Any = None
@@ -69,6 +71,7 @@ class Beside:
     feature_names: Any = None
     permutation: Any = None
     training: Any = None
+    table: Any = None
     reported: tuple[str, float] | None = None
     config: dict[str, Any] = field(default_factory=dict)
 
@@ -143,6 +146,8 @@ def _role(name: str, value: Any, in_config: bool) -> str:
         return "class_names"
     if name == "feature_names":
         return "feature_names"
+    if name == "table" and isinstance(value, Mapping) and "columns" in value:
+        return "table"
     return _setting(name, value) if in_config else _entry(name, value)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dwn_hw.errors import CheckpointError, Problem, ToolError
-from dwn_hw.frontend import read_safetensors, saved_forms, training_record
+from dwn_hw.frontend import read_safetensors, saved_columns, saved_forms, training_record
 from dwn_hw.frontend.extract import extract, extract_modules
 from dwn_hw.frontend.module_state import Findings, array, class_of, flatten, state_of
 from dwn_hw.frontend.pickles import archive
@@ -28,6 +28,7 @@ from dwn_hw.frontend.pickles.unpickle import RefusedError, UnreadableError
 from dwn_hw.frontend.read_thermometer import read_scaler
 from dwn_hw.frontend.shift.trained_shift import has_shift_layers
 from dwn_hw.frontend.trained_dwn import TrainedDwn
+from dwn_hw.ir.columns import TableCoding
 
 _MAX_BYTES = 1 << 31
 _MAX_REQUESTS = 20
@@ -87,13 +88,15 @@ def save(
     trained_on: Any = None,
     accuracy: float | None = None,
     recipe: dict[str, Any] | None = None,
+    table: Any = None,
 ) -> None:
     """Save a live model with all that the hardware needs and all that further training needs.
 
     ``model`` is a ``torch.nn.Sequential`` of our layers or torch_dwn's; the thermometer stands first in it or is given.
     ``trained_on``: the training samples (samples, features…) in the units of the port. A sketch of their digests is kept, so that
     a calibration on them is warned of; ``accuracy``, the share of unseen samples that are classified rightly, serves the same.
-    ``recipe``: how it was trained, as plain values, for people.
+    ``recipe``: how it was trained, as plain values, for people. ``table``: how the columns of a table become the features, as
+    plain values: ``{"columns": [{"name": "age", "fill": 37.0}, {"name": "color", "categories": ["blue", "red", "?"]}]}``.
     Or a ``Sequential`` of linear shift layers and ReLU, with its ``scaler`` and without a thermometer.
     A model that could not be read back is refused. The file appears whole or not at all, and
     ``torch.load(path, weights_only=True)`` reads it too: plain dictionaries, lists, tensors.
@@ -102,7 +105,7 @@ def save(
         import torch
     except ImportError:
         raise ToolError("saving a model needs torch: pip install 'dwn-hw[torch]'") from None
-    described = _described(model, thermometer, scaler, class_names, feature_names)
+    described = _described(model, thermometer, scaler, class_names, feature_names, table)
     content = {
         "format": saved_forms.FORMAT,
         "version": saved_forms.VERSION,
@@ -116,6 +119,7 @@ def save(
         "training": _training(trained_on, described.features, torch),
         "accuracy": _share(accuracy),
         "recipe": recipe,
+        "table": None if described.table is None else saved_columns.plain(described.table),
     }
     _write(content, Path(path), torch)
 
@@ -129,19 +133,24 @@ class _Described:
     features: int
     class_names: Sequence[str]
     feature_names: Sequence[str]
+    table: TableCoding | None = None
 
 
 def _described(
-    model: Any, thermometer: Any, scaler: Any, class_names: Sequence[str], feature_names: Sequence[str]
+    model: Any, thermometer: Any, scaler: Any, class_names: Sequence[str], feature_names: Sequence[str], table: Any
 ) -> _Described:
     if has_shift_layers(model):
         from dwn_hw.frontend.shift import saved_shift
 
         layers, features = saved_shift.layers(model)
-        return _Described(saved_forms.SHIFT, layers, features, class_names, feature_names)
-    trained = extract_modules(model, thermometer, scaler, class_names, feature_names)
+        found = Findings("model")
+        coding = saved_columns.read(table, found, features)
+        found.stop()
+        return _Described(saved_forms.SHIFT, layers, features, class_names, feature_names, coding)
+    trained = extract_modules(model, thermometer, scaler, class_names, feature_names, table=table)
     layers = saved_forms.sketch(flatten(model, Findings("model")))
-    return _Described(None, layers, len(trained.thresholds), trained.class_names, trained.feature_names)
+    features = len(trained.thresholds)
+    return _Described(None, layers, features, trained.class_names, trained.feature_names, trained.table)
 
 
 def _training(x: Any, features: int, torch: Any) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dwn_hw.frontend import training_record
+from dwn_hw.frontend import saved_columns, training_record
 from dwn_hw.frontend.beside import Beside
 from dwn_hw.frontend.module_state import (
     Findings,
@@ -60,6 +60,7 @@ def extract_modules(
     class_names: Any = None,
     feature_names: Any = None,
     source: str = "",
+    table: Any = None,
 ) -> TrainedDwn:
     """The trained network in live modules: ``model`` is a ``torch.nn.Sequential`` of torch_dwn's layers or ours.
 
@@ -67,7 +68,7 @@ def extract_modules(
     """
     found = Findings(source or "model")
     parts = recognise(model, found, Choice())
-    parts.beside = Beside(thermometer, scaler, _given(class_names), _given(feature_names))
+    parts.beside = Beside(thermometer, scaler, _given(class_names), _given(feature_names), table=table)
     return _assemble(parts, source, found)
 
 
@@ -86,13 +87,14 @@ def _assemble(parts: Parts, source: str, found: Findings) -> TrainedDwn:
     roles = _sort(parts, found)
     thresholds = _thermometer(parts, roles, found)
     scaler = read_scaler(parts.beside.scaler, found)
+    table = saved_columns.read(parts.beside.table, found)
     names = parts.beside.feature_names if parts.beside.feature_names is not None else sklearn_names(parts.beside.scaler)
-    feature_names = _names("feature_names", names, found)
+    feature_names = _names("feature_names", names, found) if table is None else table.feature_names
     if thresholds is not None and roles.luts:
         features = scaler_features(scaler) or len(feature_names) or None
         thresholds = fit_width(thresholds, roles.luts[0].width, features, found)
         check_scaler_width(scaler, len(thresholds), found)
-        _count("feature_names", feature_names, len(thresholds), "features", found)
+        _count("feature_names" if table is None else "table", feature_names, len(thresholds), "features", found)
     layers, bits = _layers(roles, None if thresholds is None else thresholds.size, found)
     group = _group(roles, bits, found)
     class_names = _names("class names", parts.beside.class_names, found)
@@ -104,6 +106,7 @@ def _assemble(parts: Parts, source: str, found: Findings) -> TrainedDwn:
     return TrainedDwn(
         thresholds, scaler, tuple(layers), group, class_names, feature_names, _words(source, parts),
         tuple(found.assumed), tuple(found.unused), training_record.read(parts.beside.training), parts.beside.reported,
+        table,
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def freeze_dwn(model: TrainedDwn, port: input_port.Port) -> ir.Network:
     order = () if model.group.permutation is None else tuple(model.group.permutation.tolist())
     nodes += [ir.GroupSum(model.group.k, order, f"{model.group.tau:g}"), ir.ArgMax()]
     notes = (("source", model.source), ("scaler", _scaler_text(model)), ("input", port.reason))
-    return ir.Network(source, tuple(nodes), model.class_names, model.feature_names, notes)
+    return ir.Network(source, tuple(nodes), model.class_names, model.feature_names, notes, model.table)
 
 
 def raw_thresholds(model: TrainedDwn) -> Floats:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -149,3 +150,24 @@ def _default(thresholds: Floats, measured: bool) -> Port:
         name, why = BY_THRESHOLDS, "the data lies on no grid of 16 bits or fewer; the report says what rounding changes"
     reason = f"{name}: {DEFAULT_BITS} bits a feature, signed, binary point by the feature's thresholds ({why})"
     return Port((ir.Format(DEFAULT_BITS, signed=True),), steps, (Fraction(0),), "default", reason)
+
+
+def with_bits(port: Port, bits: Sequence[bool]) -> Port:
+    """The port with one bit for each feature that is 0 or 1 and nothing else, as a category is; ``bits``: which are."""
+    if not any(bits):
+        return port
+    count = len(bits)
+    formats = port.formats * (count // len(port.formats))
+    steps, offsets = port.steps * (count // len(port.steps)), port.offsets * (count // len(port.offsets))
+    narrow = tuple(ir.Format(1) if bit else fmt for bit, fmt in zip(bits, formats, strict=True))
+    on_grid = tuple(Fraction(1) if bit else step for bit, step in zip(bits, steps, strict=True))
+    zeros = tuple(Fraction(0) if bit else offset for bit, offset in zip(bits, offsets, strict=True))
+    same = len(set(on_grid)) == len(set(zeros)) == 1
+    reason = f"{port.reason}; one bit for each of {sum(bits)} categories"
+    return replace(
+        port,
+        formats=narrow[:1] if len(set(narrow)) == 1 else narrow,
+        steps=on_grid[:1] if same else on_grid,
+        offsets=zeros[:1] if same else zeros,
+        reason=reason,
+    )

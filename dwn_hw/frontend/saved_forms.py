@@ -227,6 +227,7 @@ def _own(content: Mapping[Any, Any], found: Findings) -> Parts:
         class_names=content.get("class_names"),
         feature_names=content.get("feature_names"),
         training=content.get("training"),
+        table=content.get("table"),
         reported=training_record.reported(content),
     )
     parts = Parts("dwn-hw save, version 1", beside=beside)

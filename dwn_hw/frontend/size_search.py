@@ -21,6 +21,7 @@ from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, Unfit
 from dwn_hw.frontend.extract import extract_modules
 from dwn_hw.frontend.trained_dwn import TrainedDwn
+from dwn_hw.ir.columns import TableCoding
 from dwn_hw.ir.sample_files import Samples
 
 #: The most sizes that are measured for a number of thermometer bits, and the share of the budget from which on a size is good
@@ -95,14 +96,23 @@ class Sized:
 
 
 class Search:
-    """Sizes of a ``kind`` for samples ``x`` (samples, features) of the classes ``names``, as ``asked``, within a ``budget``."""
+    """Sizes of a ``kind`` for samples ``x`` (samples, features) of the classes ``names``, as ``asked``, within a ``budget``.
+
+    ``table``: what columns the features were made of.
+    """
 
     def __init__(
-        self, budget: Budget, kind: str, x: npt.NDArray[np.float32], names: tuple[str, ...], asked: Mapping[str, Any]
+        self,
+        budget: Budget,
+        kind: str,
+        x: npt.NDArray[np.float32],
+        names: tuple[str, ...],
+        asked: Mapping[str, Any],
+        table: TableCoding | None = None,
     ) -> None:
         from dwn_hw.nn import recipes
 
-        self.budget, self.kind, self.x, self.names = budget, kind, x, names
+        self.budget, self.kind, self.x, self.names, self.table = budget, kind, x, names, table
         self.asked = {name: value for name, value in asked.items() if value is not None}
         if "luts" in self.asked:
             rule = "not with --luts, which is what they choose"
@@ -206,7 +216,7 @@ class Search:
             self._thermometers[bits] = prepared.fit(recipe, self.x)
         model = prepared.drawn(recipe, self.x.shape[1] * bits, len(self.names)).eval()
         samples = Samples(self.x[:_SAMPLES], None, None, "the training samples")
-        trained = extract_modules(model, self._thermometers[bits].thermometer, None, self.names)
+        trained = extract_modules(model, self._thermometers[bits].thermometer, None, self.names, table=self.table)
         found = self.budget.measure(trained, samples, care)
         return replace(found, share=found.share * _GROWS.get(self.kind, 1.0))
 
@@ -241,7 +251,7 @@ def train(
     units, planned = sized.units if state is None else search.begun(state, sized), []
     for _ in range(_TRAININGS):
         training, model = trained(search.recipe(units, sized.bits), state)
-        loaded = extract_modules(model, training.prepared.thermometer, None, search.names)
+        loaded = extract_modules(model, training.prepared.thermometer, None, search.names, table=search.table)
         found = budget.measure(loaded, samples, Care.PLANNED)
         planned.append(found)
         if found.share <= 1:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dwn_hw.frontend.training_record import TrainingRecord
 from dwn_hw.ir.arrays import Floats, Integers
+from dwn_hw.ir.columns import TableCoding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +69,7 @@ class TrainedDwn:
     the dtype of ``thresholds``. ``source`` says where the model came from, in words, with no path. ``assumed``: what the
     checkpoint does not say, and what was taken in its place. ``unused``: what it holds beside, and was not needed.
     ``training``: a sketch of the samples that it was trained on; ``reported``: the accuracy that the checkpoint says, by which
-    name. Both may be unknown.
+    name. Both may be unknown. ``table``: how the columns of a table become its features, where it was trained on one.
     """
 
     thresholds: Floats
@@ -82,6 +83,7 @@ class TrainedDwn:
     unused: tuple[str, ...] = ()
     training: TrainingRecord | None = None
     reported: tuple[str, float] | None = None
+    table: TableCoding | None = None
 
     def binarize(self, x: Floats) -> npt.NDArray[np.bool_]:
         """The thermometer bits (samples, features, bits) of unscaled ``x`` (samples, features)."""

@@ -21,7 +21,8 @@ from dwn_hw import toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress, duration, silent
 from dwn_hw.errors import DataError, OptionError, Problem
-from dwn_hw.frontend import checkpoints, size_search
+from dwn_hw.frontend import checkpoints, size_search, table_training
+from dwn_hw.frontend.learned_columns import AskedColumns
 from dwn_hw.frontend.size_search import Budget
 from dwn_hw.ir.sample_files import Samples, class_indices
 
@@ -37,16 +38,15 @@ def run(
     out: Path,
     asked: Mapping[str, Any],
     *,
+    columns: AskedColumns = AskedColumns(),  # noqa: B008  # frozen
     kind: str = "dwn",
     budget: Budget | None = None,
     resume: bool = False,
     device: str = "auto",
     progress: Progress = silent,
 ) -> Document:
-    """Train on ``samples`` by a recipe as ``asked`` (None: by rule), write the model ``out``, and say what was found.
-
-    ``kind``: of network (:data:`dwn_hw.nn.recipes.KINDS`). ``budget``: what it must fit; then its size is the largest that does.
-    ``device``: where it trains, of :data:`dwn_hw.nn.devices.DEVICES`.
+    """Train a ``kind`` of network (:data:`dwn_hw.nn.recipes.KINDS`) on ``samples``, of a table on its ``columns``, by a recipe as
+    ``asked`` (None: by rule), the largest within a ``budget`` if there is one; write it to ``out``, and say what was found.
     """
     try:
         import torch
@@ -55,11 +55,11 @@ def run(
     except ModuleNotFoundError:
         raise toolchain.missing("torch") from None
     where = devices.device_for(device)  # refused before the samples are prepared
-    names = _names(samples)
-    x, y = _arrays(samples, names)
+    table, names = _coded(samples, tested, columns, asked.get("seed") or 0)
+    x, y = _arrays(table.samples, names)
     recipe = recipes.for_data(kind, x, len(names), asked)
     test_file = None if tested is not None else out.with_name(f"{out.stem}.test.npz")
-    (x, y), test = _parts((x, y), None if tested is None else _arrays(tested, names, x.shape[1]), recipe.seed)
+    (x, y), test = _parts((x, y), table.tested, names, recipe.seed)
     kept = out.with_name(f"{out.name}.training")
     state = _state(kept, torch) if resume else None
     started = time.perf_counter()
@@ -72,16 +72,17 @@ def run(
     if budget is None:
         (training, model), kept_within = trained(recipe, state), None
     else:
-        search = size_search.Search(budget, kind, x, names, asked)
+        search = size_search.Search(budget, kind, x, names, asked, table.coding)
         by = None if test_file is None else Samples(test[0], None, None, str(test_file))
         training, model, kept_within = size_search.train(search, trained, by, state, progress)
     (right, count), plain = training.accuracy(*test), recipes.plain(training.recipe)
     about = {"class_names": names, "trained_on": x, "accuracy": max(right, 1) / count, "recipe": plain}
-    checkpoints.save(model, out, **training.prepared.beside(), **about)
+    checkpoints.save(model, out, table=table.coding, **training.prepared.beside(), **about)
     _finish(kept, test_file, test, names)
     return {
         "out": str(out),
         "classes": list(names),
+        **table.report(),
         "training_samples": len(y),
         "recipe": plain,
         "device": devices.name_of(where),
@@ -93,12 +94,24 @@ def run(
     }
 
 
-def _parts(given: Arrays, test: Arrays | None, seed: int) -> tuple[Arrays, Arrays]:
+def _coded(
+    samples: Samples, tested: Samples | None, columns: AskedColumns, seed: int
+) -> tuple[table_training.CodedSamples, tuple[str, ...]]:
+    """The samples with a table coded by those that are trained on, and the names of their classes."""
+    from dwn_hw.nn import trainer
+
+    separated, label = table_training.separated(samples)
+    names = _names(separated)
+    rows: table_training.Rows = lambda y: trainer.stratified(y, TEST, seed)[0]  # noqa: E731  # typed so
+    return table_training.coded(separated, tested, label, columns, rows), names
+
+
+def _parts(given: Arrays, tested: Samples | None, names: tuple[str, ...], seed: int) -> tuple[Arrays, Arrays]:
     """What is trained on, and what is tested on: a part that is kept apart, if nothing was given."""
     from dwn_hw.nn import trainer
 
-    if test is not None:
-        return given, test
+    if tested is not None:
+        return given, _arrays(tested, names, given[0].shape[1])
     (x, y), (first, second) = given, trainer.stratified(given[1], TEST, seed)
     return (x[first], y[first]), (x[second], y[second])
 
@@ -160,7 +173,7 @@ def _found(training: Any) -> Document:
 
 def _names(samples: Samples) -> tuple[str, ...]:
     """The names of the classes, in order: numbers by size, text by the alphabet."""
-    if samples.x is None or samples.y is None:
+    if (samples.x is None and samples.table is None) or samples.y is None:
         got = "x alone" if samples.y is None else "codes"
         remedy = "Give y, or a table with a column y, label, class or target, or name it with --label."
         raise DataError(Problem(samples.name, "samples x with their classes y", got, remedy))

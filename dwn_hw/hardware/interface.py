@@ -18,6 +18,7 @@ from dwn_hw._version import __version__
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.hardware.serial_frames import Layout
 from dwn_hw.hardware.shell_facts import Wrapper
+from dwn_hw.ir.columns import TableCoding
 
 #: Raised by one whenever an older reader would misunderstand a newer file.
 FORMAT = 1
@@ -58,6 +59,7 @@ class InputPort:
     ``chosen``: how the format of the codes came about; ``scaler``: what became of the model's scaler, both for people.
     ``rounding`` (:data:`ir.integer_nodes.ROUNDINGS`): how a host makes a code of a number between two.
     ``word``: what a transfer carries where features come in turn, the first one first; else all come at once.
+    ``table``: how the columns of a table become the features, where the model was trained on one.
     """
 
     port: str
@@ -69,6 +71,7 @@ class InputPort:
     rounding: str
     word: Word | None = None
     features: tuple[Feature, ...]
+    table: TableCoding | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from dwn_hw.errors import IRError, Problem
+from dwn_hw.ir import columns
+from dwn_hw.ir.columns import TableCoding
 from dwn_hw.ir.edges import Edge, Format, Ints
 from dwn_hw.ir.integer_nodes import ROUNDINGS, IntegerNode
 from dwn_hw.ir.lut_nodes import ArgMax, LutNode, Thermometer
@@ -112,7 +114,8 @@ class PlacedNode:
 class Network:
     """A network: ``input``, then ``nodes`` in order. It checks itself when built: each node must accept the edge before it.
 
-    ``class_names`` and ``feature_names`` are empty or complete; ``notes`` are (name, text) pairs of provenance.
+    ``class_names`` and ``feature_names`` are empty or complete; ``notes`` are (name, text) pairs of provenance. ``table``: how
+    a row of a table becomes the features, which then have its names.
     ``repr`` prints it one line a node, with a digest of each node's content, so that texts can be compared.
     """
 
@@ -121,6 +124,7 @@ class Network:
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    table: TableCoding | None = None
     _edges: tuple[Edge, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -136,6 +140,11 @@ class Network:
         )
         rule = f"no feature names, or one for each of {self.input.edge.size}"
         check(len(self.feature_names) in (0, self.input.edge.size), "network", rule, len(self.feature_names))
+        if self.table is not None:
+            wrong = columns.faults(self.table, self.input.edge.size)
+            check(not wrong, "network", "columns that become its features", ", ".join(wrong[:5]))
+            named = self.table.feature_names == self.feature_names
+            check(named, "network", "features called as its columns say", "other names")
         if self.classifies:
             classes = self.scores_edge.size
             rule = f"no class names, or one for each of {classes} classes"
@@ -198,7 +207,7 @@ class Network:
 
     def upto(self, count: int) -> Network:
         """The network of the first ``count`` nodes: its output is what flows on that edge."""
-        return Network(self.input, self.nodes[:count], (), self.feature_names, self.notes)
+        return Network(self.input, self.nodes[:count], (), self.feature_names, self.notes, self.table)
 
     def names(self) -> tuple[str, ...]:
         """A short name for each node, used in Verilog, reports and mismatches: ``encoder``, ``l0``, ``popcount``…"""

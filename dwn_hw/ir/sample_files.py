@@ -24,8 +24,10 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw.errors import DataError, Problem
-from dwn_hw.ir import evaluate
+from dwn_hw.ir import column_coding, evaluate
 from dwn_hw.ir.codes import Encoded, encode, narrowest
+from dwn_hw.ir.column_coding import Told
+from dwn_hw.ir.columns import Table, TableCoding
 
 #: What numpy and zipfile raise for files that are not what they say: a RuntimeError for an entry that is encrypted, a
 #: TokenError or SyntaxError for a header that numpy tries to mend.
@@ -57,16 +59,22 @@ Indices: TypeAlias = tuple[npt.NDArray[np.int64] | None, list[Problem]]
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The samples of a file: one of ``x`` and ``codes``; ``y`` where the file has it; ``name`` for messages."""
+    """The samples of a file: one of ``x``, ``codes`` and ``table``; ``y`` where the file has it; ``name`` for messages.
+
+    A table becomes ``x``, and ``y``, when it is known which columns a model wants: :func:`resolved`.
+    """
 
     x: npt.NDArray[Any] | None
     codes: npt.NDArray[Any] | None
     y: npt.NDArray[Any] | None
     name: str
+    table: Table | None = None
 
     def __len__(self) -> int:
         array = self.codes if self.x is None else self.x
-        return 0 if array is None else len(array)
+        if array is None:
+            return 0 if self.table is None else len(self.table)
+        return len(array)
 
 
 def load(path: Path) -> Samples:
@@ -146,6 +154,32 @@ def _unreadable(path: Path, got: str) -> DataError:
     return DataError(Problem(str(path), "an .npz file of samples", got, "Save it with numpy.savez(path, x=samples)."))
 
 
+def with_classes(samples: Samples, coding: TableCoding | None = None) -> Samples:
+    """The samples with the classes of a table as ``y``, and its other columns as ``table``. Raises DataError."""
+    if samples.table is None or samples.y is not None:
+        return samples
+    at = column_coding.label_column(samples.table, coding, samples.name)
+    if at is None:
+        return samples
+    y = samples.table.columns[at]
+    texts = ["" if text is None else text for text in y.tolist()] if y.dtype.kind == "O" else []
+    return replace(samples, y=np.array(texts) if texts else y, table=samples.table.without([at]))
+
+
+def resolved(samples: Samples, coding: TableCoding | None) -> tuple[Samples, Told]:
+    """The samples with a table as ``x``, by the ``coding`` of a model, or as numbers where it has none; and what was done.
+
+    Raises DataError with every reason why it cannot be. Samples without a table are returned as they are.
+    """
+    found = with_classes(samples, coding)
+    if found.table is None:
+        return found, Told()
+    if coding is None:
+        return replace(found, x=column_coding.numbers(found.table, found.name), table=None), Told(len(found))
+    x, told = column_coding.code(coding, found.table, found.name)
+    return replace(found, x=x, table=None), told
+
+
 def labelled(samples: Samples, classes: int, names: tuple[str, ...]) -> Samples:
     """The samples with ``y`` as indices of ``classes``, in which text is the name of a class. Raises DataError with every reason.
 
@@ -202,6 +236,7 @@ def _named(y: npt.NDArray[Any], names: tuple[str, ...], refused: Callable[[str, 
 
 def to_codes(samples: Samples, network: ir.Network) -> Encoded:
     """The codes (samples, *input shape) of a file's samples for this network. Raises DataError."""
+    samples, _ = resolved(samples, network.table)
     if samples.codes is not None:
         codes = samples.codes
         if codes.ndim >= 2 and codes[0].size == network.input.edge.size:

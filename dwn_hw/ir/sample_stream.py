@@ -10,7 +10,7 @@ import contextlib
 import math
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from dwn_hw.errors import DataError, Problem, in_words
 from dwn_hw.ir import sample_files
+from dwn_hw.ir.column_coding import Told
 from dwn_hw.ir.sample_files import Samples
 
 #: The bytes of samples from which a file is read in parts, and about the bytes of a part.
@@ -30,16 +31,20 @@ _HEADER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """``samples`` samples in parts, each with its place; ``y``: all their classes, or None; ``name``: for messages."""
+    """``samples`` samples in parts, each with its place; ``y``: all their classes, or None; ``name``: for messages.
+
+    ``told``: what was done with a table, known of all samples when all parts were given.
+    """
 
     samples: int
     y: npt.NDArray[Any] | None
     name: str
     parts: Callable[[], Iterator[tuple[int, Samples]]]
+    told: Told = field(default_factory=Told)
 
     @staticmethod
-    def of(samples: Samples) -> Stream:
-        """Samples that are in memory, in parts."""
+    def of(samples: Samples, told: Told | None = None) -> Stream:
+        """Samples that are in memory, in parts; ``told``: what was done with the table that they were."""
         array = samples.codes if samples.x is None else samples.x
         size = 0 if array is None else array[:1].nbytes
 
@@ -50,7 +55,7 @@ class Stream:
                 x, codes = (None if own is None else own[at] for own in (samples.x, samples.codes))
                 yield first, replace(samples, x=x, codes=codes, y=None)
 
-        return Stream(len(samples), samples.y, samples.name, parts)
+        return Stream(len(samples), samples.y, samples.name, parts, told or Told())
 
 
 def rows_at_once(size: int) -> int:

@@ -7,6 +7,7 @@ and give classes all the same. What is measured here is how much of the network 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from dwn_hw.errors import DataError, Problem
 from dwn_hw.ir.arrays import Floats
 from dwn_hw.ir.codes import Encoded, are_codes, decode
 from dwn_hw.ir.network import BY_THRESHOLDS, CALIBRATED
-from dwn_hw.ir.sample_files import Samples, to_codes
+from dwn_hw.ir.sample_files import Samples, resolved, to_codes
 
 #: The fewest samples of which a share is said, and the most that are looked at, evenly spread.
 LEAST, _MOST = 16, 10_000
@@ -41,10 +42,33 @@ def encoded(network: ir.Network, samples: Samples, strict: bool = False) -> tupl
     return found, warnings
 
 
-def codes(network: ir.Network, samples: Samples, strict: bool) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The same, where nobody asks how many were rounded."""
-    found, warnings = encoded(network, samples, strict)
-    return found.codes.astype(np.int64), warnings
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Samples, or none, as a network takes them: with features and classes, and ``encoded``; what is to be noted of them, and why
+    they likely do not fit.
+    """
+
+    samples: Samples | None = None
+    encoded: Encoded | None = None
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def codes(self) -> npt.NDArray[np.int64] | None:
+        """The codes, or None."""
+        return None if self.encoded is None else self.encoded.codes.astype(np.int64)
+
+
+def given(network: ir.Network, samples: Samples | None, strict: bool) -> Given:
+    """What a user gave, as a network takes it. Raises DataError; if ``strict``, also of what likely does not fit."""
+    if samples is None:
+        return Given()
+    found, told = resolved(samples, network.table)
+    codes, warnings = encoded(network, found)
+    warnings += told.warnings()
+    if strict:
+        refuse(warnings, samples.name)
+    return Given(found, codes, told.notes(), warnings)
 
 
 def refuse(warnings: list[str], name: str) -> None:

@@ -25,6 +25,7 @@ import safetensors.numpy
 
 from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, InputError, Problem, in_words
+from dwn_hw.ir.columns import Column, TableCoding
 from dwn_hw.ir.rules import is_whole
 
 #: The version of the format, one higher whenever an older reader would misunderstand a newer file.
@@ -98,6 +99,8 @@ def _encode(network: ir.Network) -> tuple[Header, Arrays]:
         "feature_names": network.feature_names,
         "notes": network.notes,
     }
+    if network.table is not None:  # only then, so that other networks keep their digests
+        header["table"] = dataclasses.asdict(network.table)
     # Through JSON once, so that what is digested is what a reader will see.
     return json.loads(_canonical(header)), arrays
 
@@ -112,7 +115,19 @@ def _decode(header: Header, arrays: Arrays) -> ir.Network:
         kind = _KINDS[fields.pop("kind")]
         nodes.append(kind(**_unfields(kind, fields, f"{index}.", arrays)))
     notes = tuple((name, text) for name, text in header["notes"])
-    return ir.Network(port, tuple(nodes), tuple(header["class_names"]), tuple(header["feature_names"]), notes)
+    table = _table(header["table"]) if "table" in header else None
+    return ir.Network(port, tuple(nodes), tuple(header["class_names"]), tuple(header["feature_names"]), notes, table)
+
+
+def _table(fields: Header) -> TableCoding:
+    """The coding of a table; the network checks what it says."""
+
+    def column(name: Any, fill: Any, categories: Any) -> Column:
+        if not isinstance(categories, list | None):
+            raise ValueError(f"categories {categories!r:.40} of a column, which are no list")
+        return Column(name, fill, None if categories is None else tuple(categories))
+
+    return TableCoding(tuple(column(**each) for each in fields["columns"]), fields["label"])
 
 
 def _port(port: ir.Input) -> Header:

@@ -1,14 +1,16 @@
 """What a DWN is trained by: sizes, thermometer, temperature, and how long; with defaults that follow from the data.
 
 The rules, each a starting point that a search may better. Thermometer bits: as many as a feature has steps, at most 32, and about
-2,000 for all features, at least 3. One layer of LUTs: a twentieth of the training samples, from 20 to 100 a class. Temperature:
-the square root of a class's LUTs, divided by 1.65, as the published networks have it. A slot chooses among all bits where that
-is at most 16 million weights, else among 16 at a time, which are renewed. Batches: a hundredth of the samples, from 32 to 128.
+2,000 for all features of more than two values, at least 3. One layer of LUTs: a twentieth of the training samples, from 20 to
+100 a class. Temperature: the square root of a class's LUTs, divided by 1.65, as the published networks have it. A slot chooses
+among all bits where that is at most 16 million weights and at most half of them repeat others, as those of 0 and 1 do; else
+among 16 at a time, which are renewed. Batches: a hundredth of the samples, from 32 to 128.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,29 +84,30 @@ def batch_of(samples: int) -> int:
     return min(max(1 << (max(1, samples // 100)).bit_length() - 1, 32), 128)
 
 
-def _bits(x: npt.NDArray[Any]) -> int:
-    """The thermometer bits of a feature by rule."""
-    features = int(x.shape[1])
-    steps = max(len(np.unique(x[:, feature])) for feature in range(features)) - 1
-    return max(1, min(steps, _MOST_BITS, max(_FEWEST_BITS, _ALL_BITS // features)))
+def _bits(values: Sequence[int]) -> int:
+    """The thermometer bits of a feature by rule, where features have so many ``values``."""
+    graded = max(1, sum(count > 2 for count in values))
+    return max(1, min(max(values) - 1, _MOST_BITS, max(_FEWEST_BITS, _ALL_BITS // graded)))
 
 
 def for_data(x: npt.NDArray[Any], classes: int, **asked: Any) -> Recipe:
     """The recipe for samples ``x`` (samples, features) of so many classes: as ``asked``, and for the rest (None) by rule."""
     given = {name: value for name, value in asked.items() if value is not None}
     samples, features = x.shape
-    bits = given.get("bits") or _bits(x)
+    values = [len(np.unique(x[:, feature])) for feature in range(features)]
+    bits = given.get("bits") or _bits(values)
     each = min(max(samples // classes // _SAMPLES_A_LUT, _FEWEST_LUTS), _MOST_LUTS)
     luts, n = tuple(given.get("luts") or (each * classes,)), given.get("n", 6)
     epochs = given.get("epochs", 30)
     weights = features * bits * luts[0] * n if luts else 0
+    few_repeat = 2 * sum(min(bits, count - 1) for count in values) >= features * bits
     defaults = {
         "luts": luts,
         "n": n,
         "thermometer": "distributive",
         "bits": bits,
         "tau": round(max(1.0, math.sqrt((luts or (1,))[-1] / classes) / 1.65), 3),
-        "candidates": 0 if weights <= _MOST_WEIGHTS else min(_CANDIDATES, features * bits),
+        "candidates": 0 if weights <= _MOST_WEIGHTS and few_repeat else min(_CANDIDATES, features * bits),
         "epochs": epochs,
         "batch_size": batch_of(samples),
         "lr": 1e-2,

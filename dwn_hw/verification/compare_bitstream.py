@@ -48,8 +48,8 @@ def verify_bitstream(
         rule = f"a board whose bitstream can be read back ({ice40})"
         remedy = f"Use --level netlist --target {chosen.family}."
         raise OptionError(Problem("--board", rule, f"{board}, of {chosen.family}", remedy))
-    codes, warnings = (None, []) if samples is None else sample_warnings.codes(exported.network, samples, strict)
-    stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
+    given = sample_warnings.given(exported.network, samples, strict)
+    stimulus = vectors.make(exported.network, random=random, seed=seed, data=given.codes, addresses=True)
     programming.bitstream(exported, board)  # the one that was built, and no other
     clocks = report["clocks_per_bit"]
     progress("reading the bitstream back")
@@ -74,7 +74,8 @@ def verify_bitstream(
         "kinds": dict(stimulus.kinds),
         "seed": seed,
         "values": values,
-        "warnings": warnings,
+        "notes": given.notes,
+        "warnings": given.warnings,
     }
 
 

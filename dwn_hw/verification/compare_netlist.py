@@ -52,8 +52,8 @@ def verify_netlist(
         got = repr(asked) if asked else "none, and a generic export has no family of its own"
         raise OptionError(Problem("--target", rule, got, "Say for which family to synthesise."))
     simulate.environment(simulator)  # what is missing is said before the work
-    codes, warnings = (None, []) if samples is None else sample_warnings.codes(exported.network, samples, strict)
-    stimulus = vectors.make(exported.network, random=random, seed=seed, data=codes, addresses=True)
+    given = sample_warnings.given(exported.network, samples, strict)
+    stimulus = vectors.make(exported.network, random=random, seed=seed, data=given.codes, addresses=True)
     place = folder / "verify" / f"netlist-{target}-{simulator}"
     place.mkdir(parents=True, exist_ok=True)
     repeat = (
@@ -69,7 +69,7 @@ def verify_netlist(
         bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
         counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout)
     found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
-    return {"level": "netlist", "target": target, **found, "warnings": warnings}
+    return {"level": "netlist", "target": target, **found, "notes": given.notes, "warnings": given.warnings}
 
 
 def _parallel(exported: Exported) -> ParallelDesign:

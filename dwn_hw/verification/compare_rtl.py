@@ -68,11 +68,11 @@ def verify(
         raise OptionError(Problem("--simulator", rule, repr(simulator), "Choose one of them."))
     exported = read_export(folder, trust_edited)
     network = exported.network
-    codes, warnings = (None, []) if samples is None else sample_warnings.codes(network, samples, strict)
+    given = sample_warnings.given(network, samples, strict)
     asked, random = random, min(random, _most_vectors(exported.design))
     searched = _most_searched(exported.design)
     stimulus = vectors.make(
-        network, random=random, seed=seed, data=codes, corners=corners, addresses=True, searched=searched
+        network, random=random, seed=seed, data=given.codes, corners=corners, addresses=True, searched=searched
     )
     if not len(stimulus.codes):
         remedy = "Ask for --vectors, or give --data."
@@ -89,7 +89,7 @@ def verify(
         summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
         reached = coverage.measure(network, stimulus.codes)
         summary |= {"random_left_out": asked - random, "reached": reached.report() | {"text": str(reached)}}
-        summary["warnings"] = [*warnings, *reached.warnings()]
+        summary |= {"notes": given.notes, "warnings": [*given.warnings, *reached.warnings()]}
         if wrapper := exported.interface.wrapper:
             progress(f"the {exported.interface.shell} shell in {simulator}")
             own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)

@@ -162,7 +162,7 @@ def test_a_state_of_another_recipe_of_other_samples_or_of_none_is_refused(home, 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--label", "labels"), "a column of that name, for --label; got 'labels'; near it: label"),
+        (("--label", "labels"), "a column of that name, for --label; got 'labels'; near it: 'label'"),
         (("--luts", "2"), "--luts: a last layer of at least the 3 classes; got 2"),
         (("--candidates", "9999"), "--candidates: at most the"),
         (("--lr", "-1"), "--lr: a finite number above 0; got -1.0"),
@@ -208,6 +208,9 @@ def test_the_recipe_follows_from_the_data_where_nothing_is_asked():
     assert (many.bits, many.luts, many.candidates, many.batch_size) == (3, (600,), 0, 64)
     wide = recipe.for_data(rng.normal(size=(1_000, 3_000)).astype(np.float32), 2, luts=(600,))
     assert wide.candidates == 16
+    # One feature of many values and seventy of two: most bits of these repeat, and take no share of the thresholds.
+    few_grades = recipe.for_data(np.hstack([rng.normal(size=(300, 1)), rng.integers(0, 2, (300, 70))]), 2)
+    assert (few_grades.bits, few_grades.candidates) == (32, 16)
     asked = recipe.for_data(rng.normal(size=(500, 5)).astype(np.float32), 2, luts=(40, 20), bits=7, tau=2.0, seed=4)
     assert (asked.luts, asked.bits, asked.tau, asked.seed, asked.epochs) == ((40, 20), 7, 2.0, 4, 30)
     with pytest.raises(OptionError, match="--bits"):

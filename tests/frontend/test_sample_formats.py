@@ -97,7 +97,7 @@ BROKEN = {
     "ragged.csv": (b"1,2\n3\n", "2 entries on every line; got 1 on line 2"),
     "binary.csv": (b"\xff\xfe\x00", "bytes that are no text"),
     "two.csv": (b"y,label\n1,2\n", "one column of classes; got y, label"),
-    "missing.csv": (b"a,b\n1,\n", "got '' on line 2, column b"),
+    "missing.csv": (b"a,b\n1,\n", "got a missing value on line 2, column b"),
     "pickled.npy": (objects(), "Object arrays cannot be loaded"),
     "no.npy": (b"hello", "another beginning than an array's"),
     "no.pt": (b"hello", "must be a file that torch.save wrote"),

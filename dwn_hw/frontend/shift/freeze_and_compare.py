@@ -92,7 +92,9 @@ def plan(
         chosen = activation_formats.choose(model, asked.activations, real)
     entry = input_stage.choose(model, chosen.formats[0], port)
     progress("freezing")
-    network = replace(freeze_shift.freeze(model, entry, chosen.formats), class_names=names)
+    features = () if given.table is None else given.table.feature_names
+    network = freeze_shift.freeze(model, entry, chosen.formats)
+    network = replace(network, class_names=names, feature_names=features, table=given.table)
     progress("comparing with torch in float64")
     report: Document = {
         "kind": "shift",

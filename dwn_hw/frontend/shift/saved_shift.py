@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from dwn_hw.errors import InputError
-from dwn_hw.frontend import saved_forms, training_record
+from dwn_hw.frontend import saved_columns, saved_forms, training_record
 from dwn_hw.frontend.module_state import Findings, array, class_of, flatten, mapping, text_list, whole
 from dwn_hw.frontend.pickles.standins import AnyArray, shown
 from dwn_hw.frontend.read_thermometer import check_scaler_width, read_scaler
@@ -62,6 +62,7 @@ def read(content: Mapping[str, Any], source: str) -> ShiftModel:
     scaler = read_scaler(content.get("scaler"), found)
     first = next(layer for layer in made if isinstance(layer, LinearShift | LinearShiftQ))
     check_scaler_width(scaler, first.in_features, found)
+    table = saved_columns.read(content.get("table"), found, first.in_features)
     found.stop()
     return ShiftModel(
         model,
@@ -70,6 +71,7 @@ def read(content: Mapping[str, Any], source: str) -> ShiftModel:
         tuple(text_list(content.get("class_names")) or ()),
         training_record.read(content.get("training")),
         training_record.reported(content),
+        table,
     )
 
 

@@ -17,6 +17,7 @@ from dwn_hw.frontend.module_state import class_of, mapping, state_of
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.frontend.training_record import TrainingRecord
 from dwn_hw.ir.arrays import Integers
+from dwn_hw.ir.columns import TableCoding
 from dwn_hw.ir.edges import Ints
 
 #: The names of the classes of shift layers, of any package.
@@ -30,7 +31,8 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 class ShiftModel:
     """A live ``torch.nn.Module`` with shift layers, and where it came from, in words, with no path.
 
-    ``scaler``: what stands before it, in the user's own units. ``training`` and ``reported`` as :class:`TrainedDwn` has them.
+    ``scaler``: what stands before it, in the user's own units. ``training``, ``reported`` and ``table`` as
+    :class:`TrainedDwn` has them.
     """
 
     module: Any
@@ -39,6 +41,7 @@ class ShiftModel:
     class_names: tuple[str, ...] = ()
     training: TrainingRecord | None = None
     reported: tuple[str, float] | None = None
+    table: TableCoding | None = None
 
 
 def has_shift_layers(model: object) -> bool:
