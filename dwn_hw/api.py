@@ -79,8 +79,9 @@ def fit(
     ``kind``: ``dwn``; ``shift``, layers that shift and add; or ``difflogic-like``, layers of two-input gates. ``budget_lut``,
     ``board``: the size is the largest that takes so many LUTs, encoder included, or that fits a board. ``recipe``: any of
     ``epochs``, ``batch_size``, ``lr``, ``patience``, ``seed``; of a DWN ``luts`` (widths), ``n``, ``bits``, ``thermometer``,
-    ``tau``, ``candidates``; of gates the same without ``n`` and ``candidates``; of ``shift``: ``hidden`` (widths),
-    ``weight_bits``, ``integer_bits``, ``fraction_bits``; the rest follows from the data. ``test``: samples and classes to test
+    ``tau``, ``candidates``, ``cheap_encoder``, ``prune`` (both 0 by default: what costs LUTs and is read or needed least goes in
+    training); of gates those up to ``tau`` but ``n``; of ``shift``: ``hidden`` (widths), ``weight_bits``, ``integer_bits``,
+    ``fraction_bits``; the rest follows from the data. ``test``: samples and classes to test
     on; else a fifth of the samples is kept apart. ``device``: ``auto``, a GPU where there is one; ``cpu``, or ``cuda``. Returns
     the report: the recipe, ``accuracy`` on the test samples with its 95 % ``interval``, ….
     """

@@ -34,6 +34,7 @@ _GROUPS = (
     ("Size by budget", ("budget_lut", "board")),
     ("Network", ("kind", "luts", "bits", "thermometer", "tau", "n", "candidates")),
     ("Network of --kind shift", ("hidden", "weight_bits", "integer_bits", "fraction_bits")),
+    ("Fewer LUTs", ("cheap_encoder", "prune")),
     ("Training", ("epochs", "batch_size", "lr", "patience", "seed", "device")),
 )
 
@@ -76,6 +77,18 @@ _GROUPS = (
 @click.option("--lr", type=float, help="Learning rate; 0.01 by default.")
 @click.option(
     "--patience", type=click.IntRange(min=0), help="Epochs without a better validation; 10 by default, 0: all epochs."
+)
+@click.option(
+    "--cheap-encoder",
+    type=click.FloatRange(min=0),
+    metavar="WEIGHT",
+    help="LUT inputs that must read a comparison, for each LUT that it takes; else it goes. 0, the default: all stay.",
+)
+@click.option(
+    "--prune",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    metavar="SHARE",
+    help="The share of the last layer that goes in training: what the vote needs least. 0 by default.",
 )
 @click.option("--seed", type=SEED, help="Of everything random; 0 by default.")
 @click.option(
@@ -128,6 +141,9 @@ def train(
     )
     if report["device"] != "cpu":
         screen.say(f"device     {report['device']}")
+    if shaped := report["shaped"]:
+        layers = ", ".join(map(str, shaped["layers"]))
+        screen.say(f"shaped     {shaped['thermometer_bits']} thermometer bits and layers of {layers} LUTs are left")
     low, high = report["interval"]
     screen.say(
         f"accuracy   {report['accuracy']:.1%} of {report['test_samples']} test samples, which it has not seen "

@@ -163,6 +163,7 @@ def _found(training: Any) -> Document:
     """What a training was like, as plain values."""
     return {
         "recipe_in_words": training.recipe.told(),
+        "shaped": training.shaped,
         "epochs": training.epoch,
         "best_epoch": training.best_epoch,
         "validation_accuracy": round(training.best_accuracy, 6),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from dwn_hw.nn import cheap_encoder
 from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
 from dwn_hw.nn.gate_recipe import GateRecipe
 from dwn_hw.nn.group_sum import GroupSum
@@ -86,7 +87,11 @@ def fit(recipe: AnyRecipe, x: Floats) -> Prepared:
     """What ``recipe`` makes of samples, fitted on ``x`` (samples, features)."""
     match recipe:
         case Recipe() | GateRecipe():
-            return Binarized(_THERMOMETERS[recipe.thermometer](recipe.bits).fit(torch.from_numpy(x)))
+            samples = torch.from_numpy(x)
+            thermometer = _THERMOMETERS[recipe.thermometer](recipe.bits).fit(samples)
+            if isinstance(recipe, Recipe) and recipe.cheap_encoder:
+                cheap_encoder.move_to_round(thermometer, samples, recipe.cheap_encoder)
+            return Binarized(thermometer)
         case ShiftRecipe():
             return _scaled(recipe, x.astype(np.float64))
         case _:

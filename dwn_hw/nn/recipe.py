@@ -38,6 +38,9 @@ class Recipe:
     """All that decides a training, beside the samples. ``candidates`` 0: a slot of the first layer chooses among all bits.
 
     ``patience``: after so many epochs without a better validation accuracy the training ends; 0: never.
+    ``cheap_encoder``: how many slots of the first layer must read a comparison for each LUT that it takes
+    (:mod:`dwn_hw.nn.cheap_encoder`); 0: none.
+    ``prune``: the share of the last layer that goes in training, being what the vote needs least (:mod:`dwn_hw.nn.pruning`).
     """
 
     luts: tuple[int, ...]
@@ -51,6 +54,8 @@ class Recipe:
     lr: float
     patience: int
     seed: int
+    cheap_encoder: float = 0.0
+    prune: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("bits", "epochs", "batch_size"):
@@ -61,6 +66,12 @@ class Recipe:
         for name in ("tau", "lr"):
             real_number(f"--{name}", getattr(self, name), positive=True)
         check_layers(self.luts, self.thermometer)
+        weight, share = real_number("--cheap-encoder", self.cheap_encoder), real_number("--prune", self.prune)
+        if weight < 0 or not 0 <= share < 1:
+            rule = "a weight of at least 0, and a share from 0 up to less than 1"
+            raise OptionError(
+                Problem("--cheap-encoder, --prune", rule, f"{weight:g}, {share:g}", "Leave them out for none.")
+            )
 
     def told(self) -> list[str]:
         """The recipe in words, one line a subject."""
@@ -68,7 +79,13 @@ class Recipe:
         layers = ", ".join(map(str, self.luts))
         size = f"layers of {layers} LUTs of {self.n} inputs, the first with a choice among {wires}, tau {self.tau:g}"
         pace = f"batches of {self.batch_size}, learning rate {self.lr:g}, patience {self.patience}, seed {self.seed}"
-        return [f"{self.bits} {self.thermometer} thresholds a feature; {size}", f"at most {self.epochs} epochs, {pace}"]
+        cheaper = [f"a comparison for {self.cheap_encoder:g} readers or more a LUT"] * (self.cheap_encoder > 0)
+        cheaper += [f"the last layer pruned by {self.prune:.0%}"] * (self.prune > 0)
+        lines = [
+            f"{self.bits} {self.thermometer} thresholds a feature; {size}",
+            f"at most {self.epochs} epochs, {pace}",
+        ]
+        return lines + ["; ".join(cheaper)] * bool(cheaper)
 
 
 def check_layers(luts: tuple[int, ...], thermometer: str) -> None:

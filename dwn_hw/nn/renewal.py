@@ -21,18 +21,25 @@ SHARE, BELOW = 0.25, 0.02
 _SLOTS = 2048
 
 
-def renew(model: nn.Sequential, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> None:
+def renew(
+    model: nn.Sequential,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    allowed: torch.Tensor | None = None,
+) -> None:
     """Replace the candidates of least weight in the first layer, a :class:`LUTLayer` that has candidates.
 
     ``x`` (samples, inputs) bits, ``y`` (samples,) class numbers: the gradient is that of their cross entropy. The optimiser
-    forgets what it knew of the weights that give way.
+    forgets what it knew of the weights that give way. ``allowed`` (inputs,): the inputs that may be candidates, if not all.
     """
     layer = model[0]
     assert isinstance(layer, LUTLayer)
     mapping = layer.mapping
     assert isinstance(mapping, CandidateMapping)
-    count = min(int(SHARE * len(mapping.weights)), mapping.input_size - len(mapping.weights))
-    if count == 0:
+    inputs = mapping.input_size if allowed is None else int(allowed.sum())
+    count = min(int(SHARE * len(mapping.weights)), inputs - len(mapping.weights))
+    if count <= 0:
         return
     read = mapping(x).detach().requires_grad_()
     cross_entropy(model[1:](layer.look_up(read)), y).backward()  # type: ignore[no-untyped-call]
@@ -43,7 +50,10 @@ def renew(model: nn.Sequential, optimizer: torch.optim.Optimizer, x: torch.Tenso
     with torch.no_grad():
         for first in range(0, mapping.output_size, _SLOTS):
             own = slice(first, first + _SLOTS)
-            _renew_slots(mapping, own, signs @ read.grad[:, own], count, kept)
+            gradient = signs @ read.grad[:, own]
+            if allowed is not None:
+                gradient[~allowed.to(gradient.device)] = torch.inf
+            _renew_slots(mapping, own, gradient, count, kept)
 
 
 def _renew_slots(

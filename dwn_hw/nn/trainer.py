@@ -25,6 +25,7 @@ from dwn_hw.nn.prepared import Prepared
 from dwn_hw.nn.recipe import Recipe
 from dwn_hw.nn.recipes import AnyRecipe
 from dwn_hw.nn.renewal import renew
+from dwn_hw.nn.shaping import Shaping
 from dwn_hw.nn.training import predict, step
 
 #: The part of the training samples by which a training is stopped.
@@ -92,14 +93,16 @@ class Trainer:
         self._digest = hashlib.sha256(np.ascontiguousarray(x).tobytes() + y.tobytes()).hexdigest()[:16]
         first, second = stratified(y, VALIDATION, recipe.seed)
         self.prepared: Prepared = prepared.fit(recipe, x[first])
+        every = max(1, round(_LR_STEP * recipe.epochs))
+        self._shaping = Shaping(recipe, classes, every, self.prepared, x[first])
         self._bits, self._valid = (self.prepared.encode(x[at]) for at in (first, second))
         self._y, self._y_valid = (torch.from_numpy(y[at]) for at in (first, second))
         self.model = prepared.untrained(recipe, self._bits.shape[1], classes).to(self.device)
         self._bits, self._y = self._bits.to(self.device), self._y.to(self.device)
         self._optimizer = Adam(self.model, lr=recipe.lr)
-        every = max(1, round(_LR_STEP * recipe.epochs))
         self._schedule = torch.optim.lr_scheduler.StepLR(self._optimizer, step_size=every, gamma=_LR_GAMMA)
         self._order = torch.Generator().manual_seed(recipe.seed)
+        self._shaping.after(0, self.model, self._optimizer, self._bits, self._y)
         self._best: dict[str, torch.Tensor] = {}
         self.best_accuracy, self.best_epoch, self.epoch = -1.0, 0, 0
         self.history: list[tuple[float, float]] = []
@@ -109,6 +112,11 @@ class Trainer:
         """How many samples it is stopped by."""
         return len(self._y_valid)
 
+    @property
+    def shaped(self) -> dict[str, Any] | None:
+        """What a shaping has left: LUTs of each of the ``layers``, ``thermometer_bits`` that may be read; None without one."""
+        return self._shaping.told(self.model, self._bits.shape[1])
+
     def epochs(self) -> Iterator[Progress]:
         """Train, an epoch at a time, until the recipe's patience or its epochs end."""
         recipe = self.recipe
@@ -117,22 +125,24 @@ class Trainer:
             self.model.train()
             if isinstance(recipe, Recipe) and recipe.candidates and 0 < self.epoch <= _RENEWED * recipe.epochs:
                 some = torch.randperm(len(self._bits), generator=self._order)[:_SOME]
-                renew(self.model, self._optimizer, self._bits[some].float(), self._y[some])
+                renew(self.model, self._optimizer, self._bits[some].float(), self._y[some], self._shaping.left)
             batches = torch.split(torch.randperm(len(self._bits), generator=self._order), recipe.batch_size)
             losses = [step(self.model, self._optimizer, self._bits[b].float(), self._y[b]) for b in batches]
             self._schedule.step()
             self.epoch += 1
+            self._shaping.after(self.epoch, self.model, self._optimizer, self._bits, self._y)
             loss = float(torch.stack(losses).sum()) / len(self._bits)
             accuracy = float((predict(self.model, self._valid.float()) == self._y_valid).double().mean())
             self.history.append((loss, accuracy))
-            if accuracy > self.best_accuracy:
+            if accuracy > self.best_accuracy and self.epoch >= self._shaping.settled:
                 self.best_accuracy, self.best_epoch = accuracy, self.epoch
                 self._best = {name: values.detach().clone().cpu() for name, values in self.model.state_dict().items()}
             seconds = time.perf_counter() - started
             yield Progress(self.epoch, recipe.epochs, loss, accuracy, self.best_accuracy, seconds)
 
     def _is_over(self) -> bool:
-        return 0 < self.recipe.patience <= self.epoch - self.best_epoch and self.epoch > 0
+        since = self.epoch - max(self.best_epoch, self._shaping.settled - 1)
+        return 0 < self.recipe.patience <= since and self.epoch > 0
 
     def finish(self) -> nn.Sequential:
         """The network as it was after its best epoch, in eval mode, on the CPU."""
@@ -150,6 +160,7 @@ class Trainer:
             "recipe": recipes.plain(self.recipe),
             "digest": self._digest,
             "model": devices.on_cpu(dict(self.model.state_dict())),
+            "shaping": self._shaping.state(),
             "best": self._best,
             "optimizer": devices.on_cpu(self._optimizer.state_dict()),
             "schedule": {k: v for k, v in self._schedule.state_dict().items() if isinstance(v, int | float | list)},
@@ -170,6 +181,7 @@ class Trainer:
             )
         if state["digest"] != self._digest:
             raise OptionError(Problem("--resume", "the samples that the training began with", "others", remedy))
+        self._shaping.resume(state["shaping"], self.model, self._optimizer)
         self.model.load_state_dict(state["model"])
         self._best = state["best"]
         self._optimizer.load_state_dict(state["optimizer"])
