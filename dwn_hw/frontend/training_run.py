@@ -138,6 +138,9 @@ def _next(out: Path, test_file: Path | None, budget: Budget | None) -> Document:
 
 def _train(training: Any, state: Any, kept: Path, progress: Progress, torch: Any, budget: Budget | None) -> Any:
     """The best network of all epochs, from a ``state`` if that is not None. Each epoch is told, and its state is kept."""
+    from dwn_hw.nn import kernels
+
+    kernels.announce(progress)
     if state is not None:
         training.resume(state)
     beside = {} if budget is None else {"budget": budget.told}

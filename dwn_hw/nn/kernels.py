@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from dwn_hw import _assets
+from dwn_hw._progress import Progress
 from dwn_hw.nn._checks import refuse
 
 #: The look-ups of a batch from which a kernel is worth its call, and the least work of a thread, in elements.
@@ -41,6 +42,12 @@ def is_ours(weights: torch.Tensor) -> bool:
     """Whether kernels may read and write these weights: float32, contiguous, on a CPU."""
     plain = weights.device.type == "cpu" and weights.dtype == torch.float32 and weights.is_contiguous()
     return plain and _assets.takes_numba()
+
+
+def announce(tell: Progress) -> None:
+    """Tell of kernels that are compiled when a training first uses them."""
+    if _assets.takes_numba() and not _assets.is_compiled(_kernel(), "look_up"):
+        tell("compiling the kernels of training for this machine, once; about 20 s")
 
 
 def transposed_bits(x: torch.Tensor) -> tuple[torch.Tensor, bool]:
