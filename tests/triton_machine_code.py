@@ -111,6 +111,10 @@ def main():
         training(6, dtype)
     for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
         mappings(dtype)
+    # The least blocks.
+    for n in (1, 2, 3):
+        training(n, torch.float32, 1, 1, 1)
+    mappings(torch.float32, 1, 1, 1)
     emulation()
 
 

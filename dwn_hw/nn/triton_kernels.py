@@ -51,7 +51,10 @@ def slot_gradients(
     shape = (count * n, samples) if by_slot else (samples, count * n)
     out = torch.empty(shape, dtype=_sums(luts), device=luts.device)
     o_sample, o_slot = (1, samples) if by_slot else (count * n, 1)
-    bb, bl = min(64, max(16, _block(samples))), max(4, min(16, 1024 >> n))
+    # A table of 2 or 4 entries takes as many threads of a warp, so that four warps of 32 take 64 or 32 tables. With fewer of them
+    # in a block Triton 3.7 does not find how to look them up within a warp, and aborts.
+    bl = max(4, min(16, 1024 >> n), 128 >> n)
+    bb = min(64, 1024 // bl, max(16, _block(samples)))
     constants = {"N": n, "ALPHA": float(alpha), "BETA": float(beta), "BB": bb, "BL": bl}
     arguments = (luts.contiguous(), addresses, grads, out, samples, count, *grads.stride(), o_sample, o_slot)
     _launch("slot_gradients", (_ceil(count, bl),), arguments, constants)
