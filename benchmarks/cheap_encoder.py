@@ -1,11 +1,11 @@
 """Accuracy against LUTs, encoder included, of networks that are trained with ``--cheap-encoder`` and ``--prune``.
 
-    python benchmarks/cheap_encoder.py --data FOLDER [--nets letter mnist] [--asked 0:0 8:0.25] [--seeds 0 1 2] [--epochs 30]
+    python benchmarks/cheap_encoder.py --data FOLDER [--nets letter mnist] [--asked 0:0 8:0 8:0.4:1500] [--seeds 0 1 2] [--epochs 30]
 
-Each net has the recipe that ``dwn-hw train`` takes by default, for MNIST with the thermometer that is best without either (evenly
-spaced thresholds), and all epochs, so that every training takes as many steps. ``--asked`` are pairs WEIGHT:SHARE, of which the
-first is what the others are compared with. MNIST is tested on its own test images; of letter a fifth is kept apart, the same for
-every seed. LUTs: those of the 7 series, as ``dwn-hw export --target xc7`` plans them.
+Each net has the recipe that ``dwn-hw train`` takes by default, for MNIST with evenly spaced thresholds and 16 candidates, and all
+epochs. ``--asked``: WEIGHT:SHARE, or WEIGHT:SHARE:LUTS for a layer that begins with so many; the first is what the others are
+compared with. MNIST is tested on its own test images; of letter a fifth is kept apart, the same for every seed. LUTs: those of the
+7 series, as ``dwn-hw export --target xc7`` plans them, with the sites of carry chains that need one.
 
 The data folder holds ``mnist/*.gz`` (the canonical files) and ``uci-pmlb/letter.tsv.gz``.
 """
@@ -67,11 +67,12 @@ def luts(training: Trainer, x: np.ndarray) -> list[int]:
     return [parts[0], sum(parts[1:-2]), sum(parts[-2:])]
 
 
-def measured(name: str, split: Split, asked: tuple[float, float], seed: int, epochs: int) -> tuple[float, int]:
+def measured(name: str, split: Split, asked: list[float], seed: int, epochs: int) -> tuple[float, int]:
     """Train one network, print its row, and return its accuracy in points, and all of its LUTs."""
     x, y, x_test, y_test = split
-    classes, weight, share = len(np.unique(y)), *asked
-    shaped = {"cheap_encoder": weight, "prune": share, "epochs": epochs, "patience": 0, "seed": seed}
+    classes, weight, share = len(np.unique(y)), *asked[:2]
+    wide = {"luts": (int(asked[2]),)} if len(asked) > 2 else {}
+    shaped = wide | {"cheap_encoder": weight, "prune": share, "epochs": epochs, "patience": 0, "seed": seed}
     recipe = recipes.for_data(np.concatenate([x, x_test]) if name == "letter" else x, classes, **ASKED[name], **shaped)
     started = time.perf_counter()
     training = Trainer(recipe, x, y, classes)
@@ -96,7 +97,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--nets", nargs="+", choices=READERS, default=list(READERS))
-    parser.add_argument("--asked", nargs="+", default=["0:0", "4:0", "8:0", "16:0", "8:0.25"], metavar="WEIGHT:SHARE")
+    parser.add_argument(
+        "--asked", nargs="+", default=["0:0", "4:0", "8:0", "16:0", "8:0.25"], metavar="WEIGHT:SHARE[:LUTS]"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=30)
     arguments = parser.parse_args()
@@ -104,13 +107,12 @@ def main() -> None:
     for name in arguments.nets:
         split, means = READERS[name](arguments.data), []
         for pair in arguments.asked:
-            weight, share = map(float, pair.split(":"))
-            found = [measured(name, split, (weight, share), seed, arguments.epochs) for seed in arguments.seeds]
+            asked = [float(part) for part in pair.split(":")]
+            found = [measured(name, split, asked, seed, arguments.epochs) for seed in arguments.seeds]
             means.append([statistics.mean(column) for column in zip(*found, strict=True)])
             points, taken = means[-1]
             change, ratio = points - means[0][0], taken / means[0][1]
-            asked = f"{name:7} weight {weight:<4g} share {share:<5g}"
-            print(f"{asked} mean {points:.2f} % ({change:+.2f}), {taken:.0f} LUTs ({ratio:.3f})", flush=True)
+            print(f"{name:7} {pair}: mean {points:.2f} % ({change:+.2f}), {taken:.0f} LUTs ({ratio:.3f})", flush=True)
 
 
 if __name__ == "__main__":

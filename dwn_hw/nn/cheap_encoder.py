@@ -21,7 +21,7 @@ import torch
 from dwn_hw.nn.binarization import Thermometer
 from dwn_hw.nn.mapping import CandidateMapping, LearnableMapping
 
-#: The part of the ranks between two thresholds over which one may move at most, and the weight from which on it may.
+#: The part of the samples between two thresholds over which one may move at most, and the weight from which on it may.
 REACH, FULL_REACH_AT = 0.5, 4.0
 
 #: The inputs of the LUTs that comparisons are counted in, of which one goes to the next LUT of a chain.
@@ -40,22 +40,26 @@ _TRIES = 4
 def move_to_round(thermometer: Thermometer, x: torch.Tensor, weight: float) -> None:
     """Move each threshold of a fitted ``thermometer`` to the roundest number in reach, of samples ``x`` (samples, features).
 
-    Within reach is what differs from the threshold on at most ``REACH · min(1, weight / FULL_REACH_AT) / (bits + 1)`` of the
-    samples. Of the multiples of the greatest power of two that has one there, the nearest is taken. The threshold then lies just
-    below it, since a bit is ``x > threshold``, and a code is compared by ``>=``. One that no sample is above stays.
+    Within reach is what differs from the threshold on at most ``REACH · min(1, weight / FULL_REACH_AT)`` of the samples between
+    it and the nearer one of its neighbours, or the end of the data. Of the multiples of the greatest power of two that has one
+    there, the nearest is taken. The threshold then lies just below it, since a bit is ``x > threshold``, and a code is compared
+    by ``>=``. One that no sample is above stays.
     """
     assert thermometer.thresholds is not None
-    reach = int(REACH * min(1.0, weight / FULL_REACH_AT) / (thermometer.num_bits + 1) * len(x))
+    part = REACH * min(1.0, weight / FULL_REACH_AT)
     moved = thermometer.thresholds.clone()
     for feature, row in enumerate(moved):
         values, counts = torch.unique(x[:, feature], return_counts=True)  # rising
-        passing = counts.flip(0).cumsum(0).flip(0)[1:]  # the samples from each value on, but for the least
-        for bit, threshold in enumerate(row.tolist()):
-            above = int(counts[values > threshold].sum())
-            near = ((passing - above).abs() <= reach).nonzero().flatten() if 0 < above < len(x) else []
-            if len(near):
-                ends = float(values[near[0]]), float(values[near[-1] + 1])
-                row[bit] = _just_below(_roundest(*ends, threshold), row)
+        passing = counts.flip(0).cumsum(0).flip(0)  # the samples from each value on
+        above = [int(counts[values > threshold].sum()) for threshold in row.tolist()]
+        marks = {0, *above, len(x)}
+        for bit, (threshold, own) in enumerate(zip(row.tolist(), above, strict=True)):
+            if not 0 < own < len(x):
+                continue
+            reach = int(part * min(abs(own - mark) for mark in marks - {own}))
+            near = ((passing[1:] - own).abs() <= reach).nonzero().flatten()
+            ends = float(values[near[0]]), float(values[near[-1] + 1])
+            row[bit] = _just_below(_roundest(*ends, threshold), row)
     thermometer.thresholds = moved
 
 

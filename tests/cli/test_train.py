@@ -147,6 +147,24 @@ def test_what_was_cut_off_goes_on_with_the_same_numbers(home, cut_off):
     assert not (home / "cut.pt.training").exists()
 
 
+def test_a_cheaper_network_is_told_kept_in_its_recipe_and_goes_on_where_it_was_cut_off(home, cut_off):
+    table(home / "pets.csv", *samples())
+    options = ("--epochs", "6", "--luts", "60", "--bits", "9", "--cheap-encoder", "12", "--prune", "0.5")
+    done = run("pets.csv", "-o", "whole.pt", *options, "--json")
+    whole = json.loads(done.stdout)
+    assert whole["shaped"]["layers"] == [30]
+    assert whole["shaped"]["thermometer_bits"] < 36
+    assert f"{whole['shaped']['thermometer_bits']} thermometer bits and layers of 30 LUTs are left" in done.stderr
+    assert (whole["recipe"]["cheap_encoder"], whole["recipe"]["prune"]) == (12, 0.5)
+    assert "a comparison for 12 readers or more a LUT; the last layer pruned by 50%" in whole["recipe_in_words"]
+    for cut in (1, 4):
+        cut_off(cut, "pets.csv", "-o", "cut.pt", *options)
+        again = json.loads(run("pets.csv", "-o", "cut.pt", "--resume", *options, "--json").stdout)
+        assert (again["history"], again["shaped"]) == (whole["history"], whole["shaped"])
+    assert dwn_hw.load("cut.pt").layers[0].mapping.shape == (30, 6)
+    assert "It belongs to --kind dwn" in run("pets.csv", "--kind", "shift", "--prune", "0.5", code=2).stderr
+
+
 def test_a_state_of_another_recipe_of_other_samples_or_of_none_is_refused(home, cut_off):
     table(home / "pets.csv", *samples())
     table(home / "others.csv", *samples(seed=9))

@@ -44,8 +44,10 @@ def test_a_threshold_moves_to_the_roundest_number_that_few_samples_tell_apart():
         before = thermometer.thresholds.clone()
         weight = float(rng.choice([0.5, 1, 4, 100]))
         cheap_encoder.move_to_round(thermometer, x, weight)
-        reach = int(cheap_encoder.REACH * min(1, weight / cheap_encoder.FULL_REACH_AT) / 4 * 200)
-        for old, new in zip(before[0], thermometer.thresholds[0], strict=True):
+        part = cheap_encoder.REACH * min(1, weight / cheap_encoder.FULL_REACH_AT)
+        above = [200, *(int((x > old).sum()) for old in before[0]), 0]
+        for at, (old, new) in enumerate(zip(before[0], thermometer.thresholds[0], strict=True), 1):
+            reach = int(part * min([abs(above[at] - n) for n in above if n != above[at]]))
             differ = int(((x > new) != (x > old)).sum())
             assert differ <= reach
             number = float(torch.nextafter(new, torch.tensor(torch.inf)))
