@@ -1,11 +1,11 @@
 """Accuracy against LUTs, encoder included, of networks that are trained with ``--cheap-encoder`` and ``--prune``.
 
-    python benchmarks/cheap_encoder.py --data FOLDER [--nets letter mnist] [--asked 0:0 8:0 8:0.4:1500] [--seeds 0 1 2] [--epochs 30]
+    python benchmarks/cheap_encoder.py --data D [--nets letter mnist] [--asked 0:0 8:0 8:0.4:1500] [--seeds 0 1 2] [--epochs 30]
 
 Each net has the recipe that ``dwn-hw train`` takes by default, for MNIST with evenly spaced thresholds and 16 candidates, and all
 epochs. ``--asked``: WEIGHT:SHARE, or WEIGHT:SHARE:LUTS for a layer that begins with so many; the first is what the others are
-compared with. MNIST is tested on its own test images; of letter a fifth is kept apart, the same for every seed. LUTs: those of the
-7 series, as ``dwn-hw export --target xc7`` plans them, with the sites of carry chains that need one.
+compared with. MNIST is tested on its own test images; of letter a fifth is kept apart, the same for every seed. LUTs: those of
+the 7 series, as ``dwn-hw export --target xc7`` plans them, with the sites of carry chains that need one.
 
 The data folder holds ``mnist/*.gz`` (the canonical files) and ``uci-pmlb/letter.tsv.gz``.
 """
