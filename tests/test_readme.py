@@ -101,7 +101,7 @@ def shape(text):
 
 def is_heavy(line):
     """Whether a command builds for longer than the others: those run in ``sweeps``, after them."""
-    return line.startswith(("dwn-hw build", "dwn-hw synth", "dwn-hw run"))
+    return line.startswith(("dwn-hw build", "dwn-hw synth", "dwn-hw run", "dwn-hw verify my-design --data"))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def designs(place):
 
 def test_the_other_commands_run_in_order(designs):
     place, heavy = designs
-    assert len(heavy) == 3
+    assert len(heavy) == 4
     assert (place / "predictions.npz").is_file()
     assert json.loads((place / "my-design" / "prove" / "report.json").read_text())["proven"] is True
     assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
@@ -126,13 +126,13 @@ def test_the_other_commands_run_in_order(designs):
     )
     assert narrow["calibration"]["met"]
     assert total_luts(narrow) < total_luts(widest)
-    assert (place / "my-design" / "verify" / "verilator" / "counts.json").is_file()
 
 
 @pytest.mark.sweeps
 def test_the_heavy_commands_run_after_them(designs):
     place, heavy = designs
     run("\n".join(heavy), place)
+    assert (place / "my-design" / "verify" / "verilator" / "counts.json").is_file()
     assert (place / "my-design" / "virtual" / "board").is_file()
     assert (place / "my-design" / "build" / "ulx3s-25f" / "dwn_board.bit").is_file()
     assert (place / "my-design" / "synth" / "ecp5.json").is_file()
@@ -160,6 +160,7 @@ def test_the_python_runs_and_writes_what_it_says(examples):
         assert (examples / name / "rtl" / "dwn_top.v").is_file()
 
 
+@pytest.mark.sweeps
 def test_a_shift_network_is_the_same_both_ways(examples):
     """Adders and engine: each equal to its network in Verilog, and their networks to each other on every test image."""
     pytest.importorskip("cocotb_tools")

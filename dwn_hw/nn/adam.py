@@ -17,8 +17,8 @@ from torch import nn
 from dwn_hw.nn import kernels
 from dwn_hw.nn.mapping import LearnableMapping
 
-#: The weights from which a mapping is stepped in tiles, and those of a tile: two megabytes.
-_WIDE, _TILE = 1 << 18, 1 << 19
+#: The weights from which a mapping is stepped in tiles, and those of a tile: 16 megabytes, few enough for the cache, and enough for a product.
+_WIDE, _TILE = 1 << 18, 1 << 22
 
 
 class Adam(torch.optim.Adam):
@@ -77,11 +77,12 @@ class Adam(torch.optim.Adam):
         state["step"] += 1
         (beta1, beta2), count = group["betas"], int(state["step"])
         rates = (group["lr"] / (1 - beta1**count), beta1, beta2, 1 / math.sqrt(1 - beta2**count), group["eps"])
-        signs = torch.cat([pair[0] for pair in factors], dim=1)
-        grads = torch.cat([pair[1] for pair in factors], dim=1).t()
+        signs, grads = (
+            factors[0] if len(factors) == 1 else (torch.cat(side, dim=1) for side in zip(*factors, strict=True))
+        )
         rows = max(1, _TILE // weights.shape[1])
         tile = torch.empty(rows, weights.shape[1])
         for first in range(0, len(weights), rows):
             own = slice(first, min(first + rows, len(weights)))
-            product = torch.mm(signs[own], grads, out=tile[: own.stop - first])
+            product = torch.mm(signs[own], grads.t(), out=tile[: own.stop - first])
             kernels.adam(weights[own], state["exp_avg"][own], state["exp_avg_sq"][own], product, rates)
