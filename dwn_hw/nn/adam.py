@@ -17,8 +17,8 @@ from torch import nn
 from dwn_hw.nn import kernels
 from dwn_hw.nn.mapping import LearnableMapping
 
-#: The weights from which a mapping is stepped in tiles, and those of a tile: 16 megabytes, few enough for a cache, and as many as a
-#: matrix product needs to be quick.
+#: The weights from which a mapping is stepped in tiles, and those of a tile: 16 megabytes, few enough for a cache, and as
+#: many as a matrix product needs to be quick.
 _WIDE, _TILE = 1 << 18, 1 << 22
 
 
