@@ -111,6 +111,7 @@ def test_without_data_thresholds_by_a_formula_a_scaler_and_a_grid_of_the_users_a
 
 
 @pytest.mark.needs_data("uci-pmlb")
+@pytest.mark.sweeps
 def test_a_calibration_takes_the_rounding_that_needs_fewer_bits(data):
     """Behind the nearest code no port of so few bits keeps what the model sees."""
     first, rest = measured(data, "phoneme")

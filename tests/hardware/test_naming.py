@@ -233,6 +233,7 @@ def test_synth_and_the_mapped_netlist_of_a_named_export(tmp_path, small_export):
     assert found["equal"]
 
 
+@pytest.mark.sweeps
 def test_a_virtual_board_of_a_named_export_answers(jets):
     pytest.importorskip("serial")
     from dwn_hw.fpga import serial_host
@@ -276,6 +277,7 @@ def test_build_counts_the_parts_of_a_named_export_as_without_a_name(tmp_path, sm
 
 
 @pytest.mark.parametrize("simulator", ["icarus", *swept("verilator")])
+@pytest.mark.sweeps
 def test_a_named_folded_engine_is_verified(folded, simulator, tmp_path):
     assert compare_rtl.verify(folded, simulator=simulator, random=2)["equal"]
     faulty = shutil.copytree(folded, tmp_path / "faulty")

@@ -75,6 +75,7 @@ def test_the_file_reads_and_writes_itself(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile the search with")
+@pytest.mark.sweeps
 def test_the_search_finds_the_stored_argmax_again_and_stores_it(tmp_path):
     path = tmp_path / "stored.json"
     path.write_text("[]")

@@ -90,6 +90,7 @@ def test_resets_interrupt_every_step_at_its_ends_and_between(exported):
         assert max(inside) >= end - 2
 
 
+@pytest.mark.sweeps
 def test_random_vectors_that_are_not_worth_their_clocks_are_left_out_and_counted(exported, monkeypatch):
     interval = make_folded(nets.small_convolution(), lanes=3, with_scores=True).interval
     monkeypatch.setattr(compare_rtl, "MOST_CLOCKS", 5 * interval)
