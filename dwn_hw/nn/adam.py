@@ -54,10 +54,14 @@ class Adam(torch.optim.Adam):
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Take one step of all parameters."""
+        for mapping in self._wide:
+            if mapping.factors and mapping.weights.grad is not None:  # of a backward pass outside of collecting, too
+                mapping.weights.grad += sum(signs @ grads.t() for signs, grads in mapping.factors)
+                mapping.factors = None
         loss = super().step(closure)
         rates = {id(p): group for group in self.param_groups for p in group["params"]}
         for mapping in self._wide:
-            if mapping.factors and mapping.weights.grad is None:
+            if mapping.factors:
                 self._step_in_tiles(mapping.weights, mapping.factors, rates[id(mapping.weights)])
         self._forget()
         return loss

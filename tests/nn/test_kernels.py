@@ -205,6 +205,15 @@ def test_gradients_are_tensors_again_outside_of_a_step_and_two_backward_passes_a
     other.step()
     torch.testing.assert_close(model[0].mapping.weights, plain[0].mapping.weights, rtol=1e-4, atol=1e-6)
     assert model[0].mapping.factors is None
+    optimizer.zero_grad()
+    model(x[:16]).pow(2).sum().backward()  # one outside, one inside, one step
+    with optimizer.collecting():
+        model(x[16:]).pow(2).sum().backward()
+    optimizer.step()
+    other.zero_grad()
+    plain(x).pow(2).sum().backward()
+    other.step()
+    torch.testing.assert_close(model[0].mapping.weights, plain[0].mapping.weights, rtol=1e-3, atol=1e-5)
     model(x).sum().backward()
     assert model[0].mapping.weights.grad is not None
 
