@@ -8,15 +8,13 @@ along bit ``l``, so that it costs n · 2^n operations a LUT.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 
 from dwn_hw.nn import kernels
-from dwn_hw.nn.mapping import CandidateMapping, LearnableMapping
-
-Learned: TypeAlias = LearnableMapping | CandidateMapping
+from dwn_hw.nn.mapping import CandidateMapping, Learned
 
 
 class CompiledLUTFunction(torch.autograd.Function):

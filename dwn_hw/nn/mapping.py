@@ -6,7 +6,7 @@ A mapping is int32 of shape (luts, n): ``mapping[j][l]`` is the index of the inp
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -188,6 +188,10 @@ class CandidateMapping(nn.Module):
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
         return f"{self.input_size}, {self.output_size}, candidates={len(self.weights)}, tau={self.tau:g}"
+
+
+#: A mapping that training chooses.
+Learned: TypeAlias = LearnableMapping | CandidateMapping
 
 
 def _drawn(inputs: int, outputs: int, count: int) -> torch.Tensor:

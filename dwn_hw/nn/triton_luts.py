@@ -7,16 +7,14 @@ gradient of a mapping the input itself, of type bool as bits, 32 samples in a wo
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 from torch.utils.weak import WeakIdKeyDictionary
 
 from dwn_hw.nn import triton_kernels, triton_planes
-from dwn_hw.nn.mapping import CandidateMapping, LearnableMapping
-
-Learned: TypeAlias = LearnableMapping | CandidateMapping
+from dwn_hw.nn.mapping import CandidateMapping, Learned
 
 #: Where each input is read, of mappings that were used: (what they looked like, firsts, places).
 _TRANSPOSED: Any = WeakIdKeyDictionary()
