@@ -37,7 +37,7 @@ def dense(span: int, bits: int) -> ir.Network:
     for inputs, outputs in itertools.pairwise(sizes):
         signs = rng.choice([-1, 1], inputs * outputs).tolist()
         shifts = (1 - rng.geometric(0.45, inputs * outputs).clip(1, span + 1)).tolist()
-        nodes.append(ir.ShiftDense(tuple(signs), tuple(shifts), (3,) * outputs, -span))
+        nodes.append(ir.Dense(ir.powers_of_2(signs, shifts, -span), (3,) * outputs, -span))
         if outputs != sizes[-1]:
             nodes += [ir.Relu(), ir.Quantize(0, "floor", 0, (1 << bits) - 1)]
     return ir.Network(ir.Input((784,), (ir.Format(8),)), (*nodes, ir.ArgMax()))
@@ -48,9 +48,9 @@ def forward(network: ir.Network, batch: int) -> Callable[[np.ndarray], object]:
     modules: list[torch.nn.Module] = []
     for step in network.steps():
         node = step.node
-        if isinstance(node, ir.ShiftConv2d):
+        if isinstance(node, ir.Conv2d):
             modules.append(torch.nn.Conv2d(step.before.shape[0], node.kernel[0], node.kernel[2:]))
-        elif isinstance(node, ir.ShiftDense):
+        elif isinstance(node, ir.Dense):
             modules.append(torch.nn.Linear(step.before.size, len(node.bias)))
         elif isinstance(node, ir.MaxPool2d):
             modules.append(torch.nn.MaxPool2d(node.kernel, node.stride))
@@ -88,9 +88,9 @@ def measure(name: str, network: ir.Network, codes: np.ndarray, asked: argparse.N
     first = time.perf_counter() - started
     in_torch = forward(network, asked.batch)
     weights = sum(
-        len(step.node.signs) * math.prod(step.after.shape[1:])
+        len(step.node.weights) * math.prod(step.after.shape[1:])
         for step in network.steps()
-        if isinstance(step.node, ir.ShiftDense | ir.ShiftConv2d)
+        if isinstance(step.node, ir.Dense | ir.Conv2d)
     )
     sides: dict[str, Callable[[], object]] = {
         "compiled kernel": lambda: emulated("numba"),

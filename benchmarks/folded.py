@@ -55,7 +55,7 @@ def deepshift_mnist(folder: Path, bits: int = 12, lsb: int = -8) -> ir.Network:
     return ir.Network(ir.Input((1, 28, 28), (ir.Format(8),)), (*nodes, ir.ArgMax()), names)
 
 
-def _layer(weights: np.ndarray, bias: np.ndarray, lsb: int) -> ir.ShiftDense | ir.ShiftConv2d:
+def _layer(weights: np.ndarray, bias: np.ndarray, lsb: int) -> ir.Dense | ir.Conv2d:
     """Weights that are ±2^s or 0 already; the bias on the grid of the sums, floored."""
     flat = weights.reshape(-1)
     signs = np.sign(flat).astype(int)
@@ -63,8 +63,8 @@ def _layer(weights: np.ndarray, bias: np.ndarray, lsb: int) -> ir.ShiftDense | i
     assert (signs * 2.0**shifts == flat).all(), "not a power of two"
     low = int(shifts[signs != 0].min())
     biases = tuple(int(value) for value in np.floor(bias * 2.0 ** (-lsb - low)))
-    common = (tuple(signs.tolist()), tuple(shifts.tolist()), biases, low)
-    return ir.ShiftDense(*common) if weights.ndim == 2 else ir.ShiftConv2d(tuple(weights.shape), *common)
+    common = (ir.powers_of_2(signs.tolist(), shifts.tolist(), low), biases, low)
+    return ir.Dense(*common) if weights.ndim == 2 else ir.Conv2d(tuple(weights.shape), *common)
 
 
 def mnist_images(folder: Path, count: int | None) -> tuple[np.ndarray, np.ndarray]:

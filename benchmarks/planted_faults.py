@@ -80,7 +80,8 @@ def dense(seed: int) -> ir.Network:
         signs = rng.choice([-1, 0, 1], inputs * outputs, p=[0.45, 0.1, 0.45])
         shifts = np.where(signs, rng.integers(-4, 1, len(signs)), 0)
         biases = tuple(rng.integers(-40, 20, outputs).tolist())
-        nodes.append(ir.ShiftDense(tuple(signs.tolist()), tuple(shifts.tolist()), biases, int(min(shifts.min(), 0))))
+        low = int(min(shifts.min(), 0))
+        nodes.append(ir.Dense(ir.powers_of_2(signs.tolist(), shifts.tolist(), low), biases, low))
         nodes += [ir.Relu(), ir.Quantize(0, "floor", 0, 15)] if outputs != 4 else [ir.ArgMax()]
     return ir.Network(ir.Input((6,), (ir.Format(4),)), tuple(nodes))
 
@@ -89,15 +90,16 @@ def convolution(seed: int) -> ir.Network:
     """A convolution, pooling, and a dense layer on an image of 5 by 5."""
     rng = np.random.default_rng(seed)
 
-    def weights(count: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    def weights(count: int) -> tuple[tuple[int, ...], int]:
         signs = rng.choice([-1, 0, 1], count, p=[0.45, 0.1, 0.45])
         shifts = np.where(signs, rng.integers(-3, 1, count), 0)
-        return tuple(signs.tolist()), tuple(shifts.tolist()), int(min(shifts.min(), 0))
+        low = int(min(shifts.min(), 0))
+        return ir.powers_of_2(signs.tolist(), shifts.tolist(), low), low
 
     first, second = weights(2 * 4), weights(8 * 3)
-    conv = ir.ShiftConv2d((2, 1, 2, 2), first[0], first[1], tuple(rng.integers(-20, 9, 2).tolist()), first[2])
+    conv = ir.Conv2d((2, 1, 2, 2), first[0], tuple(rng.integers(-20, 9, 2).tolist()), first[1])
     nodes = (conv, ir.Relu(), ir.MaxPool2d((2, 2), (2, 2)), ir.Quantize(0, "floor", 0, 31), ir.Reshape((8,)))
-    last = ir.ShiftDense(second[0], second[1], tuple(rng.integers(-9, 9, 3).tolist()), second[2])
+    last = ir.Dense(second[0], tuple(rng.integers(-9, 9, 3).tolist()), second[1])
     return ir.Network(ir.Input((1, 5, 5), (ir.Format(4),)), (*nodes, last, ir.ArgMax()))
 
 

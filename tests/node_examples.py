@@ -22,18 +22,47 @@ LUTS = ir.Network(
 IMAGES = ir.Network(
     ir.Input((2, 4, 4), (ir.Format(3), ir.Format(2, signed=True))),
     (
-        ir.ShiftConv2d((2, 2, 2, 2), (1, -1, 0, 1) * 4, (0, -1, -2, 0) * 4, (3, -2), -2, padding=(1, 1)),
+        ir.Conv2d((2, 2, 2, 2), (4, -2, 0, 4) * 4, (3, -2), -2, padding=(1, 1)),
         ir.Relu(),
         ir.Quantize(-1, "half_even", 0, 15),
         ir.MaxPool2d((2, 2), (2, 2)),
         ir.Affine((3, -2), (1, 4), 1, -2),
         ir.Reshape((8,)),
-        ir.ShiftDense(
-            (*(1, 0, -1, 1, -1, 1, 0, 1), *(-1, 1, 0, -1, 1, 0, 1, -1), *(0, 1, 1, -1, 0, -1, 1, 1)),
-            (0, -1, 0, 1, 0, 0, 0, 1) * 3,
+        ir.Dense(
+            (*(2, 0, -2, 4, -2, 2, 0, 4), *(-2, 1, 0, -4, 2, 0, 2, -4), *(0, 1, 2, -4, 0, -2, 2, 4)),
             (0, 20, 10),
             -1,
         ),
+        ir.ArgMax(),
+    ),
+)
+
+#: An image that grows by weights of any kind; its numbers become levels, one of them twice, and are put in order.
+LEVELS = ir.Network(
+    ir.Input((2, 2, 3), (ir.Format(2),)),
+    (
+        ir.ConvTranspose2d(
+            (2, 1, 2, 3),
+            (*(3, -5, 1, 0, 7, -2), *(-6, 1, 2, 5, -3, 4)),
+            (2, -1),
+            0,
+            stride=(2, 1),
+            padding=(1, 1),
+            output_padding=(1, 0),
+            groups=2,
+        ),
+        ir.MultiThreshold(((-4, 0, 0, 6), (-9, -1, 1, 8)), ((3, -2, 7, 1, -2), (0, 1, 2, 1, 5)), -1),
+        ir.Sort(2, 2, descending=True),
+        ir.CompareToMean(),
+    ),
+)
+
+#: The places of the greatest of each of three rows.
+ROWS = ir.Network(
+    ir.Input((4,), (ir.Format(3),)),
+    (
+        ir.Dense((*(1, -3, 2, 0, 5, 1, -1, 2, 3, 3, -2, -7), *(0, 1, -4, 6, 2, -2, 3, 1, -1, 0, 4, -5)), (3,) * 6, 0),
+        ir.Reshape((3, 2)),
         ir.ArgMax(),
     ),
 )
@@ -42,9 +71,13 @@ EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
     ir.Thermometer: (LUTS,),
     ir.LutLayer: (LUTS,),
     ir.GroupSum: (LUTS,),
-    ir.ArgMax: (LUTS, IMAGES),
-    ir.ShiftDense: (IMAGES,),
-    ir.ShiftConv2d: (IMAGES,),
+    ir.ArgMax: (LUTS, IMAGES, ROWS),
+    ir.Dense: (IMAGES, ROWS),
+    ir.Conv2d: (IMAGES,),
+    ir.ConvTranspose2d: (LEVELS,),
+    ir.MultiThreshold: (LEVELS,),
+    ir.Sort: (LEVELS,),
+    ir.CompareToMean: (LEVELS,),
     ir.Quantize: (IMAGES,),
     ir.Affine: (IMAGES,),
     ir.Relu: (IMAGES,),

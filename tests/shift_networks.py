@@ -8,20 +8,19 @@ from hypothesis import strategies as st
 from dwn_hw import ir
 
 
-def shift_weights(rng: np.random.Generator, count: int, span: int = 6) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """Signs, shifts and low; a third are 0, whose shift may be anything."""
-    signs = tuple(rng.integers(-1, 2, count).tolist())
-    shifts = tuple(rng.integers(-span, 1, count).tolist())
-    return signs, shifts, -span
+def shift_weights(rng: np.random.Generator, count: int, span: int = 6) -> tuple[tuple[int, ...], int]:
+    """Weights of ±2^s and low; a third are 0."""
+    signs, shifts = rng.integers(-1, 2, count).tolist(), rng.integers(-span, 1, count).tolist()
+    return ir.powers_of_2(signs, shifts, -span), -span
 
 
 def biases(rng: np.random.Generator, count: int) -> tuple[int, ...]:
     return tuple(rng.integers(-200, 200, count).tolist())
 
 
-def dense(rng: np.random.Generator, inputs: int, outputs: int, span: int = 6) -> ir.ShiftDense:
-    signs, shifts, low = shift_weights(rng, inputs * outputs, span)
-    return ir.ShiftDense(signs, shifts, biases(rng, outputs), low)
+def dense(rng: np.random.Generator, inputs: int, outputs: int, span: int = 6) -> ir.Dense:
+    weights, low = shift_weights(rng, inputs * outputs, span)
+    return ir.Dense(weights, biases(rng, outputs), low)
 
 
 def narrow(rng: np.random.Generator, lsb: int) -> ir.Quantize:
@@ -56,12 +55,12 @@ def images(draw) -> ir.Network:
             padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
             dilation = draw(small) if min(height, width) > 4 else (1, 1)
             kernel = (groups * draw(st.integers(1, 3)), channels // groups, *window)
-            signs, shifts, low = shift_weights(rng, int(np.prod(kernel)))
+            weights, low = shift_weights(rng, int(np.prod(kernel)))
             mode = draw(st.sampled_from(["zeros", "circular"]))
             if mode == "circular":
                 padding = (min(padding[0], height), min(padding[1], width))
             more = (draw(small), padding, mode, dilation, groups)
-            node = ir.ShiftConv2d(kernel, signs, shifts, biases(rng, kernel[0]), low, *more)
+            node = ir.Conv2d(kernel, weights, biases(rng, kernel[0]), low, *more)
         elif kind == "pool":
             padding = (1, 1) if min(height, width) > 2 and draw(st.booleans()) else (0, 0)
             node = ir.MaxPool2d((2, 2), draw(small), padding) if min(height, width) > 1 else ir.Relu()
@@ -101,8 +100,8 @@ def mlp(seed: int = 0, inputs: int = 64, hidden: int = 32, outputs: int = 10) ->
 def small_convolution(seed: int = 0) -> ir.Network:
     """Every kind of step: affine by channel, grouped circular convolution, overlapping pool with padding, dense."""
     rng = np.random.default_rng(seed)
-    signs, shifts, low = shift_weights(rng, 24)
-    conv = ir.ShiftConv2d((4, 1, 3, 2), signs, shifts, biases(rng, 4), low, (2, 1), (1, 1), "circular", (1, 2), 2)
+    weights, low = shift_weights(rng, 24)
+    conv = ir.Conv2d((4, 1, 3, 2), weights, biases(rng, 4), low, (2, 1), (1, 1), "circular", (1, 2), 2)
     nodes = (
         ir.Affine((37, -5), (3, -4), 3, -4),
         ir.Quantize(-3, "half_up", -100, 100),

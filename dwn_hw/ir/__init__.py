@@ -7,11 +7,13 @@ emulation (:mod:`dwn_hw.ir.emulate`), its file (:mod:`dwn_hw.ir.serialize`), and
 
 from __future__ import annotations
 
+from dwn_hw.ir.discrete_nodes import CompareToMean, DiscreteNode, MultiThreshold, Sort
 from dwn_hw.ir.edges import BIT, Edge, Format, Ints
-from dwn_hw.ir.integer_nodes import Affine, IntegerNode, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
+from dwn_hw.ir.integer_nodes import Affine, IntegerNode, MaxPool2d, Quantize, Relu, Reshape
 from dwn_hw.ir.lut_nodes import MAX_LUT_INPUTS, ArgMax, Group, GroupSum, LutLayer, LutNode, Rows, Thermometer
 from dwn_hw.ir.network import NEAREST, Input, Network, Node, PlacedNode
 from dwn_hw.ir.rules import MAX_CODE_BITS
+from dwn_hw.ir.weighted_nodes import Conv2d, ConvTranspose2d, Dense, WeightedNode, is_shift, powers_of_2
 
 __all__ = [
     "BIT",
@@ -20,6 +22,11 @@ __all__ = [
     "NEAREST",
     "Affine",
     "ArgMax",
+    "CompareToMean",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Dense",
+    "DiscreteNode",
     "Edge",
     "Format",
     "Group",
@@ -30,6 +37,7 @@ __all__ = [
     "LutLayer",
     "LutNode",
     "MaxPool2d",
+    "MultiThreshold",
     "Network",
     "Node",
     "PlacedNode",
@@ -37,7 +45,9 @@ __all__ = [
     "Relu",
     "Reshape",
     "Rows",
-    "ShiftConv2d",
-    "ShiftDense",
+    "Sort",
     "Thermometer",
+    "WeightedNode",
+    "is_shift",
+    "powers_of_2",
 ]

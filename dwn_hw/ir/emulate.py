@@ -27,9 +27,10 @@ from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import DataError
 from dwn_hw.ir import emulate_compiled, emulate_integers, emulate_shifts, evaluate
 from dwn_hw.ir.edges import Edge
-from dwn_hw.ir.integer_nodes import MaxPool2d, ShiftConv2d, ShiftDense
+from dwn_hw.ir.integer_nodes import MaxPool2d
 from dwn_hw.ir.lut_nodes import Group, GroupSum, LutLayer, Thermometer
 from dwn_hw.ir.network import Network, Node, PlacedNode
+from dwn_hw.ir.weighted_nodes import Conv2d, ConvTranspose2d, Dense
 
 Planes: TypeAlias = npt.NDArray[np.uint64]
 
@@ -238,8 +239,9 @@ _FAST: dict[type[Node], Callable[[Any, Edge], PlaneStep]] = {
     Thermometer: lambda node, after: _Encode(node),
     LutLayer: lambda node, after: _Lookup(node),
     GroupSum: lambda node, after: _Count(node),
-    ShiftDense: emulate_integers.Dense,
-    ShiftConv2d: emulate_integers.Convolution,
+    Dense: emulate_integers.DenseProduct,
+    Conv2d: emulate_integers.Convolution,
+    ConvTranspose2d: emulate_integers.Transposed,
     MaxPool2d: emulate_integers.Pool,
 }
 

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.ir.edges import Edge, Ints
-from dwn_hw.ir.integer_nodes import MaxPool2d, ShiftConv2d, ShiftDense
+from dwn_hw.ir.integer_nodes import MaxPool2d
 from dwn_hw.ir.network import Network
+from dwn_hw.ir.weighted_nodes import Conv2d, ConvTranspose2d, Dense, WeightedNode
 
 Codes = npt.NDArray[np.int64]
 
@@ -31,7 +32,7 @@ _MANTISSAS = ((np.float32, 24), (np.float64, 53))
 
 def adds_up(network: Network) -> bool:
     """Whether a network's time goes into sums of integers, for which the matrix product has threads of its own."""
-    return any(isinstance(node, ShiftConv2d | ShiftDense) for node in network.nodes)
+    return any(isinstance(node, WeightedNode) for node in network.nodes)
 
 
 def samples_at_once(network: Network, most: int) -> int:
@@ -39,7 +40,7 @@ def samples_at_once(network: Network, most: int) -> int:
     sizes = [1]
     for step in network.steps():
         node, windows = step.node, 0
-        if isinstance(node, ShiftConv2d):
+        if isinstance(node, Conv2d):
             windows = math.prod(node.kernel[1:]) * node.groups * math.prod(step.after.shape[1:])
         sizes.append(8 * (windows + 3 * step.before.size + 3 * step.after.size))
     return max(1, min(most, MEMORY // max(sizes)))
@@ -50,21 +51,12 @@ def type_for(bits: int) -> np.dtype[Any]:
     return np.dtype(next((kind for kind, mantissa in _MANTISSAS if bits <= mantissa), np.int64))
 
 
-def _weights(node: ShiftDense | ShiftConv2d, kind: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The weights ``signs · 2**(shifts - low)``, one row an output."""
-    signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
-    values = np.zeros(len(signs), kind)
-    used = signs != 0
-    values[used] = (signs[used] << (shifts[used] - node.low)).astype(kind)
-    return values.reshape(len(node.bias), -1)
+class DenseProduct:
+    """:class:`ir.Dense` as one matrix product."""
 
-
-class Dense:
-    """:class:`ir.ShiftDense` as one matrix product."""
-
-    def __init__(self, node: ShiftDense, after: Edge) -> None:
+    def __init__(self, node: Dense, after: Edge) -> None:
         self.kind = type_for(after.formats[0].bits)
-        self.weights = np.ascontiguousarray(_weights(node, self.kind).T)
+        self.weights = np.ascontiguousarray(np.array(node.weights, self.kind).reshape(len(node.bias), -1).T)
         self.bias = np.array(node.bias, np.int64)
 
     def __call__(self, values: Codes) -> Codes:
@@ -74,12 +66,12 @@ class Dense:
 
 
 class Convolution:
-    """:class:`ir.ShiftConv2d` as a matrix product of each sample's windows."""
+    """:class:`ir.Conv2d` as a matrix product of each sample's windows."""
 
-    def __init__(self, node: ShiftConv2d, after: Edge) -> None:
+    def __init__(self, node: Conv2d, after: Edge) -> None:
         self.node, self.kind, self.shape = node, type_for(after.formats[0].bits), after.shape
         rows = node.kernel[0] // node.groups
-        self.weights = _weights(node, self.kind).reshape(node.groups, rows, -1)
+        self.weights = np.array(node.weights, self.kind).reshape(node.groups, rows, -1)
         self.bias = np.array(node.bias, np.int64)[:, None, None]
 
     def __call__(self, values: Codes) -> Codes:
@@ -95,6 +87,29 @@ class Convolution:
         sums = self.weights @ columns.reshape(node.groups, self.weights.shape[2], samples * math.prod(places))
         images = sums.reshape(self.shape[0], samples, *places).swapaxes(0, 1)
         return np.asarray(images.astype(np.int64) + self.bias)
+
+
+class Transposed:
+    """:class:`ir.ConvTranspose2d` as a matrix product of each sample's numbers, whose columns are added where they belong."""
+
+    def __init__(self, node: ConvTranspose2d, after: Edge) -> None:
+        self.node, self.kind, self.shape = node, type_for(after.formats[0].bits), after.shape
+        self.weights = np.array(node.weights, self.kind).reshape(node.groups, node.kernel[0] // node.groups, -1)
+        self.bias = np.array(node.bias, np.int64)[:, None, None]
+
+    def __call__(self, values: Codes) -> Codes:
+        """The sums (samples, outputs, rows, columns) of ``values`` (samples, channels, rows, columns)."""
+        node, (height, width) = self.node, values.shape[2:]
+        rows = values.astype(self.kind).reshape(len(values), node.groups, -1, height * width)
+        columns = self.weights.swapaxes(1, 2) @ rows  # (samples, groups, outputs · taps, places)
+        taken = columns.reshape(len(values), node.groups * node.kernel[1], -1, height, width)
+        whole = [extent + 2 * pad for extent, pad in zip(self.shape[1:], node.padding, strict=True)]
+        out = np.zeros((*taken.shape[:2], *whole), self.kind)
+        for tap, place in enumerate(_taps(out, node.kernel[2:], node.stride, node.dilation, (height, width))):
+            place += taken[:, :, tap]
+        (top, left), (rows_out, columns_out) = node.padding, self.shape[1:]
+        inner = out[:, :, top : top + rows_out, left : left + columns_out]
+        return np.asarray(inner.astype(np.int64) + self.bias)
 
 
 class Pool:

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from dwn_hw import _assets
 from dwn_hw._progress import Progress, silent
 from dwn_hw.ir import evaluate
-from dwn_hw.ir.integer_nodes import ShiftConv2d, ShiftDense
 from dwn_hw.ir.network import Network
 from dwn_hw.ir.shift_program import LANES, Program, fits, types
+from dwn_hw.ir.weighted_nodes import Conv2d, Dense, WeightedNode
 
 #: The samples that a thread takes at once.
 _AT_ONCE = 8 * LANES
@@ -56,9 +56,7 @@ def _additions(network: Network) -> int:
     """The weights of all sums, zeros among them, each as often as it is used."""
     layers = ((step.node, step.after) for step in network.steps())
     return sum(
-        len(node.signs) * math.prod(after.shape[1:])
-        for node, after in layers
-        if isinstance(node, ShiftDense | ShiftConv2d)
+        len(node.weights) * math.prod(after.shape[1:]) for node, after in layers if isinstance(node, WeightedNode)
     )
 
 
@@ -72,8 +70,8 @@ def gains(network: Network, additions: int) -> bool:
     if additions < WORTH // loaded:
         return False
     steps = network.steps()[:-1]
-    widest = max((step.after.formats[0].bits for step in steps if isinstance(step.node, ShiftDense)), default=0)
-    if widest > _DOUBLE or any(isinstance(step.node, ShiftConv2d) for step in steps):
+    widest = max((step.after.formats[0].bits for step in steps if isinstance(step.node, Dense)), default=0)
+    if widest > _DOUBLE or any(isinstance(step.node, Conv2d) for step in steps):
         return True
     return additions >= WORTH_DENSE and widest > _SINGLE and types(network)[1] == np.int32
 

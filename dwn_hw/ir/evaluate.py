@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.errors import DataError, Problem
+from dwn_hw.ir.discrete_nodes import CompareToMean, MultiThreshold, Sort
 from dwn_hw.ir.edges import Ints
-from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape, ShiftConv2d, ShiftDense
+from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape
 from dwn_hw.ir.lut_nodes import ArgMax, GroupSum, LutLayer, Thermometer
 from dwn_hw.ir.network import Network, Node
+from dwn_hw.ir.weighted_nodes import Conv2d, ConvTranspose2d, Dense
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 
@@ -78,11 +80,23 @@ def apply(node: Node, values: Codes, lsb: int = 0) -> Codes:
         case GroupSum():
             return _group_sum(node, values)
         case ArgMax():
-            return np.asarray(values.argmax(axis=1), np.int64)  # numpy gives the first maximum
-        case ShiftDense():
-            return np.asarray(values @ weights(node).reshape(len(node.bias), -1).T + np.array(node.bias))
-        case ShiftConv2d():
+            return np.asarray(values.argmax(axis=-1), np.int64)  # numpy gives the first maximum
+        case Dense():
+            return np.asarray(values @ np.array(node.weights).reshape(len(node.bias), -1).T + np.array(node.bias))
+        case Conv2d():
             return _convolution(node, values)
+        case ConvTranspose2d():
+            return _transposed(node, values)
+        case MultiThreshold():
+            return _levels(node, values)
+        case Sort():
+            order = np.sort(values, axis=node.axis + 1)
+            order = np.flip(order, axis=node.axis + 1) if node.descending else order
+            return np.asarray(order.take(range(node.keep or order.shape[node.axis + 1]), axis=node.axis + 1))
+        case CompareToMean():
+            flat = _flat(values)
+            reached = flat.shape[1] * flat >= flat.sum(axis=1, keepdims=True)
+            return np.asarray(reached.astype(np.int64).reshape(values.shape))
         case Quantize():
             return np.clip(_rounded(values, node.lsb - lsb, node.rounding), node.lowest, node.highest)
         case Affine():
@@ -133,23 +147,46 @@ def _group_sum(node: GroupSum, bits: Codes) -> Codes:
     return np.stack([bits[:, g.members] @ np.array(g.weights, np.int64) + g.bias for g in groups], axis=1)
 
 
-def weights(node: ShiftDense | ShiftConv2d) -> Codes:
-    """The node's weights as integers on the grid of ``low``, all rows end to end."""
-    signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
-    return np.where(signs != 0, signs << np.where(signs != 0, shifts - node.low, 0), 0)
-
-
-def _convolution(node: ShiftConv2d, values: Codes) -> Codes:
+def _convolution(node: Conv2d, values: Codes) -> Codes:
     mode = {"zeros": "constant", "circular": "wrap"}[node.padding_mode]
     windows = _windows(values, node.kernel[2:], node.stride, node.padding, node.dilation, mode=mode)
     outputs, inputs = node.kernel[0] // node.groups, node.kernel[1]
-    slices = weights(node).reshape(node.groups, outputs, -1)
+    slices = np.array(node.weights, np.int64).reshape(node.groups, outputs, -1)
     columns = []
     for group, rows in enumerate(slices):
         read = windows[:, group * inputs : (group + 1) * inputs].transpose(0, 2, 3, 1, 4, 5)
         columns.append(read.reshape(*read.shape[:3], rows.shape[1]) @ rows.T)
     out = np.concatenate(columns, axis=3) + np.array(node.bias)
     return np.ascontiguousarray(out.transpose(0, 3, 1, 2))
+
+
+def _transposed(node: ConvTranspose2d, values: Codes) -> Codes:
+    """Each number of the image adds its multiple of the kernel to what lies around its place; then the padding is cut off."""
+    shape, (inputs, outputs, height, width) = node.output_shape(values.shape[2:]), node.kernel
+    kernel = np.array(node.weights, np.int64).reshape(node.groups, inputs // node.groups, outputs, height, width)
+    images = values.reshape(len(values), node.groups, -1, *values.shape[2:])
+    whole = [extent + 2 * pad for extent, pad in zip(shape, node.padding, strict=True)]
+    out = np.zeros((len(values), node.groups * outputs, *whole), np.int64)
+    for row in range(height):
+        for column in range(width):
+            added = np.einsum("ngihw,gio->ngohw", images, kernel[..., row, column])
+            at = (
+                slice(first, first + stride * (extent - 1) + 1, stride)
+                for first, stride, extent in zip(
+                    (row * node.dilation[0], column * node.dilation[1]), node.stride, values.shape[2:], strict=True
+                )
+            )
+            out[(slice(None), slice(None), *at)] += added.reshape(len(values), -1, *values.shape[2:])
+    inner = (slice(pad, pad + extent) for pad, extent in zip(node.padding, shape, strict=True))
+    return np.asarray(out[(slice(None), slice(None), *inner)] + np.array(node.bias)[:, None, None])
+
+
+def _levels(node: MultiThreshold, values: Codes) -> Codes:
+    if len(node.thresholds) == 1:
+        return np.array(node.values[0])[np.searchsorted(node.thresholds[0], values, side="right")]
+    rows = zip(node.thresholds, node.values, np.moveaxis(values, 1, 0), strict=True)
+    out = [np.array(levels)[np.searchsorted(row, own, side="right")] for row, levels, own in rows]
+    return np.stack(out, axis=1).astype(np.int64)
 
 
 def _windows(values: Codes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, **pad: Any) -> Codes:

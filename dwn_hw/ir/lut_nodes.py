@@ -197,14 +197,14 @@ class GroupSum:
 
 @dataclass(frozen=True, slots=True)
 class ArgMax:
-    """The index of the first maximum: the lowest index wins a tie."""
+    """The index of the first maximum along the last axis: the lowest index wins a tie. Of one row it is the index of a class."""
 
     short_name: ClassVar[str] = "argmax"
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
-        check(len(edge.shape) == 1 and len(edge.formats) == 1, "argmax", "one row of numbers of one format", edge)
-        return Edge((), (Format.covering(0, edge.size - 1),))
+        check(len(edge.shape) >= 1 and len(edge.formats) == 1, "argmax", "rows of numbers of one format", edge)
+        return Edge(edge.shape[:-1], (Format.covering(0, edge.shape[-1] - 1),))
 
     def __str__(self) -> str:
         return "first maximum"

@@ -175,8 +175,8 @@ class Network:
 
     @property
     def classifies(self) -> bool:
-        """Whether the network's result is the index of a class: it ends in a first maximum."""
-        return isinstance(self.nodes[-1], ArgMax)
+        """Whether the network's result is the index of a class: it ends in the first maximum of one row."""
+        return isinstance(self.nodes[-1], ArgMax) and not self.output.shape
 
     @property
     def scores_edge(self) -> Edge:

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.ir import evaluate
-from dwn_hw.ir.integer_nodes import Quantize, Reshape, ShiftConv2d, ShiftDense
+from dwn_hw.ir.integer_nodes import Quantize, Reshape
 from dwn_hw.ir.network import Network
+from dwn_hw.ir.weighted_nodes import Conv2d, ConvTranspose2d, Dense
 
 Codes = npt.NDArray[np.int64]
 
@@ -75,10 +76,12 @@ def _work(network: Network) -> int:
     total = 1
     for step in network.steps():
         match step.node:
-            case ShiftDense() as node:
-                total += len(node.signs)
-            case ShiftConv2d() as node:
-                total += len(node.signs) * math.prod(step.after.shape[1:])
+            case Dense() as node:
+                total += len(node.weights)
+            case Conv2d() as node:
+                total += len(node.weights) * math.prod(step.after.shape[1:])
+            case ConvTranspose2d() as node:
+                total += len(node.weights) * math.prod(step.before.shape[1:])
             case _:
                 total += step.after.size
     return total
@@ -132,8 +135,8 @@ def _first_signs(network: Network) -> Codes:
     """The signs (outputs, features) with which features come into a first dense layer; none where there is no such layer."""
     for node in network.nodes:
         match node:
-            case ShiftDense():
-                return np.array(node.signs).reshape(-1, network.input.edge.size)
+            case Dense():
+                return np.sign(np.array(node.weights, np.int64)).reshape(-1, network.input.edge.size)
             case Reshape() | Quantize():
                 continue
             case _:

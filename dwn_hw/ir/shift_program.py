@@ -22,11 +22,10 @@ from dwn_hw.ir.integer_nodes import (
     Quantize,
     Relu,
     Reshape,
-    ShiftConv2d,
-    ShiftDense,
 )
 from dwn_hw.ir.network import Network, PlacedNode
 from dwn_hw.ir.shift_taps import Layout, runs
+from dwn_hw.ir.weighted_nodes import Conv2d, Dense, is_shift
 
 Table = npt.NDArray[Any]
 
@@ -46,17 +45,23 @@ _WIDTHS = (32, LANES)
 _BLOCK, _SUMS = 131_072, 65_536
 
 #: The nodes that the kernel knows; a network with another one is left to numpy.
-_KNOWN = (ShiftDense, ShiftConv2d, Quantize, Affine, Relu, MaxPool2d, Reshape)
+KNOWN = (Dense, Conv2d, Quantize, Affine, Relu, MaxPool2d, Reshape)
 
 #: The farthest shift of a number in one operation.
 _FARTHEST = 61
 
 
 def fits(network: Network) -> bool:
-    """Whether the nodes but the last can be made into tables: all count in integers, some add up, none shifts beyond an int64."""
+    """Whether the nodes but the last can be made into tables: all count in integers, some add up by powers of two alone, and
+    none shifts beyond an int64.
+    """
     steps = network.steps()[:-1]
-    adds = any(isinstance(step.node, ShiftDense | ShiftConv2d) for step in steps)
-    return adds and all(isinstance(step.node, _KNOWN) and _is_plain(step) for step in steps)
+    sums = [step.node for step in steps if isinstance(step.node, Dense | Conv2d)]
+    return (
+        bool(sums)
+        and all(map(is_shift, sums))
+        and all(isinstance(step.node, KNOWN) and _is_plain(step) for step in steps)
+    )
 
 
 def _is_plain(step: PlacedNode) -> bool:
@@ -104,9 +109,9 @@ class Part:
     ends: tuple[int, int]
 
     @property
-    def node(self) -> ShiftDense | ShiftConv2d | None:
+    def node(self) -> Dense | Conv2d | None:
         """The shift layer."""
-        return self.head.node if self.head and isinstance(self.head.node, ShiftDense | ShiftConv2d) else None
+        return self.head.node if self.head and isinstance(self.head.node, Dense | Conv2d) else None
 
     @property
     def most(self) -> int:
@@ -116,7 +121,7 @@ class Part:
 
     def layout(self) -> Layout:
         """How the numbers that it reads lie in their buffer."""
-        if self.head is None or not isinstance(self.node, ShiftConv2d):
+        if self.head is None or not isinstance(self.node, Conv2d):
             return Layout((1, 1, self.head.before.size if self.head else math.prod(self.shape)))
         return Layout(self.head.before.shape, self.node.padding, self.node.stride[1])
 
@@ -128,8 +133,8 @@ def cut(network: Network) -> list[Part]:
     made = [Part(CODES, None, shape, [], shape, ends)]
     for i, step in enumerate(steps):
         node, ends = step.node, _reach(step, ends)
-        if isinstance(node, ShiftConv2d | ShiftDense):
-            shape = step.after.shape if isinstance(node, ShiftConv2d) else (len(node.bias), 1, 1)
+        if isinstance(node, Conv2d | Dense):
+            shape = step.after.shape if isinstance(node, Conv2d) else (len(node.bias), 1, 1)
             made.append(Part(SUM, step, shape, [], shape, ends))
         elif not isinstance(node, Reshape):
             made[-1].steps.append(step)
@@ -160,7 +165,7 @@ def _stays_flat(steps: Sequence[PlacedNode]) -> bool:
     """Whether up to the next sum or shape nothing asks for the channel of a number."""
     for step in steps:
         if not _is_uniform(step):
-            return isinstance(step.node, ShiftDense | ShiftConv2d | Reshape)
+            return isinstance(step.node, Dense | Conv2d | Reshape)
     return True
 
 
@@ -183,7 +188,7 @@ def _reach(step: PlacedNode, ends: tuple[int, int]) -> tuple[int, int]:
 
 def widths(made: Sequence[Part]) -> list[int]:
     """The samples that lie together in each part: few in convolutions, whose columns lie beside each other as well."""
-    images = [part for part in made if isinstance(part.node, ShiftConv2d)]
+    images = [part for part in made if isinstance(part.node, Conv2d)]
 
     def work(width: int) -> float:
         """The vectors that are summed for a sample."""
@@ -191,7 +196,7 @@ def widths(made: Sequence[Part]) -> list[int]:
         return sum(lines * -(-size // LANES) for lines, size in rows) / width
 
     def taps(part: Part) -> int:
-        assert isinstance(part.node, ShiftConv2d)
+        assert isinstance(part.node, Conv2d)
         return math.prod(part.node.kernel[1:])
 
     few = max((i + 1 for i, part in enumerate(made) if part in images), default=0)
@@ -305,12 +310,12 @@ class _Writer:
         """What a shift layer adds."""
         node, layout = part.node, part.layout()
         assert node is not None
-        if isinstance(node, ShiftConv2d) and node.padding_mode == "circular":
+        if isinstance(node, Conv2d) and node.padding_mode == "circular":
             rim = layout.rim()
             made.rim = sum(map(len, self._rims))
             made.rim_end = made.rim + len(rim)
             self._rims.append(rim)
-        inputs = node.kernel[1] if isinstance(node, ShiftConv2d) else layout.size
+        inputs = node.kernel[1] if isinstance(node, Conv2d) else layout.size
         together = max(1, _BLOCK // (layout.seen(node) * width * self.narrow.itemsize))
         made.blocks, made.step = -(-inputs // together), layout.step(node)
         made.firsts, made.biases = len(self._firsts), len(self._biases)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.ir.edges import Ints
-from dwn_hw.ir.integer_nodes import ShiftConv2d, ShiftDense
+from dwn_hw.ir.weighted_nodes import Conv2d, Dense
 
 Table = npt.NDArray[Any]
 
@@ -60,27 +60,27 @@ class Layout:
         to, source = self.place(channels, rows, columns)[outside], self.place(channels, *back)[outside]
         return np.stack([to, source], axis=1)
 
-    def taps(self, node: ShiftConv2d | ShiftDense) -> Table:
+    def taps(self, node: Conv2d | Dense) -> Table:
         """The place that each weight sees from the first corner of its window, in the order of weights: (outputs, weights)."""
-        if isinstance(node, ShiftDense):
-            inputs = len(node.signs) // len(node.bias)
+        if isinstance(node, Dense):
+            inputs = len(node.weights) // len(node.bias)
             return np.broadcast_to(np.arange(inputs), (len(node.bias), inputs))
         outputs, inputs, high, wide = node.kernel
         channel, row, column = np.indices((inputs, high, wide)).reshape(3, -1)
         first = np.arange(outputs)[:, None] // (outputs // node.groups) * inputs
         return self.place(first + channel, row * node.dilation[0], column * node.dilation[1])
 
-    def step(self, node: ShiftConv2d | ShiftDense) -> int:
+    def step(self, node: Conv2d | Dense) -> int:
         """The places from a row of outputs to the next."""
-        return node.stride[0] * self.line if isinstance(node, ShiftConv2d) else 0
+        return node.stride[0] * self.line if isinstance(node, Conv2d) else 0
 
-    def seen(self, node: ShiftConv2d | ShiftDense) -> int:
+    def seen(self, node: Conv2d | Dense) -> int:
         """The places that a row of outputs sees of a channel."""
-        return ((node.kernel[2] - 1) * node.dilation[0] + 1) * self.line if isinstance(node, ShiftConv2d) else 1
+        return ((node.kernel[2] - 1) * node.dilation[0] + 1) * self.line if isinstance(node, Conv2d) else 1
 
 
 def runs(
-    node: ShiftConv2d | ShiftDense, taps: Table, channels: int, ends: tuple[int, int], most: int | None
+    node: Conv2d | Dense, taps: Table, channels: int, ends: tuple[int, int], most: int | None
 ) -> Iterator[tuple[Table, list[Ints]]]:
     """For each output, and of it for each block of ``channels`` input channels: its taps, and its runs as the kernel wants them,
     counted from its first tap.
@@ -88,14 +88,20 @@ def runs(
     Numbers lie within ``ends``; a run's sum is at most ``most`` away from 0, or anything for None.
     """
     outputs = len(node.bias)
-    signs, shifts = (np.array(v, np.int64).reshape(outputs, -1) for v in (node.signs, node.shifts))
-    size = signs.shape[1] // (node.kernel[1] if isinstance(node, ShiftConv2d) else signs.shape[1])
+    weights = np.array(node.weights, np.int64).reshape(outputs, -1)
+    signs, shifts = np.sign(weights), digits_of(weights)
+    size = signs.shape[1] // (node.kernel[1] if isinstance(node, Conv2d) else signs.shape[1])
     blocks = np.arange(signs.shape[1]) // (channels * size)
     cuts = [*np.flatnonzero(np.diff(blocks, prepend=-1)), signs.shape[1]]
     for output in range(outputs):
         for begin, end in itertools.pairwise(cuts):
             own = slice(begin, end)
-            yield _block(signs[output, own], shifts[output, own] - node.low, taps[output, own], ends, most)
+            yield _block(signs[output, own], shifts[output, own], taps[output, own], ends, most)
+
+
+def digits_of(weights: Table) -> Table:
+    """The shift of each weight that is ``±2**s``, and 0 for 0."""
+    return np.frexp(np.abs(np.where(weights, weights, 1)))[1].astype(np.int64) - 1
 
 
 def _block(

@@ -146,7 +146,7 @@ def test_functions_methods_and_modules_of_an_operation_are_one_thing():
     networks = [dwn_hw.freeze(model, input_shape="1,6,6") for model in (one, other, third)]
     first, second, last = ([n for n in network.nodes if not isinstance(n, ir.Reshape)] for network in networks)
     assert first == second == last
-    assert [type(node).__name__ for node in networks[0].nodes[-3:]] == ["Quantize", "ShiftDense", "ArgMax"]
+    assert [type(node).__name__ for node in networks[0].nodes[-3:]] == ["Quantize", "Dense", "ArgMax"]
     assert "log_softmax" in dict(networks[0].notes)["left out"]
 
 
@@ -404,7 +404,7 @@ def test_upstreams_own_layer_is_read_with_half_of_its_circular_padding():
     weights = {"shift": -torch.rand(2, 1, 3, 3) * 4, "sign": torch.randn(2, 1, 3, 3), "bias": torch.randn(2)}
     layer = upstream("Conv2dShift", padding=(2, 2), **window, **weights)
     network = dwn_hw.freeze(nn.Sequential(layer, nn.Flatten()), input_shape="1,4,4")
-    (node,) = (node for node in network.nodes if isinstance(node, ir.ShiftConv2d))
+    (node,) = (node for node in network.nodes if isinstance(node, ir.Conv2d))
     assert (node.padding, node.padding_mode) == ((1, 1), "circular")
     codes = np.random.default_rng(0).integers(-(1 << 20), 1 << 20, (5, 1, 4, 4))
     bias = torch.floor(layer.bias.double() * 65536) / 65536
@@ -583,9 +583,9 @@ def test_a_network_that_differs_in_one_weight_is_a_mismatch():
     codes = np.random.default_rng(0).integers(-(1 << 18), 1 << 18, (20, 4))
     wanted, exact = float64_reference.run(model, formats, entry.values(model, codes))
     assert freeze_and_compare.equal(network, codes, wanted, exact) == 60
-    (at,) = (i for i, node in enumerate(network.nodes) if isinstance(node, ir.ShiftDense))
+    (at,) = (i for i, node in enumerate(network.nodes) if isinstance(node, ir.Dense))
     node = network.nodes[at]
-    wrong = dataclasses.replace(node, signs=(*node.signs[:5], -node.signs[5], *node.signs[6:]))
+    wrong = dataclasses.replace(node, weights=(*node.weights[:5], -node.weights[5], *node.weights[6:]))
     faulty = dataclasses.replace(network, nodes=(*network.nodes[:at], wrong, *network.nodes[at + 1 :]))
     with pytest.raises(Mismatch, match=r"score 1 of sample 0: torch in float64 gives .*\(20 of 60 differ\)"):
         freeze_and_compare.equal(faulty, codes, wanted, exact)

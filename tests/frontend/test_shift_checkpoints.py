@@ -219,7 +219,7 @@ def test_check_shows_what_would_be_built_and_json_says_the_same(tmp_path, nets, 
     said = CliRunner().invoke(main.main, words)
     assert said.exit_code == 0, said.output
     for sentence in (
-        "ShiftDense",
+        "Dense",
         "the data lies on the grid of step 1: u8",
         "scores equal to torch float64",
         "left out",

@@ -42,8 +42,8 @@ def test_a_dense_network_takes_as_many_clocks_on_few_lanes_and_on_many_as_schedu
 def test_windows_shorter_than_the_sums_before_them_wait_exactly_until_those_have_left():
     """One tap and four sums a window: the drain is the bottleneck."""
     rng = np.random.default_rng(3)
-    signs, shifts, low = nets.shift_weights(rng, 4)
-    node = ir.ShiftConv2d((4, 1, 1, 1), signs, shifts, nets.biases(rng, 4), low)
+    weights, low = nets.shift_weights(rng, 4)
+    node = ir.Conv2d((4, 1, 1, 1), weights, nets.biases(rng, 4), low)
     network = ir.Network(ir.Input((1, 3, 3), (ir.Format(5, True),)), (node,))
     design = make_folded(network, lanes=4)
     assert design.schedule.clocks(design.schedule.steps[0]) == 8 * 4 + 1 + 4 + 10
@@ -53,7 +53,7 @@ def test_windows_shorter_than_the_sums_before_them_wait_exactly_until_those_have
 def test_zero_weights_and_extreme_activations():
     inputs = 9
     for sign in (-1, 0, 1):
-        node = ir.ShiftDense((sign,) * inputs * 2, (0, 14) * inputs, (-(2**12), 2**12), 0)
+        node = ir.Dense((sign, sign << 14) * inputs, (-(2**12), 2**12), 0)
         network = ir.Network(ir.Input((inputs,), (ir.Format(8, True),)), (node,))
         compare(make_folded(network, lanes=2), nets.codes_of(network, 0, 3))
 
@@ -110,7 +110,7 @@ def test_signed_digits_are_powers_of_two_none_beside_another(number):
 
 
 def test_the_weights_stand_in_their_memory_a_row_a_tap_a_code_a_lane():
-    node = ir.ShiftDense((1, -1, 0, 1, 1, -1), (0, 2, 0, 1, 3, 3), (5, 6, 7), 0)
+    node = ir.Dense((1, -4, 0, 2, 8, -8), (5, 6, 7), 0)
     plan = make_folded(ir.Network(ir.Input((2,), (ir.Format(4),)), (node,)), lanes=2).schedule
     assert (plan.shift_bits, plan.code_bits, plan.weights.rows, plan.bias_rows) == (3, 4, 4, (5, 6, 7))
     rows = [int("".join(map(str, row[::-1])), 2) for row in plan.weight_rows()]
@@ -135,7 +135,7 @@ def test_more_lanes_take_fewer_clocks_until_activations_are_the_limit():
 
 LUTS = ir.Network(ir.Input((2,), (ir.Format(4),)), (ir.Thermometer(((3,), (5,))), ir.LutLayer(((0, 1),), (8,))))
 BLIND = ir.Network(ir.Input((1, 4, 4), (ir.Format(4),)), (ir.MaxPool2d((2, 2), (1, 1), (1, 1), (5, 5)),))
-WIDE = ir.Network(ir.Input((1,), (ir.Format(1),)), (ir.ShiftDense((1, 1), (0, 32), (0, 0), 0),))
+WIDE = ir.Network(ir.Input((1,), (ir.Format(1),)), (ir.Dense((1, 1 << 32), (0, 0), 0),))
 HUGE = ir.Network(ir.Input((1, 4096, 4096), (ir.Format(8),)), (ir.Relu(),))
 
 

@@ -127,8 +127,8 @@ def classifiers(draw) -> ir.Network:
         nodes.append(ir.MaxPool2d((2, 2), (2, 2)))
         edge = nodes[-1].output(edge)
     outputs = draw(st.integers(2, 3))
-    signs, shifts, low = weights(draw, edge.size * outputs)
-    nodes += [ir.Reshape((edge.size,)), ir.ShiftDense(signs, shifts, bias(draw, outputs), low), ir.ArgMax()]
+    values, low = weights(draw, edge.size * outputs)
+    nodes += [ir.Reshape((edge.size,)), ir.Dense(values, bias(draw, outputs), low), ir.ArgMax()]
     return ir.Network(port, tuple(nodes))
 
 
@@ -163,7 +163,7 @@ def test_the_verilog_of_words_is_lint_clean(tmp_path_factory, network):
 
 
 def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
-    node = ir.ShiftDense((1, -1, 1, 1), (0, 2, 1, 0), (3, -4), 0)
+    node = ir.Dense((1, -4, 2, 1), (3, -4), 0)
     network = ir.Network(ir.Input((2,), (ir.Format(4),)), (node, ir.ArgMax()))
     writer.write(planning.ExportPlan(make_design(network), 0, {}, None), tmp_path / "export")
     path = tmp_path / "export" / "rtl" / "dwn_dense.v"
@@ -175,16 +175,16 @@ def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
 
 
 def test_it_is_not_proven_and_says_so(tmp_path):
-    node = ir.ShiftDense((1, -1), (0, 2), (3, -4), 0)
+    node = ir.Dense((1, -4), (3, -4), 0)
     network = ir.Network(ir.Input((1,), (ir.Format(4),)), (node, ir.ArgMax()))
     writer.write(planning.ExportPlan(make_design(network), 0, {}, None), tmp_path / "export")
-    with pytest.raises(OptionError, match="look-up tables; got parallel hardware of ArgMax, ShiftDense"):
+    with pytest.raises(OptionError, match="look-up tables; got parallel hardware of ArgMax, Dense"):
         proof.prove(tmp_path / "export")
 
 
 def test_a_layer_too_large_for_parallel_hardware_is_refused_with_the_number():
     count = 300 * 50
-    node = ir.ShiftDense((1,) * count, (0,) * count, (0,) * 50, 0)
+    node = ir.Dense((1,) * count, (0,) * 50, 0)
     with pytest.raises(
         IRError, match=r"at most 2,000,000 pairs of weights that meet in a sum.*got 2,242,500, of 15,000"
     ):
@@ -192,6 +192,6 @@ def test_a_layer_too_large_for_parallel_hardware_is_refused_with_the_number():
 
 
 def test_a_latency_out_of_range_is_refused_with_the_range():
-    node = ir.ShiftDense((1, -1), (0, 2), (3, -4), 0)
+    node = ir.Dense((1, -4), (3, -4), 0)
     with pytest.raises(OptionError, match="to 3, a register"):
         make_design(ir.Network(ir.Input((1,), (ir.Format(4),)), (node, ir.ArgMax())), latency=9)

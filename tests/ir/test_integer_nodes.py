@@ -17,8 +17,8 @@ from dwn_hw.errors import IRError
 from dwn_hw.ir import evaluate, serialize
 
 
-def real(node: ir.ShiftDense | ir.ShiftConv2d) -> torch.Tensor:
-    values = [sign * 2.0**shift for sign, shift in zip(node.signs, node.shifts, strict=True)]
+def real(node: ir.Dense | ir.Conv2d) -> torch.Tensor:
+    values = [weight * 2.0**node.low for weight in node.weights]
     return torch.tensor(values, dtype=torch.float64)
 
 
@@ -66,7 +66,7 @@ def test_a_shift_convolution_equals_torch_conv2d_in_float64(case, seed):
 def test_every_sum_that_the_signs_allow_lies_in_the_stated_format_and_the_format_is_tight(case, draw):
     node, port = case
     fmt, inputs = port.formats[0], port.shape[0]
-    rows = np.array(node.signs).reshape(-1, inputs)
+    rows = np.sign(node.weights).reshape(-1, inputs)
     highest = np.where(rows > 0, fmt.high, fmt.low)
     lowest = np.where(rows > 0, fmt.low, fmt.high)
     network = ir.Network(port, (node,))
@@ -141,13 +141,12 @@ def test_a_network_of_integers_survives_its_file(case):
 @pytest.mark.parametrize(
     ("node", "sentence"),
     [
-        (lambda: ir.ShiftDense((1, 2), (0, 0), (0,), 0), "signs are -1, 0 or 1"),
-        (lambda: ir.ShiftDense((1, 1), (0, -3), (0,), -2), "shifts in -2"),
-        (lambda: ir.ShiftDense((1, 1), (0, 70), (0,), 0), "shifts in 0"),
-        (lambda: ir.ShiftDense((1, 1, 1), (0, 0, 0), (0, 0), 0), "as many weights for each of 2 outputs"),
-        (lambda: ir.ShiftConv2d((1, 1, 1, 1), (1,), (0,), (0,), 0, (0, 1)), "stride"),
-        (lambda: ir.ShiftConv2d((1, 1, 1, 1), (1,), (0,), (0,), 0, padding_mode="reflect"), "padding mode"),
-        (lambda: ir.ShiftConv2d((3, 1, 1, 1), (1,) * 3, (0,) * 3, (0,) * 3, 0, groups=2), "equal groups"),
+        (lambda: ir.powers_of_2((1, 1), (0, -3), -2), "shifts in -2"),
+        (lambda: ir.powers_of_2((1, 1), (0, 70), 0), "shifts in 0"),
+        (lambda: ir.Dense((1, 1, 1), (0, 0), 0), "as many weights for each of 2 outputs"),
+        (lambda: ir.Conv2d((1, 1, 1, 1), (1,), (0,), 0, (0, 1)), "stride"),
+        (lambda: ir.Conv2d((1, 1, 1, 1), (1,), (0,), 0, padding_mode="reflect"), "padding mode"),
+        (lambda: ir.Conv2d((3, 1, 1, 1), (1,) * 3, (0,) * 3, 0, groups=2), "equal groups"),
         (lambda: ir.Quantize(0, "up", 0, 1), "rounding one of"),
         (lambda: ir.Quantize(0, "floor", 2, 1), "lowest at most highest"),
         (lambda: ir.MaxPool2d((2, 2), (2, 2), (2, 0)), "padding at most half"),
@@ -161,12 +160,12 @@ def test_a_node_refuses_what_it_cannot_mean(node, sentence):
 @pytest.mark.parametrize(
     ("nodes", "sentence"),
     [
-        ((ir.ShiftDense((1,) * 8, (0,) * 8, (0,), 0),), "flatten images first"),
+        ((ir.Dense((1,) * 8, (0,), 0),), "flatten images first"),
         ((ir.Reshape((7,)),), "a shape of 8 numbers"),
         ((ir.MaxPool2d((3, 3), (1, 1)),), "fits into 2×2"),
-        ((ir.Reshape((8,)), ir.ShiftDense((1,) * 7, (0,) * 7, (0,), 0)), "8 weights for each of 1 outputs"),
-        ((ir.Reshape((8,)), ir.ShiftDense((1,) * 8, (55,) + (0,) * 7, (0,), 0)), "sums of at most 62 bits"),
-        ((ir.ShiftConv2d((1, 3, 1, 1), (1,) * 3, (0,) * 3, (0,), 0),), "3 channels"),
+        ((ir.Reshape((8,)), ir.Dense((1,) * 7, (0,), 0)), "8 weights for each of 1 outputs"),
+        ((ir.Reshape((8,)), ir.Dense((1 << 55, *(1,) * 7), (0,), 0)), "sums of at most 62 bits"),
+        ((ir.Conv2d((1, 3, 1, 1), (1,) * 3, (0,), 0),), "3 channels"),
     ],
 )
 def test_a_network_refuses_nodes_that_do_not_fit_together(nodes, sentence):

@@ -242,11 +242,14 @@ def test_there_are_no_more_groups_than_bits():
 
 
 def test_argmax_compares_numbers_of_one_format():
-    rule = "one row of numbers of one format"
-    for source in (ir.Input((2,), (U8, S4)), ir.Input((2, 2), (U8,))):
-        fails(
-            lambda source=source: ir.Network(source, (ir.ArgMax(),)), "node 0 (ArgMax), argmax", rule, repr(source.edge)
-        )
+    rule, source = "rows of numbers of one format", ir.Input((2,), (U8, S4))
+    fails(lambda: ir.Network(source, (ir.ArgMax(),)), "node 0 (ArgMax), argmax", rule, repr(source.edge))
+
+
+def test_the_first_maximum_of_several_rows_is_no_class():
+    rows = ir.Network(ir.Input((3, 2), (U8,)), (ir.ArgMax(),))
+    assert not rows.classifies
+    assert (rows.output.shape, rows.classes) == ((3,), 3)
 
 
 # ---- group slices --------------------------------------------------------------------------------------------------

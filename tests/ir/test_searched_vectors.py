@@ -21,7 +21,8 @@ def sleepy(seed: int) -> ir.Network:
         signs = rng.choice([-1, 0, 1], inputs * outputs, p=[0.45, 0.1, 0.45])
         shifts = np.where(signs, rng.integers(-4, 1, len(signs)), 0)
         biases = tuple(rng.integers(-60, 20, outputs).tolist())
-        nodes.append(ir.ShiftDense(tuple(signs.tolist()), tuple(shifts.tolist()), biases, int(min(shifts.min(), 0))))
+        low = int(min(shifts.min(), 0))
+        nodes.append(ir.Dense(ir.powers_of_2(signs.tolist(), shifts.tolist(), low), biases, low))
         nodes += [ir.Relu(), ir.Quantize(0, "floor", 0, 15)] if outputs != sizes[-1] else [ir.ArgMax()]
     return ir.Network(ir.Input((5,), (ir.Format(4),)), tuple(nodes))
 
@@ -29,11 +30,11 @@ def sleepy(seed: int) -> ir.Network:
 def wrong_signs(network: ir.Network):
     """The network with the sign of one weight turned, for each weight; and the node's index and the weight's feature."""
     for index, node in enumerate(network.nodes):
-        if isinstance(node, ir.ShiftDense):
+        if isinstance(node, ir.Dense):
             width = network.edges()[index].size
-            for at in np.flatnonzero(node.signs):
-                turned = tuple(-sign if i == at else sign for i, sign in enumerate(node.signs))
-                wrong = dataclasses.replace(node, signs=turned)
+            for at in np.flatnonzero(node.weights):
+                turned = tuple(-weight if i == at else weight for i, weight in enumerate(node.weights))
+                wrong = dataclasses.replace(node, weights=turned)
                 nodes = (*network.nodes[:index], wrong, *network.nodes[index + 1 :])
                 yield dataclasses.replace(network, nodes=nodes), index, at % width
 

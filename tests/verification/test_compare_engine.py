@@ -146,7 +146,7 @@ def test_a_planted_fault_turns_it_red(copy, fault):
 
 
 def test_of_equal_scores_the_first_wins_and_a_comparator_that_takes_the_last_turns_it_red(tmp_path):
-    layer = ir.ShiftDense((1, 1, 1, 1, -1, -1), (0,) * 6, (3, 3, 0), 0)
+    layer = ir.Dense((1, 1, 1, 1, -1, -1), (3, 3, 0), 0)
     network = ir.Network(ir.Input((2,), (ir.Format(4),)), (layer, ir.ArgMax()))
     out = write(network, tmp_path / "out", 3)
     assert compare_rtl.verify(out, simulator="icarus", random=5)["equal"]

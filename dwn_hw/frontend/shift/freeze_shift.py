@@ -132,11 +132,11 @@ def _norm_nodes(norm: Norm, edge: ir.Edge) -> tuple[ir.Node, ...]:
     return (*before, ir.Affine(norm.multipliers, norm.biases, norm.shift, norm.out))
 
 
-def _shift_node(layer: Weighted, wanted: FixedPoint) -> ir.ShiftDense | ir.ShiftConv2d:
-    signs, shifts = tuple(layer.signs.reshape(-1).tolist()), tuple(layer.shifts.reshape(-1).tolist())
+def _shift_node(layer: Weighted, wanted: FixedPoint) -> ir.Dense | ir.Conv2d:
+    weights = ir.powers_of_2(layer.signs.reshape(-1).tolist(), layer.shifts.reshape(-1).tolist(), layer.low)
     bias = tuple(bias_codes(layer, wanted).tolist())
     place = layer.window
     if place is None:
-        return ir.ShiftDense(signs, shifts, bias, layer.low)
+        return ir.Dense(weights, bias, layer.low)
     rest = (place.stride, place.padding, place.padding_mode, place.dilation, place.groups)
-    return ir.ShiftConv2d(place.kernel, signs, shifts, bias, layer.low, *rest)
+    return ir.Conv2d(place.kernel, weights, bias, layer.low, *rest)

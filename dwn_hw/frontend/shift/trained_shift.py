@@ -90,7 +90,7 @@ class FixedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The window of a convolution: ``kernel`` (out, in a group, rows, columns) and the rest as :class:`ir.ShiftConv2d`."""
+    """The window of a convolution: ``kernel`` (out, in a group, rows, columns) and the rest as :class:`ir.Conv2d`."""
 
     kernel: Ints
     stride: Ints

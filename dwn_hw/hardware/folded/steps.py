@@ -117,7 +117,7 @@ def make_steps(network: ir.Network, lanes: int) -> tuple[EngineStep, ...]:
     for place in network.steps():
         node, written = place.node, place.index + 1
         match node:
-            case ir.ShiftDense() | ir.ShiftConv2d() | ir.MaxPool2d() | ir.Affine():
+            case ir.Dense() | ir.Conv2d() | ir.MaxPool2d() | ir.Affine():
                 steps.append(_begin(node, place.name, written, place.before, place.after, lanes))
             case ir.Relu() | ir.Quantize():
                 lsb = place.before.formats[0].lsb
@@ -132,7 +132,15 @@ def make_steps(network: ir.Network, lanes: int) -> tuple[EngineStep, ...]:
                     steps[-1] = replace(steps[-1], edge=written)
             case ir.ArgMax():
                 pass  # the last node: the result looks for the greatest number while the last step writes
-            case ir.Thermometer() | ir.LutLayer() | ir.GroupSum():
+            case (
+                ir.Thermometer()
+                | ir.LutLayer()
+                | ir.GroupSum()
+                | ir.ConvTranspose2d()
+                | ir.MultiThreshold()
+                | ir.Sort()
+                | ir.CompareToMean()
+            ):
                 raise AssertionError(f"{place.name} was not refused")
             case _:
                 assert_never(node)
@@ -153,11 +161,16 @@ def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
     """The reasons why a node has no place in an engine; none if it has one."""
     node = place.node
     match node:
-        case ir.ShiftDense() | ir.ShiftConv2d() | ir.Affine() | ir.Relu() | ir.Quantize() | ir.Reshape():
+        case ir.Dense() | ir.Conv2d():
+            return _other_weights(node, place.name)
+        case ir.Affine() | ir.Relu() | ir.Quantize() | ir.Reshape():
             return []
+        case ir.ConvTranspose2d() | ir.MultiThreshold() | ir.Sort() | ir.CompareToMean():
+            rule = "a node that the engine has"
+            return [Problem(f"node {place.index} ({place.name})", rule, type(node).__name__, "Export without --lanes.")]
         case ir.MaxPool2d():
             return _blind_windows(node, place.name, place.before)
-        case ir.ArgMax() if is_last:
+        case ir.ArgMax() if is_last and not place.after.shape:
             return []
         case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.ArgMax():
             rule = "a node that counts in integers, and ArgMax only as the last one"
@@ -167,6 +180,13 @@ def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
             return [Problem(f"node {place.index} ({place.name})", rule, type(node).__name__, remedy)]
         case _:
             assert_never(node)
+
+
+def _other_weights(node: ir.Dense | ir.Conv2d, name: str) -> list[Problem]:
+    if ir.is_shift(node):
+        return []
+    rule = "weights of ±2^s, or 0"
+    return [Problem(name, rule, f"{type(node).__name__} with others", "Export without --lanes.")]
 
 
 def _blind_windows(node: ir.MaxPool2d, name: str, before: Edge) -> list[Problem]:
@@ -184,7 +204,7 @@ def _blind_windows(node: ir.MaxPool2d, name: str, before: Edge) -> list[Problem]
 
 
 def _begin(
-    node: ir.ShiftDense | ir.ShiftConv2d | ir.MaxPool2d | ir.Affine,
+    node: ir.Dense | ir.Conv2d | ir.MaxPool2d | ir.Affine,
     name: str,
     edge: int,
     before: Edge,
@@ -193,12 +213,12 @@ def _begin(
 ) -> EngineStep:
     span = after.formats[0].low, after.formats[0].high
     match node:
-        case ir.ShiftDense():
+        case ir.Dense():
             inputs, outputs = before.size, len(node.bias)
-            weights = _weights(node).reshape(1, outputs, inputs)
+            weights = np.array(node.weights, np.int64).reshape(1, outputs, inputs)
             loops = _loops((1, inputs, 1, 1), (1, 1), lanes, outputs)
             return EngineStep(name, edge, Image(1, 1), loops, outputs, span, weights, node.bias)
-        case ir.ShiftConv2d():
+        case ir.Conv2d():
             groups, outputs = node.groups, node.kernel[0] // node.groups
             height, width = before.shape[1:]
             image = Image(
@@ -207,7 +227,7 @@ def _begin(
             loops = _loops(
                 (groups, *node.kernel[1:]), after.shape[1:], lanes, outputs, image, node.stride, node.dilation
             )
-            weights = _weights(node).reshape(groups, outputs, -1)
+            weights = np.array(node.weights, np.int64).reshape(groups, outputs, -1)
             return EngineStep(name, edge, image, loops, outputs, span, weights, node.bias)
         case ir.MaxPool2d():
             channels, height, width = before.shape
@@ -262,11 +282,6 @@ def _loops(
         Loop(1, -(-outputs // lanes)),
         Loop(inputs * image.area, groups),
     )
-
-
-def _weights(node: ir.ShiftDense | ir.ShiftConv2d) -> npt.NDArray[np.int64]:
-    signs, shifts = np.array(node.signs, np.int64), np.array(node.shifts, np.int64)
-    return np.where(signs != 0, signs << np.where(signs != 0, shifts - node.low, 0), 0)
 
 
 def signed_digits(number: int) -> Ints:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.hardware import adder_graph
+from dwn_hw.hardware.lowering.discrete import lower_discrete, unrolled_transposed
 from dwn_hw.hardware.word_netlist import Operation, Output, WordBuilder, WordNetlist, WordOp
-from dwn_hw.ir import evaluate
 
 #: The most pairs of weights that may meet in the sums of a layer: sharing looks at each of them. So many take about a minute.
 MOST_PAIRS = 2_000_000
@@ -23,10 +23,12 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
     build = WordBuilder(before.flat_formats())
     terms = np.arange(before.size).reshape(before.shape)
     match node:
-        case ir.ShiftDense():
-            leaves = _sums(build, name, evaluate.weights(node).reshape(len(node.bias), -1), node.bias)
-        case ir.ShiftConv2d():
+        case ir.Dense():
+            leaves = _sums(build, name, np.array(node.weights, np.int64).reshape(len(node.bias), -1), node.bias)
+        case ir.Conv2d():
             leaves = _sums(build, name, *unrolled(node, terms))
+        case ir.ConvTranspose2d():
+            leaves = _sums(build, name, *unrolled_transposed(node, terms, after.shape))
         case ir.Quantize():
             dropped = node.lsb - before.formats[0].lsb
             leaves = [
@@ -43,7 +45,11 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
         case ir.Reshape():
             leaves = [(i, 0) for i in range(before.size)]
         case ir.ArgMax():
-            leaves = [(_first_maximum(build, before.size), 0)]
+            leaves = [(best, 0) for best in _first_maxima(build, before)]
+        case ir.CompareToMean():
+            leaves = [(term, 0) for term in _at_least_mean(build, name, before)]
+        case ir.MultiThreshold() | ir.Sort():
+            leaves = [(term, 0) for term in lower_discrete(build, node, name, before)]
         case ir.Thermometer() | ir.LutLayer() | ir.GroupSum():
             raise IRError(
                 Problem(name, "a node that counts in integers", type(node).__name__, "Use one kind of network.")
@@ -58,8 +64,12 @@ def fits(network: ir.Network) -> bool:
     """Whether no layer is too large for parallel hardware. A convolution is counted as if every window lay inside the image."""
     for step in network.steps():
         node, after = step.node, step.after
-        if isinstance(node, ir.ShiftDense | ir.ShiftConv2d):
-            places = np.count_nonzero(np.array(node.signs).reshape(len(node.bias), -1), axis=1)
+        if isinstance(node, ir.ConvTranspose2d):
+            taps = np.count_nonzero(np.array(node.weights)) // len(node.bias)
+            if _pairs(np.full(after.size, taps)) > MOST_PAIRS:
+                return False
+        if isinstance(node, ir.Dense | ir.Conv2d):
+            places = np.count_nonzero(np.array(node.weights).reshape(len(node.bias), -1), axis=1)
             if _pairs(places) * after.size // after.shape[0] > MOST_PAIRS:
                 return False
     return True
@@ -93,12 +103,12 @@ def _sums(
     return [(build.constant(0) if out.term is None else terms[out.term], out.shift) for out in graph.outputs]
 
 
-def unrolled(node: ir.ShiftConv2d, terms: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], tuple[int, ...]]:
+def unrolled(node: ir.Conv2d, terms: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], tuple[int, ...]]:
     """A convolution of an image as one matrix (outputs, inputs), and a bias for each output; ``terms``: numbers of the pixels."""
     mode: dict[str, Any] = {"mode": "wrap"} if node.padding_mode == "circular" else {"constant_values": -1}
     windows = _windows(terms, node.kernel[2:], node.stride, node.padding, node.dilation, **mode)
     channels, inputs = node.kernel[0], node.kernel[1]
-    values = evaluate.weights(node).reshape(node.kernel)
+    values = np.array(node.weights, np.int64).reshape(node.kernel)
     rows = windows.shape[1] * windows.shape[2]
     matrix = np.zeros((channels * rows, terms.size + 1), np.int64)  # what padding adds goes to a last column
     for channel in range(channels):
@@ -152,6 +162,21 @@ def _affine(build: WordBuilder, name: str, node: ir.Affine, before: ir.Edge) -> 
     return leaves
 
 
+def _at_least_mean(build: WordBuilder, name: str, before: ir.Edge) -> list[int]:
+    """Build ``n·x - Σx >= 0`` for each number ``x``."""
+    size = before.size
+    matrix = np.concatenate([np.eye(size, dtype=np.int64) * size, np.ones((1, size), np.int64)])
+    *multiples, (total, none) = _sums(build, f"{name}_sum", matrix, (0,) * (size + 1))
+    assert not none  # the sum of all numbers as they are needs no shift
+    found = []
+    for i, (term, shift) in enumerate(multiples):
+        (a, b), (c, d) = build.limits(term), build.limits(total)
+        fmt = ir.Format.covering((a << shift) - d, (b << shift) - c)
+        above = build.add(Operation(f"{name}_{i}_above", WordOp.ADD, (term, total), fmt, (shift, 0), -1))
+        found.append(build.greater(f"{name}_{i}", build.constant(-1), above))
+    return found
+
+
 def _pooled(node: ir.MaxPool2d, terms: npt.NDArray[np.int64]) -> list[list[int]]:
     windows = _windows(terms, node.kernel, node.stride, node.padding, node.dilation, constant_values=-1)
     flat = windows.reshape(-1, node.kernel[0] * node.kernel[1])
@@ -167,17 +192,18 @@ def _greatest(build: WordBuilder, name: str, terms: list[int]) -> int:
     return build.mux(f"{name}_max", build.greater(f"{name}_right", left, right), left, right)
 
 
-def _first_maximum(build: WordBuilder, count: int) -> int:
-    """Build a tournament in which the right side must be strictly greater, so the lowest index wins a tie."""
+def _first_maxima(build: WordBuilder, before: ir.Edge) -> list[int]:
+    """Build the index of the first maximum of each row: a tournament in which the right side must be strictly greater."""
+    size = before.shape[-1]
 
     def best(first: int, last: int) -> tuple[int, int]:
         """(value, index) of the entries first … last."""
         if first == last:
-            return first, build.constant(first)
+            return first, build.constant(first % size)
         middle = (first + last) // 2
         (a, i), (b, j) = best(first, middle), best(middle + 1, last)
         right = build.greater(f"right_wins_{first}to{last}", a, b)
         value = build.mux(f"best_{first}to{last}", right, a, b)
         return value, build.mux(f"index_{first}to{last}", right, i, j)
 
-    return best(0, count - 1)[1]
+    return [best(first, first + size - 1)[1] for first in range(0, before.size, size)]

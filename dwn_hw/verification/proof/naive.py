@@ -45,8 +45,12 @@ def place(logic: Aig, node: ir.Node, before: ir.Edge, bits: Sequence[int]) -> li
             width = node.output(before).formats[0].bits
             return [bit for group in node.split(before.size) for bit in total(logic, group, bits, width)]
         case ir.ArgMax():
-            index = first_maximum(logic, numbers, before.formats[0].signed)
-            return [*index, *[FALSE] * node.output(before).bits][: node.output(before).bits]
+            size, width = before.shape[-1], node.output(before).formats[0].bits
+            found: list[int] = []
+            for first in range(0, before.size, size):
+                index = first_maximum(logic, numbers[first : first + size], before.formats[0].signed)
+                found += [*index, *[FALSE] * width][:width]
+            return found
         case _:
             assert_never(node)
 

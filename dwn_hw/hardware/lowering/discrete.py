@@ -1,0 +1,99 @@
+"""Lowers the nodes of networks that were trained through steps to operations on words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dwn_hw import ir
+from dwn_hw.hardware.word_netlist import WordBuilder
+
+#: One interval of a step function: the code at which it begins, or None for the first, and its value.
+Interval = tuple[int | None, int]
+
+
+def lower_discrete(build: WordBuilder, node: ir.MultiThreshold | ir.Sort, name: str, before: ir.Edge) -> list[int]:
+    """Build the terms of the numbers that leave ``node``, in C order."""
+    match node:
+        case ir.MultiThreshold():
+            return _levels(build, node, name, before)
+        case ir.Sort():
+            return _sorted(build, node, name, before)
+
+
+def _levels(build: WordBuilder, node: ir.MultiThreshold, name: str, before: ir.Edge) -> list[int]:
+    inner = before.size // (before.shape[0] if before.shape else 1)
+    found = []
+    for i, fmt in enumerate(before.flat_formats()):
+        row = 0 if len(node.thresholds) == 1 else i // inner
+        found.append(_step(build, f"{name}_{i}", i, within(node.intervals(row), fmt)))
+    return found
+
+
+def within(intervals: Sequence[Interval], fmt: ir.Format) -> list[Interval]:
+    """The intervals that codes of ``fmt`` reach, those of one value side by side as one; the first begins at None."""
+    found: list[Interval] = []
+    for start, value in intervals:
+        if start is not None and start > fmt.high:
+            break
+        if start is None or start <= fmt.low:
+            found = [(None, value)]
+        elif found[-1][1] != value:
+            found.append((start, value))
+    return found
+
+
+def _step(build: WordBuilder, name: str, term: int, intervals: Sequence[Interval]) -> int:
+    """Build a step function of a term: a comparison in the middle chooses between two shorter ones."""
+    if len(intervals) == 1:
+        return build.constant(intervals[0][1])
+    middle = len(intervals) // 2
+    start = intervals[middle][0]
+    assert start is not None  # of all but the first interval
+    reached = build.greater(f"{name}_ge_{start}".replace("-", "m"), build.constant(start - 1), term)
+    low, high = intervals[:middle], [(None, intervals[middle][1]), *intervals[middle + 1 :]]
+    if [value for _, value in (*low, *high)] == [0, 1]:
+        return reached
+    below, above = _step(build, name, term, low), _step(build, name, term, high)
+    return build.mux(f"{name}_at_{start}".replace("-", "m"), reached, below, above)
+
+
+def _sorted(build: WordBuilder, node: ir.Sort, name: str, before: ir.Edge) -> list[int]:
+    lines = np.moveaxis(np.arange(before.size).reshape(before.shape), node.axis, -1)
+    size = lines.shape[-1]
+    out = np.empty((*lines.shape[:-1], node.keep or size), np.int64)
+    for place in np.ndindex(lines.shape[:-1]):
+        terms = lines[place].tolist()
+        label = "_".join([name, *map(str, place)])
+        for last in range(size - 1, 0, -1):  # the greatest of what is left moves to its end
+            for i in range(last):
+                a, b = terms[i : i + 2]
+                swap = build.greater(f"{label}_swap{last}_{i}", *((a, b) if node.descending else (b, a)))
+                terms[i] = build.mux(f"{label}_a{last}_{i}", swap, a, b)
+                terms[i + 1] = build.mux(f"{label}_b{last}_{i}", swap, b, a)
+        out[place] = terms[: out.shape[-1]]
+    found: list[int] = np.moveaxis(out, -1, node.axis).reshape(-1).tolist()
+    return found
+
+
+def unrolled_transposed(
+    node: ir.ConvTranspose2d, terms: npt.NDArray[np.int64], shape: ir.Ints
+) -> tuple[npt.NDArray[np.int64], tuple[int, ...]]:
+    """A transposed convolution of an image as one matrix (outputs, inputs), and a bias for each output.
+
+    ``terms``: the numbers of the pixels; ``shape``: of the output, (channels, rows, columns).
+    """
+    inputs, each, *window = node.kernel
+    kernel = np.array(node.weights, np.int64).reshape(node.kernel)
+    matrix = np.zeros((*shape, terms.size), np.int64)
+    for channel, row, column in np.ndindex(*terms.shape):
+        first = channel // (inputs // node.groups) * each
+        for tap in np.ndindex(*window):
+            axes = zip((row, column), node.stride, tap, node.dilation, node.padding, strict=True)
+            y, x = (at * stride + k * apart - pad for at, stride, k, apart, pad in axes)
+            if 0 <= y < shape[1] and 0 <= x < shape[2]:
+                own = matrix[first : first + each, y, x, terms[channel, row, column]]
+                own += kernel[(channel, slice(None), *tap)]
+    return matrix.reshape(-1, terms.size), tuple(b for b in node.bias for _ in range(shape[1] * shape[2]))

@@ -1,0 +1,117 @@
+"""The nodes of networks that were trained through steps: levels, order, and the mean.
+
+These nodes belong to :mod:`dwn_hw.ir`, which has the conventions, and are named there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeAlias
+
+from dwn_hw.ir.edges import BIT, Edge, Format, Ints
+from dwn_hw.ir.lut_nodes import Rows
+from dwn_hw.ir.rules import MAX_CODE_BITS, check, check_whole
+
+
+@dataclass(frozen=True, slots=True)
+class MultiThreshold:
+    """A step function of each number: ``out = values[c][k]``, where ``k`` of ``thresholds[c]`` are at most ``in``.
+
+    ``thresholds``, ``values``: one row, or one for each entry ``c`` of the first axis; a row of thresholds never falls, and its
+    values are one more, in any order: an interval between equal thresholds is empty, and a value may come twice. Thresholds are
+    codes of the input, values codes on the grid ``2**lsb``. It is the meaning of every function of one number with few values;
+    FINN and QONNX have it under this name, with values that count up.
+    """
+
+    short_name: ClassVar[str] = "levels"
+
+    thresholds: Rows
+    values: Rows
+    lsb: int = 0
+
+    def __post_init__(self) -> None:
+        thing = "multi-threshold"
+        check_whole(thing, "lsb", (self.lsb,), 1, None)
+        check(len(self.thresholds) == len(self.values) > 0, thing, "as many rows of thresholds as of values", self)
+        for row, values in zip(self.thresholds, self.values, strict=True):
+            check(all(a <= b for a, b in itertools.pairwise(row)), thing, "thresholds that never fall", row[:8])
+            check(len(values) == len(row) + 1, thing, f"{len(row) + 1} values for {len(row)} thresholds", len(values))
+        widest = max(abs(number) for row in (*self.thresholds, *self.values) for number in row).bit_length()
+        check(widest < MAX_CODE_BITS, thing, f"codes of at most {MAX_CODE_BITS} bits", f"{widest + 1}")
+
+    def output(self, edge: Edge) -> Edge:
+        """The edge after this node: one format, which holds the values of all intervals that are not empty."""
+        entries = edge.shape[0] if edge.shape else 1
+        rule = f"one row of thresholds, or one for each of {entries} entries"
+        check(len(self.thresholds) in (1, entries), "multi-threshold", rule, len(self.thresholds))
+        held = [value for row in range(len(self.values)) for value in self.reached(row)]
+        return Edge(edge.shape, (Format.covering(min(held), max(held), self.lsb),))
+
+    def reached(self, row: int) -> Ints:
+        """The values of a row's intervals that are not empty, in the order of the intervals."""
+        return tuple(value for _, value in self.intervals(row))
+
+    def intervals(self, row: int) -> tuple[tuple[int | None, int], ...]:
+        """The intervals of a row that are not empty: (the code at which it begins, its value), the first from None on."""
+        starts: list[int | None] = [None, *self.thresholds[row]]
+        pairs = zip(starts, [*self.thresholds[row], None], self.values[row], strict=True)
+        return tuple((start, value) for start, end, value in pairs if start is None or start != end)
+
+    def __str__(self) -> str:
+        sizes = sorted({len(row) for row in self.thresholds})
+        return f"{sizes[0]}…{sizes[-1]} thresholds" if len(sizes) > 1 else f"{sizes[0]} thresholds"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Numbers in order along ``axis`` of a sample, from the least or, ``descending``, from the greatest; ``keep`` of them remain.
+
+    ``keep`` 0 keeps all. With fewer it is a top-k, of the greatest if ``descending``. Equal numbers cannot be told apart, so no
+    order of theirs is stated.
+    """
+
+    short_name: ClassVar[str] = "sort"
+
+    axis: int = 0
+    keep: int = 0
+    descending: bool = False
+
+    def __post_init__(self) -> None:
+        check_whole("sort", "axis and keep", (self.axis, self.keep), 2, 0)
+        check(isinstance(self.descending, bool), "sort", "descending is true or false", self.descending)
+
+    def output(self, edge: Edge) -> Edge:
+        """The edge after this node."""
+        rank = len(edge.shape)
+        check(self.axis < rank, "sort", f"an axis of 0…{rank - 1}", self.axis)
+        check(len(edge.formats) == 1, "sort", "numbers of one format", edge)
+        size = edge.shape[self.axis]
+        check(self.keep <= size, "sort", f"at most the {size} numbers that there are", f"keep {self.keep}")
+        shape = (*edge.shape[: self.axis], self.keep or size, *edge.shape[self.axis + 1 :])
+        return replace(edge, shape=shape)
+
+    def __str__(self) -> str:
+        order = "descending" if self.descending else "ascending"
+        return f"axis {self.axis}, {order}" + (f", the first {self.keep}" if self.keep else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CompareToMean:
+    """Whether each number is at least the mean of all numbers of the sample, as a bit: ``n · in >= Σ in``, exactly."""
+
+    short_name: ClassVar[str] = "mean"
+
+    def output(self, edge: Edge) -> Edge:
+        """The edge after this node."""
+        check(len({fmt.lsb for fmt in edge.formats}) == 1, "compare to mean", "numbers on one grid", edge)
+        widest = max(fmt.bits for fmt in edge.formats) + edge.size.bit_length() + 1
+        check(widest <= MAX_CODE_BITS, "compare to mean", f"sums of at most {MAX_CODE_BITS} bits", widest)
+        return Edge(edge.shape, (BIT,))
+
+    def __str__(self) -> str:
+        return "n·x >= Σx"
+
+
+#: The nodes of networks that were trained through steps.
+DiscreteNode: TypeAlias = MultiThreshold | Sort | CompareToMean
