@@ -79,7 +79,7 @@ class MultiDiscretizer(nn.Module):
             if not bool(values.isfinite().all()):
                 number = values[~values.isfinite()][0].item()
                 raise refuse(f"{thing} {name}", "finite numbers", f"{number}", "Train again, at a lower learning rate.")
-        if len(self.offsets.unique()) < self.num_values:
+        if len(set(self.offsets.tolist())) < self.num_values:
             remedy = "Take fewer num_values, or other offsets: the second of two could win nowhere, or say nothing new."
             raise refuse(f"{thing} offsets", "no two equal", f"{sorted(self.offsets.tolist())}", remedy)
 

@@ -192,10 +192,10 @@ def test_a_discretizer_without_a_gradient_leaves_the_plain_one():
 def test_levels_are_learnt_through_the_wrapper():
     torch.manual_seed(1)
     layer = dwn.StraightThroughWrapper(nn.Linear(1, 1), dwn.MultiDiscretizer(3, [-0.1, 0.0, 0.1]))
-    optimizer = torch.optim.Adam(layer.parameters(), lr=0.02)
-    x = torch.rand(512, 1) * 2 - 1
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.05)
+    x = torch.rand(128, 1) * 2 - 1
     losses = []
-    for _ in range(150):
+    for _ in range(60):
         loss = functional.mse_loss(layer(x), x)
         optimizer.zero_grad()
         loss.backward()
