@@ -8,12 +8,16 @@ shape. What comes out is exactly the discrete value: the notebook's own sums (``
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from dwn_hw.nn._checks import refuse, whole_number
 from dwn_hw.nn.ste import through
+
+#: The numbers whose gradients are made at a time: with their scores they stay in a processor's cache.
+_BLOCK = 4096
 
 
 class StraightThroughWrapper(nn.Module):
@@ -83,24 +87,64 @@ class MultiDiscretizer(nn.Module):
             remedy = "Take fewer num_values, or other offsets: the second of two could win nowhere, or say nothing new."
             raise refuse(f"{thing} offsets", "no two equal", f"{sorted(self.offsets.tolist())}", remedy)
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        """``−exp(alpha)·(x − offsets)²`` (…, num_values), of numbers (…)."""
-        return -(self.alpha.exp() * (x.unsqueeze(-1) - self.offsets) ** 2)
-
     def hard(self, x: torch.Tensor) -> torch.Tensor:
         """The level of each number, without a gradient."""
         with torch.no_grad():
-            return self.offsets[self.scores(x).argmax(-1)]
+            return _levels(x, self.offsets, self.alpha)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The level of each number."""
-        if not torch.is_grad_enabled():
-            return self.hard(x)
-        scores = self.scores(x)
-        level = self.offsets[scores.argmax(-1)]
-        mean = scores.softmax(-1) @ self.offsets
-        return level + through(mean, torch.zeros_like(mean))
+        levels: torch.Tensor = _LevelsFunction.apply(x, self.offsets, self.alpha)  # type: ignore[no-untyped-call]
+        return levels
 
     def extra_repr(self) -> str:
         """The arguments, for ``repr``."""
         return f"num_values={self.num_values}"
+
+
+def _levels(x: torch.Tensor, offsets: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """The offset of each number's winner. Level by level, so that a layer needs no memory for each of its levels."""
+    levels, best = torch.full_like(x, float(offsets[0])), torch.full_like(x, -torch.inf)
+    for offset, sharpness in zip(offsets, alpha.exp(), strict=True):
+        score = -(sharpness * (x - offset) ** 2)
+        better = score > best
+        levels, best = torch.where(better, offset, levels), torch.where(better, score, best)
+    return levels
+
+
+class _LevelsFunction(torch.autograd.Function):
+    """``apply(x, offsets, alpha)``: the levels, and the gradient that :class:`MultiDiscretizer` states.
+
+    With weights p = softmax(s) of scores s = −a·d², where a = exp(alpha) and d = x − offset, the mean is m = Σ p·offset and
+    ∂m/∂s = p·(offset − m); a third of the time of autograd's steps.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, offsets: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        levels = _levels(x, offsets, alpha)
+        ctx.save_for_backward(x, offsets, alpha, levels)
+        return levels
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        x, offsets, alpha, levels = ctx.saved_tensors
+        blocks = zip(*(tensor.flatten().split(_BLOCK) for tensor in (x, levels, grad_outputs[0])), strict=True)
+        parts = [_slopes(*block, offsets, alpha) for block in blocks]
+        to_x, to_offsets, to_alpha = zip(*parts, strict=True)
+        return torch.cat(to_x).reshape(x.shape), torch.stack(to_offsets).sum(0), torch.stack(to_alpha).sum(0)
+
+
+def _slopes(
+    x: torch.Tensor, levels: torch.Tensor, gradient: torch.Tensor, offsets: torch.Tensor, alpha: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The gradients of numbers (n,), of the offsets and of alpha."""
+    column = offsets.unsqueeze(1)
+    distance = x - column
+    pulled = alpha.exp().unsqueeze(1) * distance
+    scores = -(pulled * distance)
+    weights = scores.softmax(0)
+    to_scores = weights * (column - offsets @ weights) * gradient
+    to_distance = to_scores * pulled
+    won = (levels == column).to(x.dtype)
+    to_offsets = weights @ gradient + won @ gradient + 2 * to_distance.sum(1)
+    return -2 * to_distance.sum(0), to_offsets, (to_scores * scores).sum(1)

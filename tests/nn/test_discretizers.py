@@ -191,14 +191,14 @@ def test_a_discretizer_without_a_gradient_leaves_the_plain_one():
 
 def test_levels_are_learnt_through_the_wrapper():
     torch.manual_seed(1)
-    layer = dwn.StraightThroughWrapper(nn.Linear(1, 1), dwn.MultiDiscretizer(3, [-0.1, 0.0, 0.1]))
-    optimizer = torch.optim.Adam(layer.parameters(), lr=0.05)
+    layer = dwn.StraightThroughWrapper(nn.Identity(), dwn.MultiDiscretizer(3, [-0.1, 0.0, 0.1]))
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.03)
     x = torch.rand(128, 1) * 2 - 1
     losses = []
-    for _ in range(60):
+    for _ in range(80):
         loss = functional.mse_loss(layer(x), x)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.06 < 0.2 < losses[0]  # three levels of −1…1 can have a mean square of 1/27
+    assert losses[-1] < 0.06 < 0.2 < losses[0]  # three levels of −1…1 leave 1/27 at best
