@@ -11,7 +11,7 @@
 
 The layers of networks that shift and add (:mod:`dwn_hw.nn.shift_layers`) are beside them, with the names of DeepShift,
 and what turns an existing model into one; and activations of few values, trained straight through
-(:mod:`dwn_hw.nn.discretizers`).
+(:mod:`dwn_hw.nn.discretizers`), or by a network beside them (:mod:`dwn_hw.nn.dab`).
 
 Conventions: a bit is the number 0.0 or 1.0, and any ``x > 0`` counts as one; slot 0 of a LUT is the least
 significant bit of its address. Everything runs wherever torch runs, CPU or GPU; on a CPU some gradients by compiled kernels.
@@ -19,7 +19,7 @@ significant bit of its address. Everything runs wherever torch runs, CPU or GPU;
 
 from __future__ import annotations
 
-from dwn_hw.nn import shift_ste
+from dwn_hw.nn import dab, shift_ste
 
 # binarization
 from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
@@ -68,6 +68,7 @@ __all__ = [
     "Thermometer",
     "convert_to_shift",
     "count_layer_type",
+    "dab",
     "layer_mapping",
     "round_shift_weights",
     "shift_ste",

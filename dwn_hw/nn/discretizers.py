@@ -128,16 +128,18 @@ class _LevelsFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         x, offsets, alpha, levels = ctx.saved_tensors
-        blocks = zip(*(tensor.flatten().split(_BLOCK) for tensor in (x, levels, grad_outputs[0])), strict=True)
-        parts = [_slopes(*block, offsets, alpha) for block in blocks]
+        flat = torch.stack([x, levels, grad_outputs[0]]).flatten(1)
+        starts = range(0, max(1, x.numel()), _BLOCK)
+        parts = [_slopes(flat[:, start : start + _BLOCK], offsets, alpha) for start in starts]
         to_x, to_offsets, to_alpha = zip(*parts, strict=True)
         return torch.cat(to_x).reshape(x.shape), torch.stack(to_offsets).sum(0), torch.stack(to_alpha).sum(0)
 
 
 def _slopes(
-    x: torch.Tensor, levels: torch.Tensor, gradient: torch.Tensor, offsets: torch.Tensor, alpha: torch.Tensor
+    block: torch.Tensor, offsets: torch.Tensor, alpha: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The gradients of numbers (n,), of the offsets and of alpha."""
+    """The gradients of numbers, of the offsets and of alpha; a block (3, n): numbers, their levels, the gradients of these."""
+    x, levels, gradient = block
     column = offsets.unsqueeze(1)
     distance = x - column
     pulled = alpha.exp().unsqueeze(1) * distance
