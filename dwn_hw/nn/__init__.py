@@ -10,7 +10,8 @@
     )
 
 The layers of networks that shift and add (:mod:`dwn_hw.nn.shift_layers`) are beside them, with the names of DeepShift,
-and what turns an existing model into one.
+and what turns an existing model into one; and activations of few values, trained straight through
+(:mod:`dwn_hw.nn.discretizers`), or by a network beside them (:mod:`dwn_hw.nn.dab`).
 
 Conventions: a bit is the number 0.0 or 1.0, and any ``x > 0`` counts as one; slot 0 of a LUT is the least
 significant bit of its address. Everything runs wherever torch runs, CPU or GPU; on a CPU some gradients by compiled kernels.
@@ -18,13 +19,16 @@ significant bit of its address. Everything runs wherever torch runs, CPU or GPU;
 
 from __future__ import annotations
 
-from dwn_hw.nn import shift_ste
+from dwn_hw.nn import dab, shift_ste
 
 # binarization
 from dwn_hw.nn.binarization import DistributiveThermometer, GaussianThermometer, Thermometer
 
 # convert
 from dwn_hw.nn.convert import convert_to_shift, count_layer_type, round_shift_weights
+
+# discretizers
+from dwn_hw.nn.discretizers import BinaryDiscretizer, MultiDiscretizer, StraightThroughWrapper
 
 # group_sum
 from dwn_hw.nn.group_sum import GroupSum
@@ -40,10 +44,11 @@ from dwn_hw.nn.shift_conv2d import Conv2dShift, Conv2dShiftQ
 from dwn_hw.nn.shift_layers import LinearShift, LinearShiftQ
 
 # ste
-from dwn_hw.nn.ste import STE, STEFunction
+from dwn_hw.nn.ste import STE, STEFunction, StraightThroughEstimator
 
 __all__ = [
     "STE",
+    "BinaryDiscretizer",
     "CandidateMapping",
     "Conv2dShift",
     "Conv2dShiftQ",
@@ -56,10 +61,14 @@ __all__ = [
     "LearnableMappingFunction",
     "LinearShift",
     "LinearShiftQ",
+    "MultiDiscretizer",
     "STEFunction",
+    "StraightThroughEstimator",
+    "StraightThroughWrapper",
     "Thermometer",
     "convert_to_shift",
     "count_layer_type",
+    "dab",
     "layer_mapping",
     "round_shift_weights",
     "shift_ste",

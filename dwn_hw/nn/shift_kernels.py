@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from dwn_hw import _assets
 from dwn_hw.nn import kernels, shift_ste
+from dwn_hw.nn.ste import through
 
 #: The weights from which the kernels are called, and the least exponent that they write.
 _WORTH, _LEAST = 1 << 14, -126
@@ -74,7 +75,7 @@ def from_weights(weight: torch.Tensor, least: float, most: float) -> torch.Tenso
     if len(places):
         near = weight.detach().flatten()[places]
         out.view(-1)[places] = shift_ste.round_power_of_2(near)
-    return shift_ste.through(weight, out)
+    return through(weight, out)
 
 
 def _kernel() -> Any:

@@ -12,23 +12,10 @@ from typing import Any
 import torch
 
 from dwn_hw.nn._checks import refuse
+from dwn_hw.nn.ste import through
 
 #: The ways to round an exponent: to the nearest integer, halves to the even one; or up with the probability of its fraction.
 ROUNDINGS = ("deterministic", "stochastic")
-
-
-class StraightThrough(torch.autograd.Function):
-    """``apply(x, value)``: forward ``value``, backward the gradient to ``x`` unchanged."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Return ``value``, of the shape of ``x``."""
-        return value.clone() if value is x else value
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """Pass the gradient straight through."""
-        return grad_outputs[0], None
 
 
 class UnsymmetricGradMulFunction(torch.autograd.Function):
@@ -45,12 +32,6 @@ class UnsymmetricGradMulFunction(torch.autograd.Function):
         """The gradients of both. A sign's does not shrink with the power of two beside it."""
         (b,) = ctx.saved_tensors
         return grad_outputs[0] * b, grad_outputs[0]
-
-
-def through(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """``value``, of the shape of ``x``, with the gradient of the identity."""
-    result: torch.Tensor = StraightThrough.apply(x, value)  # type: ignore[no-untyped-call]
-    return result
 
 
 def rounded(x: torch.Tensor, rounding: str = "deterministic") -> torch.Tensor:

@@ -19,6 +19,10 @@ from torch.nn.functional import cross_entropy
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.nn._checks import real_number, whole_number
 from dwn_hw.nn.adam import Adam
+from dwn_hw.nn.dab import kept_loss
+
+#: Of a model's outputs and what they should be, the mean over the batch.
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,12 @@ def fit(
     lr_gamma: float = 0.1,
     seed: int = 0,
     progress: Callable[[Epoch], None] | None = None,
+    loss: Loss = cross_entropy,
 ) -> list[Epoch]:
     """Train ``model`` in place by Adam on the cross entropy of its scores; it is left in eval mode.
+
+    To the loss is added what the model's bridges keep (:mod:`dwn_hw.nn.dab`). Another ``loss``, of outputs and ``y``, may have
+    another ``y``: an image for each sample, for an autoencoder.
 
     The learning rate starts at ``lr`` and is multiplied by ``lr_gamma`` after every ``lr_step`` epochs: the
     recipe of DWN's authors. ``seed`` orders the batches, by a generator of its own; with the same seed, start,
@@ -55,7 +63,7 @@ def fit(
     On a CPU under Linux, a wide learned mapping (hundreds of inputs, thousands of LUTs) trains about a third faster
     with ``THP_MEM_ALLOC_ENABLE=1`` in the environment before torch is imported: huge pages for its gradient.
     """
-    _check_data(x, y)
+    _check_data(x, y, numbered=loss is cross_entropy)
     for name, count in (("epochs", epochs), ("batch_size", batch_size), ("lr_step", lr_step)):
         whole_number(name, count)
     for name, rate in (("lr", lr), ("lr_gamma", lr_gamma)):
@@ -73,10 +81,10 @@ def fit(
         started = time.perf_counter()
         rate = optimizer.param_groups[0]["lr"]
         batches = torch.split(torch.randperm(len(x), generator=order), batch_size)
-        losses = [step(model, optimizer, x[b].to(device), y[b].to(device)) for b in batches]
+        losses = [step(model, optimizer, x[b].to(device), y[b].to(device), loss) for b in batches]
         schedule.step()
-        loss = float(torch.stack(losses).sum()) / len(x)  # read once an epoch: each reading waits for a GPU
-        history.append(Epoch(number, epochs, loss, rate, time.perf_counter() - started))
+        mean = float(torch.stack(losses).sum()) / len(x)  # read once an epoch: each reading waits for a GPU
+        history.append(Epoch(number, epochs, mean, rate, time.perf_counter() - started))
         if progress is not None:
             progress(history[-1])
     model.eval()
@@ -100,20 +108,22 @@ def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int
     return float((predict(model, x, batch_size) == y.cpu()).double().mean())
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, loss: Loss = cross_entropy
+) -> torch.Tensor:
     """Take one step on one batch. Returns the sum of its samples' losses."""
     optimizer.zero_grad()
-    loss = cross_entropy(model(x), y)
+    mean = loss(model(x), y) + kept_loss(model)
     with optimizer.collecting() if isinstance(optimizer, Adam) else contextlib.nullcontext():
-        loss.backward()  # type: ignore[no-untyped-call]
+        mean.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return loss.detach() * len(x)
+    return mean.detach() * len(x)
 
 
-def _check_data(x: torch.Tensor, y: torch.Tensor) -> None:
-    if len(x) == 0 or tuple(y.shape) != (len(x),):
+def _check_data(x: torch.Tensor, y: torch.Tensor, numbered: bool = True) -> None:
+    if len(x) == 0 or len(y) != len(x) or (numbered and y.ndim != 1):
         got = f"shapes {tuple(x.shape)} and {tuple(y.shape)}"
         raise OptionError(Problem("x and y", "as many labels as samples, and at least one", got, "Pair them up."))
-    if y.dtype != torch.int64 or int(y.min()) < 0:
+    if numbered and (y.dtype != torch.int64 or int(y.min()) < 0):
         got = f"{y.dtype} from {float(y.min()):g}"
         raise OptionError(Problem("y", "class numbers from 0, int64", got, "Number the classes: y.to(torch.int64)."))
