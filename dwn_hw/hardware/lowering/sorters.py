@@ -1,0 +1,225 @@
+"""Lowers sorting to a network of comparators, in words or in LUTs, or to counts of ones, whichever takes the fewest LUTs.
+
+Three ways are built and counted:
+
+* *Words*: a comparison and two choices for each comparator, for the tool's carry chains.
+* *Slices*: the same in LUTs. Bits below the highest are compared in slices; what chooses a bit also sees both highest bits, and so
+  finds out by itself who wins.
+* *Levels*: of numbers of few bits. Entry ``j`` of what is sorted reaches a level if enough of the numbers do, which is a
+  function of their bits at that level alone: of up to a LUT's inputs one LUT, of more a count of ones. A number is the count of
+  the levels that it reaches. (The idea is that of sorting in unary, Najafi et al., TVLSI 2018, with counts for its networks.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+
+from dwn_hw import ir
+from dwn_hw.hardware import cell_cost, sorting_networks
+from dwn_hw.hardware.families import Family
+from dwn_hw.hardware.lowering.absorb import absorb
+from dwn_hw.hardware.lowering.popcount_carries import count_ones
+from dwn_hw.hardware.lowering.shannon import shannon
+from dwn_hw.hardware.lowering.vote import greater
+from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
+from dwn_hw.hardware.sorting_networks import Network
+from dwn_hw.hardware.split_netlist import Logic
+from dwn_hw.hardware.word_netlist import Output, WordBuilder, WordNetlist
+from dwn_hw.ir.truth_tables import table_of
+
+#: The most levels of LUTs that a comparator of slices may have: a carry chain is faster from there on.
+_DEEPEST = 4
+
+#: The most bits of a number that is sorted by levels, of which there are then 15.
+_FEW = 4
+
+_Item = TypeVar("_Item")
+
+#: The nets of a number, LSB first.
+_Bits: TypeAlias = Sequence[int]
+
+
+def lower_sort(
+    node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, family: Family, by: str = sorting_networks.SIZE
+) -> Logic:
+    """Lower a sort to what takes the fewest LUTs of ``family``. ``by``: what its networks are chosen by."""
+    entries = before.shape[node.axis]
+    keep, fmt = after.shape[node.axis], before.formats[0]
+    network = sorting_networks.best(entries, keep, by)
+    choices: list[Logic] = [_in_words(node, name, before, after, network)]
+    for k in range(family.lut_inputs, family.cell_inputs + 1):
+        if _levels_of_slices(fmt.bits, k) <= _DEEPEST:
+            choices.append(_in_slices(node, name, before, network, k))
+        if fmt.bits <= _FEW:
+            choices.append(_by_levels(node, name, before, keep, k))
+    return min(choices, key=lambda logic: (cell_cost.sites(family, logic), logic.depth()))
+
+
+def _along(node: ir.Sort, edge: ir.Edge, row: Callable[[str, list[int]], Sequence[_Item]], name: str) -> list[_Item]:
+    """What ``row`` makes of the numbers of each row along the axis, in the order of the edge behind the sort."""
+    numbers = np.moveaxis(np.arange(edge.size).reshape(edge.shape), node.axis, -1)
+    rows = numbers.reshape(-1, numbers.shape[-1]).tolist()
+    made = [row(name if len(rows) == 1 else f"{name}_r{i}", entries) for i, entries in enumerate(rows)]
+    place = np.arange(len(made) * len(made[0])).reshape(*numbers.shape[:-1], -1)
+    order = np.moveaxis(place, -1, node.axis).reshape(-1)
+    return [made[i // len(made[0])][i % len(made[0])] for i in order.tolist()]
+
+
+def _through(
+    network: Network,
+    numbers: Iterable[_Item],
+    exchange: Callable[[int, _Item, _Item, tuple[bool, bool]], tuple[_Item, _Item]],
+) -> list[_Item]:
+    """What comes out of a network whose comparator ``i`` is ``exchange(i, first, second, what of it is read)``."""
+    wires = list(numbers)
+    for i, ((a, b), read) in enumerate(zip(network.comparators, network.read(), strict=True)):
+        wires[a], wires[b] = exchange(i, wires[a], wires[b], read)
+    return wires[: network.keep]
+
+
+def _in_words(node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, network: Network) -> WordNetlist:
+    build = WordBuilder(before.flat_formats())
+
+    def row(name: str, numbers: list[int]) -> list[int]:
+        def exchange(i: int, one: int, other: int, read: tuple[bool, bool]) -> tuple[int, int]:
+            swap = build.greater(f"{name}_swap{i}", *((one, other) if node.descending else (other, one)))
+            first = build.mux(f"{name}_first{i}", swap, one, other) if read[0] else one
+            return first, build.mux(f"{name}_second{i}", swap, other, one) if read[1] else other
+
+        return _through(network, numbers, exchange)
+
+    terms = _along(node, before, row, name)
+    return build.finish([Output(term, 0, after.formats[0]) for term in terms])
+
+
+def _in_slices(node: ir.Sort, name: str, before: ir.Edge, network: Network, k: int) -> LutNetlist:
+    builder, fmt = LutBuilder(before.bits), before.formats[0]
+
+    def row(name: str, numbers: list[int]) -> list[_Bits]:
+        def exchange(i: int, one: _Bits, other: _Bits, read: tuple[bool, bool]) -> tuple[_Bits, _Bits]:
+            wins = _Comparison(builder, f"{name}_{i}", one, other, fmt.signed, k)
+            sides = (node.descending, not node.descending)
+            first, second = (
+                wins.choose(f"{name}_{side}{i}", greatest) if needed else []
+                for side, greatest, needed in zip(("first", "second"), sides, read, strict=True)
+            )
+            return first, second
+
+        return _through(network, _split(numbers, fmt.bits), exchange)
+
+    return absorb(builder.finish([bit for bits in _along(node, before, row, name) for bit in bits]), k)
+
+
+def _split(numbers: Iterable[int], bits: int) -> list[_Bits]:
+    return [range(number * bits, (number + 1) * bits) for number in numbers]
+
+
+def _levels_of_slices(bits: int, k: int) -> int:
+    """The levels of LUTs of a comparator: the slices below what :class:`_Comparison` sees at once, and the choice."""
+    below, first, more = bits - _seen(bits, k), k // 2, (k - 1) // 2
+    return 1 + (below > 0) + max(0, -(-(below - first) // more))
+
+
+def _seen(bits: int, k: int) -> int:
+    """The highest bits of both numbers that the LUT which chooses a bit sees beside that bit and the verdict of those below."""
+    return bits if 2 * bits <= k else max(0, (k - 3) // 2)
+
+
+class _Comparison:
+    """Two numbers of one width and the verdict of their lower bits, from which each bit of the greater or lesser is one LUT."""
+
+    def __init__(self, builder: LutBuilder, name: str, one: _Bits, other: _Bits, signed: bool, k: int) -> None:
+        self.builder, self.one, self.other, self.signed = builder, one, other, signed
+        low = len(one) - _seen(len(one), k)
+        below = greater(builder, f"{name}_wins", one[:low], other[:low], signed and low == len(one), k) if low else None
+        self.verdict = [] if below is None else [below]
+        self.high = [*one[low:], *other[low:]]
+
+    def choose(self, name: str, greatest: bool) -> list[int]:
+        """The nets of the greater number, or of the lesser."""
+        return [self._bit(f"{name}_b{i}", i, greatest) for i in range(len(self.one))]
+
+    def _bit(self, name: str, index: int, greatest: bool) -> int:
+        inputs = [self.one[index], self.other[index], *self.verdict, *self.high]
+        high = len(self.high) // 2
+        flip = (1 << high >> 1) if self.signed else 0
+
+        def chosen(address: int) -> int:
+            bits, rest = address & 3, address >> 2
+            won = bool(self.verdict) and bool(rest & 1)
+            rest >>= len(self.verdict)
+            one, other = (rest & (1 << high) - 1) ^ flip, rest >> high ^ flip
+            first = one > other or (one == other and won)
+            return bits >> (first != greatest) & 1
+
+        # Bits that are also among the highest come twice, which the builder folds.
+        return self.builder.lut(name, inputs, table_of(len(inputs), chosen))
+
+
+def _by_levels(node: ir.Sort, name: str, before: ir.Edge, keep: int, k: int) -> LutNetlist:
+    builder, fmt = LutBuilder(before.bits), before.formats[0]
+    codes = range(fmt.low, fmt.high + 1)
+
+    def row(name: str, numbers: list[int]) -> list[_Bits]:
+        size = len(numbers)
+        counts = [place + 1 if node.descending else size - place for place in range(keep)]
+        reached = []
+        for level in codes[1:]:
+            table = table_of(fmt.bits, lambda address, level=level: _value(address, fmt) >= level)
+            bits = [
+                builder.lut(f"{name}_x{i}_ge{level - fmt.low}", nets, table)
+                for i, nets in enumerate(_split(numbers, fmt.bits))
+            ]
+            # A sign is the inverse of level 0, where all bits turn: so that level is made as its inverse.
+            inverse = fmt.signed and level == 0
+            reached.append(at_least(builder, f"{name}_l{level - fmt.low}", bits, counts, k, inverse))
+        return [
+            [
+                _parity(builder, f"{name}_y{j}_b{bit}", _turns(entry, codes, bit), fmt.low >> bit & 1 ^ fmt.signed, k)
+                for bit in range(fmt.bits)
+            ]
+            for j, entry in enumerate(zip(*reached, strict=True))
+        ]
+
+    return absorb(builder.finish([bit for bits in _along(node, before, row, name) for bit in bits]), k)
+
+
+def _value(address: int, fmt: ir.Format) -> int:
+    return address - ((address >> fmt.bits - 1) << fmt.bits if fmt.signed else 0)
+
+
+def _turns(reached: Sequence[int], codes: range, bit: int) -> list[int]:
+    """Of the levels that a number reaches, those at which a bit of its code turns."""
+    return [net for net, code in zip(reached, codes[1:], strict=True) if (code ^ code - 1) >> bit & 1]
+
+
+def _parity(builder: LutBuilder, name: str, nets: Sequence[int], start: int, k: int) -> int:
+    """The net of ``start`` turned as often as there are ones among ``nets``."""
+    rest = list(nets)
+    while len(rest) > k:
+        inner = builder.lut(f"{name}_p{len(rest)}", rest[:k], table_of(k, lambda address: address.bit_count() & 1))
+        rest = [*rest[k:], inner]
+    return builder.lut(name, rest, table_of(len(rest), lambda address: (address.bit_count() & 1) ^ start))
+
+
+def at_least(
+    builder: LutBuilder, name: str, bits: Sequence[int], counts: Iterable[int], k: int, inverse: bool = False
+) -> list[int]:
+    """For each of ``counts`` the net that says whether at least so many of ``bits`` are 1, or its ``inverse``."""
+    if len(bits) <= k:
+        inputs, weights = list(bits), [1] * len(bits)
+    else:
+        columns = [list(bits), *([] for _ in range(len(bits).bit_length() - 1))]
+        inputs = count_ones(builder, name, columns, k, 0, 0, False)
+        weights = [1 << i for i in range(len(inputs))]
+
+    def reached(count: int) -> int:
+        def holds(address: int) -> bool:
+            return (sum(weight for i, weight in enumerate(weights) if address >> i & 1) >= count) != inverse
+
+        return shannon(builder, f"{name}_n{count}", inputs, table_of(len(inputs), holds), k)
+
+    return [reached(count) for count in counts]
