@@ -116,13 +116,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ParallelSettings:
-    """What is said of parallel hardware alone: its encoder, whether comparisons share logic, its parts in a row."""
+    """What is said of parallel hardware alone: its encoder, whether comparisons share logic, its parts in a row.
+
+    ``sorters``: by what its sorting networks are chosen (:data:`dwn_hw.hardware.sorting_networks.CRITERIA`), where not by size.
+    """
 
     kind: ClassVar[str] = "parallel"
 
     encoder: str
     shared_encoder: bool
     parts: tuple[Part, ...]
+    sorters: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from typing import TypeAlias
 #: (wire of the lesser number, wire of the greater one).
 Comparator: TypeAlias = tuple[int, int]
 
-#: By what the best network is chosen.
-SIZE, DEPTH = "size", "depth"
+#: By what the best network is chosen: words of logic, or layers.
+CRITERIA = (SIZE, DEPTH) = ("size", "depth")
 
 #: The best known networks. A comparator is two hexadecimal digits; a blank ends a layer. Where the smallest network is not the
 #: shallowest, both stand here.

@@ -30,8 +30,9 @@ from dwn_hw.hardware.split_netlist import Logic
 from dwn_hw.hardware.word_netlist import Output, WordBuilder, WordNetlist
 from dwn_hw.ir.truth_tables import table_of
 
-#: The most levels of LUTs that a comparator of slices may have: a carry chain is faster from there on.
-_DEEPEST = 4
+#: The most levels of LUTs that a comparator of slices may have: a carry chain is faster from there on. Where a tool maps LUTs
+#: again, which makes more of deep ones, fewer.
+_DEEPEST, _DEEPEST_PORTABLE = 4, 2
 
 #: The most bits of a number that is sorted by levels, of which there are then 15.
 _FEW = 4
@@ -51,7 +52,7 @@ def lower_sort(
     network = sorting_networks.best(entries, keep, by)
     choices: list[Logic] = [_in_words(node, name, before, after, network)]
     for k in range(family.lut_inputs, family.cell_inputs + 1):
-        if _levels_of_slices(fmt.bits, k) <= _DEEPEST:
+        if _levels_of_slices(fmt.bits, k) <= (_DEEPEST_PORTABLE if family.portable else _DEEPEST):
             choices.append(_in_slices(node, name, before, network, k))
         if fmt.bits <= _FEW:
             choices.append(_by_levels(node, name, before, keep, k))
@@ -85,9 +86,10 @@ def _in_words(node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, network
 
     def row(name: str, numbers: list[int]) -> list[int]:
         def exchange(i: int, one: int, other: int, read: tuple[bool, bool]) -> tuple[int, int]:
-            swap = build.greater(f"{name}_swap{i}", *((one, other) if node.descending else (other, one)))
-            first = build.mux(f"{name}_first{i}", swap, one, other) if read[0] else one
-            return first, build.mux(f"{name}_second{i}", swap, other, one) if read[1] else other
+            rises = build.greater(f"{name}_rises{i}", one, other)
+            sides = (one, other) if node.descending else (other, one)
+            first = build.mux(f"{name}_first{i}", rises, *sides) if read[0] else one
+            return first, build.mux(f"{name}_second{i}", rises, *sides[::-1]) if read[1] else other
 
         return _through(network, numbers, exchange)
 
