@@ -13,7 +13,7 @@ from dwn_hw import _json, ir
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, in_words
 from dwn_hw.exports import interface_json, replacing, rtl_files
 from dwn_hw.exports.derive_interface import describe
-from dwn_hw.hardware import naming
+from dwn_hw.hardware import naming, sorting_networks
 from dwn_hw.hardware.design import ParallelDesign, Pipeline, Stage
 from dwn_hw.hardware.encoders import ENCODERS
 from dwn_hw.hardware.families import TARGETS
@@ -38,8 +38,9 @@ def read_design(interface: Interface, network: ir.Network) -> Design:
         case ParallelSettings() as said:
             pipeline = _read_pipeline(said, network)
             shell, target = interface.shell, interface.target
-            share, encoder = said.shared_encoder, said.encoder
-            return ParallelDesign(network, (), pipeline, shell, interface.with_scores, target, share, encoder, name)
+            share, encoder, sorters = said.shared_encoder, said.encoder, said.sorters or sorting_networks.SIZE
+            scores = interface.with_scores
+            return ParallelDesign(network, (), pipeline, shell, scores, target, share, encoder, name, sorters)
         case FoldedSettings(lanes=lanes):
             return make_folded(network, lanes=lanes, with_scores=interface.with_scores, name=name)
         case _:
@@ -61,6 +62,8 @@ def _check_values(interface: Interface) -> None:
             faults.append(f"encoder {said.encoder!r}, which is none of {', '.join(ENCODERS)}")
         elif not shell.takes(said.encoder):
             faults.append(f"encoder {said.encoder!r}, which the shell {shell.name} cannot have")
+        if said.sorters not in (None, *sorting_networks.CRITERIA):
+            faults.append(f"sorters {said.sorters!r}, which are none of {', '.join(sorting_networks.CRITERIA)}")
     if faults:
         raise ValueError(", ".join(faults))
 

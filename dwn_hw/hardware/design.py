@@ -6,19 +6,28 @@ target. :mod:`dwn_hw.hardware.folded` has another, and :mod:`dwn_hw.hardware.kin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.hardware import encoders, naming, shell_facts, split_netlist, streamed_encoder_plan
+from dwn_hw.hardware import (
+    cell_cost,
+    encoders,
+    naming,
+    shell_facts,
+    sorting_networks,
+    split_netlist,
+    streamed_encoder_plan,
+)
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.interface import ParallelSettings, Part, output_edges
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.register_placement import Placer, Registers
 from dwn_hw.hardware.split_netlist import Logic
 from dwn_hw.hardware.streamed_encoder_plan import FeatureSchedule
-from dwn_hw.ir import Format, Network
+from dwn_hw.ir import Format, Network, Sort
 
 #: The most bits of a port, with which its handshake fits into Amaranth's 65,536 for all inputs together.
 WIDEST = 65_000
@@ -71,7 +80,7 @@ class ParallelDesign:
     One that is not lowered has no netlists: enough for its interface; :meth:`lowered` gives it some. ``share``: whether
     thermometer comparisons share logic. ``encoder``: one of :data:`dwn_hw.hardware.encoders.ENCODERS`; the netlist of a
     streamed one is that of its comparators, and the register after it is its own: the shift registers that capture.
-    ``name``: what its modules' names begin with.
+    ``name``: what its modules' names begin with. ``sorters``: what its sorting networks are chosen by.
     """
 
     kind: ClassVar[str] = ParallelSettings.kind
@@ -85,6 +94,7 @@ class ParallelDesign:
     share: bool = True
     encoder: str = encoders.DEFAULT
     name: str = naming.DEFAULT
+    sorters: str = sorting_networks.SIZE
 
     @property
     def stream(self) -> FeatureSchedule | None:
@@ -118,12 +128,13 @@ class ParallelDesign:
             Part(stage.name, names[stage.node], stage.registers.inside, stage.registers.after)
             for stage in self.pipeline.stages
         )
-        return ParallelSettings(self.encoder, self.share, parts)
+        sorters = None if self.sorters == sorting_networks.SIZE else self.sorters
+        return ParallelSettings(self.encoder, self.share, parts, sorters)
 
     def lowered(self, target: str | None = None) -> ParallelDesign:
         """The same with netlists in the LUTs of a target, which is then its own; None: of the one that it has."""
         target = target or self.target
-        netlists = lower_network(self.network, FAMILIES[target], self.share, self.encoder)
+        netlists = lower_network(self.network, FAMILIES[target], self.share, self.encoder, sorters=self.sorters)
         return replace(self, netlists=netlists, target=target)
 
     def modules(self) -> dict[str, tuple[str, ...]]:
@@ -171,6 +182,7 @@ def make_design(
     Whether the options go together at all is :mod:`dwn_hw.exports.options`'s.
 
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
+    With either, sorting networks of the least depth stand beside the smallest, and the better design is taken.
     ``share`` off keeps one comparator a threshold. ``encoder``: ``streamed`` takes one feature a clock.
     ``quick``: for an estimate alone, in somewhat more LUTs than are needed.
     """
@@ -180,11 +192,37 @@ def make_design(
         remedy = "Use the parallel encoder."
         raise OptionError(Problem("--encoder", rule, type(network.nodes[0]).__name__, remedy))
     _check_widths(network, encoder)
-    netlists = lower_network(network, FAMILIES[target], share, encoder, progress, quick=quick)
-    registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
-    names = network.names()
-    pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
-    return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name)
+
+    def lowered(sorters: str) -> ParallelDesign:
+        netlists = lower_network(network, FAMILIES[target], share, encoder, progress, quick=quick, sorters=sorters)
+        registers = _place(_placer(netlists, target, encoder), target, latency, clock_mhz)
+        names = network.names()
+        pipeline = Pipeline(tuple(Stage(names[i], i, own) for i, own in enumerate(registers)))
+        return ParallelDesign(network, netlists, pipeline, shell, with_scores, target, share, encoder, name, sorters)
+
+    if (latency is None and clock_mhz is None) or not any(isinstance(node, Sort) for node in network.nodes):
+        return lowered(sorting_networks.SIZE)
+    designs = _possible(lowered)
+    if latency is not None:
+        return min(designs, key=lambda design: (-clock_estimate(design), _luts(design)))
+    return min(designs, key=lambda design: (design.latency, _luts(design)))
+
+
+def _possible(lowered: Callable[[str], ParallelDesign]) -> list[ParallelDesign]:
+    """The designs by each criterion for sorting networks, of those that can be what is asked. Raises OptionError."""
+    found, refused = list[ParallelDesign](), list[OptionError]()
+    for sorters in sorting_networks.CRITERIA:
+        try:
+            found.append(lowered(sorters))
+        except OptionError as error:
+            refused.append(error)
+    if not found:
+        raise refused[-1]
+    return found
+
+
+def _luts(design: ParallelDesign) -> int:
+    return sum(cell_cost.sites(FAMILIES[design.target], netlist) for netlist in design.netlists)
 
 
 def _check_widths(network: Network, encoder: str) -> None:

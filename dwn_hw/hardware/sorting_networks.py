@@ -49,22 +49,34 @@ _KNOWN: dict[int, tuple[str, ...]] = {
         "0b17243589ac 02364c578a 081325496b7c 012a38469b 13245a6879bc 123458697a 2347568b9a 456789ab 3456789a",
     ),
     14: (
-        "0123456789abcd 02134859acbd 041237586a9dbc 0615394a7d8c 2a3b4679 13285b67ac "
-        "1426357b8a9c 2436587a9b 3456789a 67",
-        "0123456789abcd 02134859acbd 0a162b3d587c 1428365b7a9c 01394a5768cd "
-        "1524376a8c9b 123546798abc 23456789ab 3456789a",
+        (
+            "0123456789abcd 02134859acbd 041237586a9dbc 0615394a7d8c 2a3b4679 13285b67ac "
+            "1426357b8a9c 2436587a9b 3456789a 67"
+        ),
+        (
+            "0123456789abcd 02134859acbd 0a162b3d587c 1428365b7a9c 01394a5768cd "
+            "1524376a8c9b 123546798abc 23456789ab 3456789a"
+        ),
     ),
     15: (
-        "123a4e586d7c9b 0e15283769acbd 0716294a5b8dce 0624357b8a9cde 0312475968abcd 01234679acbd "
-        "12358abc 3456789a 23456789ab 5678",
-        "061a2e394c5d7b 0725346b8a9cde 1d23465978aebc 0314576d89abce 021538467a9bcd "
-        "01253a48679cbd 123456798abc 3546789a 23456789ab",
+        (
+            "123a4e586d7c9b 0e15283769acbd 0716294a5b8dce 0624357b8a9cde 0312475968abcd 01234679acbd "
+            "12358abc 3456789a 23456789ab 5678"
+        ),
+        (
+            "061a2e394c5d7b 0725346b8a9cde 1d23465978aebc 0314576d89abce 021538467a9bcd "
+            "01253a48679cbd 123456798abc 3546789a 23456789ab"
+        ),
     ),
     16: (
-        "0d1c2f3e48567b9a 051729346d8eafbc 0123456879abcdef 02134a5b6789cedf 123c46578a9bde 1426587a9dbe "
-        "24369cbd 356879ac 3456789abc 6789",
-        "05142c3d6789afbe 021a36475e8b9cdf 08132b4d596a7fce 012438567c9abdef 132548697badce "
-        "12354b6879acde 23456789abcd 46578a9b 3456789abc",
+        (
+            "0d1c2f3e48567b9a 051729346d8eafbc 0123456879abcdef 02134a5b6789cedf 123c46578a9bde 1426587a9dbe "
+            "24369cbd 356879ac 3456789abc 6789"
+        ),
+        (
+            "05142c3d6789afbe 021a36475e8b9cdf 08132b4d596a7fce 012438567c9abdef 132548697badce "
+            "12354b6879acde 23456789abcd 46578a9b 3456789abc"
+        ),
     ),
 }
 
@@ -145,7 +157,8 @@ def _column(index: int, inputs: int) -> int:
 def known(wires: int) -> tuple[Network, ...]:
     """The best known networks for so many wires, the smallest first; none above 16."""
     return tuple(
-        Network(wires, wires, tuple((int(a, 16), int(b, 16)) for a, b in _pairs(text))) for text in _KNOWN.get(wires, ())
+        Network(wires, wires, tuple(divmod(int(pair, 16), 16) for pair in _pairs(text)))
+        for text in _KNOWN.get(wires, ())
     )
 
 

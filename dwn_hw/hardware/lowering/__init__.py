@@ -6,12 +6,13 @@ from typing import assert_never
 
 from dwn_hw import ir
 from dwn_hw._progress import Progress, silent
-from dwn_hw.hardware import cell_cost, encoders
+from dwn_hw.hardware import cell_cost, encoders, sorting_networks
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.lowering.absorb import absorb
 from dwn_hw.hardware.lowering.encoder import lower_thermometer
 from dwn_hw.hardware.lowering.integers import fits, lower_integers
 from dwn_hw.hardware.lowering.shannon import shannon
+from dwn_hw.hardware.lowering.sorters import lower_sort
 from dwn_hw.hardware.lowering.streamed_comparators import lower_streamed
 from dwn_hw.hardware.lowering.vote import lower_argmax, lower_group_sum
 from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
@@ -29,15 +30,22 @@ def lower_network(
     progress: Progress = silent,
     *,
     quick: bool = False,
+    sorters: str = sorting_networks.SIZE,
 ) -> tuple[Logic, ...]:
-    """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers.
+    """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers, but that
+    sorts are whichever takes fewer LUTs. ``sorters``: what their networks are chosen by.
 
     Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a ``streamed`` encoder
     the first netlist is that of its comparators (:func:`lower_streamed`).
     ``quick``: as in :func:`lower`. Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
     if not network.is_luts():
-        return tuple(lower_integers(step.node, step.name, step.before, step.after) for step in network.steps())
+        return tuple(
+            lower_sort(step.node, step.name, step.before, step.after, family, sorters)
+            if isinstance(step.node, ir.Sort)
+            else lower_integers(step.node, step.name, step.before, step.after)
+            for step in network.steps()
+        )
     found: list[Logic] = []
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
     for step, node in zip(network.steps(), network.lut_nodes(), strict=True):

@@ -1,4 +1,4 @@
-"""Lowers the nodes of networks that were trained through steps to operations on words."""
+"""Lowers step functions and transposed convolutions to operations on words."""
 
 from __future__ import annotations
 
@@ -14,16 +14,8 @@ from dwn_hw.hardware.word_netlist import WordBuilder
 Interval = tuple[int | None, int]
 
 
-def lower_discrete(build: WordBuilder, node: ir.MultiThreshold | ir.Sort, name: str, before: ir.Edge) -> list[int]:
+def lower_levels(build: WordBuilder, node: ir.MultiThreshold, name: str, before: ir.Edge) -> list[int]:
     """Build the terms of the numbers that leave ``node``, in C order."""
-    match node:
-        case ir.MultiThreshold():
-            return _levels(build, node, name, before)
-        case ir.Sort():
-            return _sorted(build, node, name, before)
-
-
-def _levels(build: WordBuilder, node: ir.MultiThreshold, name: str, before: ir.Edge) -> list[int]:
     inner = before.size // (before.shape[0] if before.shape else 1)
     found = []
     for i, fmt in enumerate(before.flat_formats()):
@@ -58,24 +50,6 @@ def _step(build: WordBuilder, name: str, term: int, intervals: Sequence[Interval
         return reached
     below, above = _step(build, name, term, low), _step(build, name, term, high)
     return build.mux(f"{name}_at_{start}".replace("-", "m"), reached, below, above)
-
-
-def _sorted(build: WordBuilder, node: ir.Sort, name: str, before: ir.Edge) -> list[int]:
-    lines = np.moveaxis(np.arange(before.size).reshape(before.shape), node.axis, -1)
-    size = lines.shape[-1]
-    out = np.empty((*lines.shape[:-1], node.keep or size), np.int64)
-    for place in np.ndindex(lines.shape[:-1]):
-        terms = lines[place].tolist()
-        label = "_".join([name, *map(str, place)])
-        for last in range(size - 1, 0, -1):  # the greatest of what is left moves to its end
-            for i in range(last):
-                a, b = terms[i : i + 2]
-                swap = build.greater(f"{label}_swap{last}_{i}", *((a, b) if node.descending else (b, a)))
-                terms[i] = build.mux(f"{label}_a{last}_{i}", swap, a, b)
-                terms[i + 1] = build.mux(f"{label}_b{last}_{i}", swap, b, a)
-        out[place] = terms[: out.shape[-1]]
-    found: list[int] = np.moveaxis(out, -1, node.axis).reshape(-1).tolist()
-    return found
 
 
 def unrolled_transposed(

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.errors import IRError, Problem
 from dwn_hw.hardware import adder_graph
-from dwn_hw.hardware.lowering.discrete import lower_discrete, unrolled_transposed
+from dwn_hw.hardware.lowering.discrete import lower_levels, unrolled_transposed
+from dwn_hw.hardware.lowering.sorters import sort_words
 from dwn_hw.hardware.word_netlist import Operation, Output, WordBuilder, WordNetlist, WordOp
 
 #: The most pairs of weights that may meet in the sums of a layer: sharing looks at each of them. So many take about a minute.
@@ -48,8 +49,10 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
             leaves = [(best, 0) for best in _first_maxima(build, before)]
         case ir.CompareToMean():
             leaves = [(term, 0) for term in _at_least_mean(build, name, before)]
-        case ir.MultiThreshold() | ir.Sort():
-            leaves = [(term, 0) for term in lower_discrete(build, node, name, before)]
+        case ir.MultiThreshold():
+            leaves = [(term, 0) for term in lower_levels(build, node, name, before)]
+        case ir.Sort():
+            return sort_words(node, name, before, after)
         case ir.Thermometer() | ir.LutLayer() | ir.GroupSum():
             raise IRError(
                 Problem(name, "a node that counts in integers", type(node).__name__, "Use one kind of network.")
@@ -163,18 +166,14 @@ def _affine(build: WordBuilder, name: str, node: ir.Affine, before: ir.Edge) -> 
 
 
 def _at_least_mean(build: WordBuilder, name: str, before: ir.Edge) -> list[int]:
-    """Build ``n·x - Σx >= 0`` for each number ``x``."""
+    """Build ``n·x > Σx - 1`` for each number ``x``; where ``n`` is even without the lowest bits, which ``n·x`` has not."""
     size = before.size
     matrix = np.concatenate([np.eye(size, dtype=np.int64) * size, np.ones((1, size), np.int64)])
-    *multiples, (total, none) = _sums(build, f"{name}_sum", matrix, (0,) * (size + 1))
-    assert not none  # the sum of all numbers as they are needs no shift
-    found = []
-    for i, (term, shift) in enumerate(multiples):
-        (a, b), (c, d) = build.limits(term), build.limits(total)
-        fmt = ir.Format.covering((a << shift) - d, (b << shift) - c)
-        above = build.add(Operation(f"{name}_{i}_above", WordOp.ADD, (term, total), fmt, (shift, 0), -1))
-        found.append(build.greater(f"{name}_{i}", build.constant(-1), above))
-    return found
+    *multiples, (total, _) = _sums(build, f"{name}_sum", matrix, (0,) * size + (-1,))
+    drop = multiples[0][1]
+    low, high = build.limits(total)
+    bound, _ = _quantized(build, f"{name}_bound", total, drop, "floor", low >> drop, high >> drop)
+    return [build.greater(f"{name}_{i}", bound, term) for i, (term, _) in enumerate(multiples)]
 
 
 def _pooled(node: ir.MaxPool2d, terms: npt.NDArray[np.int64]) -> list[list[int]]:

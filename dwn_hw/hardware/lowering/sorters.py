@@ -3,8 +3,8 @@
 Three ways are built and counted:
 
 * *Words*: a comparison and two choices for each comparator, for the tool's carry chains.
-* *Slices*: the same in LUTs. Bits below the highest are compared in slices; what chooses a bit also sees both highest bits, and so
-  finds out by itself who wins.
+* *Slices*: the same in LUTs. Bits below the highest are compared in slices; what chooses a bit also sees both highest bits, and
+  so finds out by itself who wins.
 * *Levels*: of numbers of few bits. Entry ``j`` of what is sorted reaches a level if enough of the numbers do, which is a
   function of their bits at that level alone: of up to a LUT's inputs one LUT, of more a count of ones. A number is the count of
   the levels that it reaches. (The idea is that of sorting in unary, Najafi et al., TVLSI 2018, with counts for its networks.)
@@ -50,12 +50,12 @@ def lower_sort(
     entries = before.shape[node.axis]
     keep, fmt = after.shape[node.axis], before.formats[0]
     network = sorting_networks.best(entries, keep, by)
-    choices: list[Logic] = [_in_words(node, name, before, after, network)]
+    choices: list[Logic] = [sort_words(node, name, before, after, network)]
     for k in range(family.lut_inputs, family.cell_inputs + 1):
         if _levels_of_slices(fmt.bits, k) <= (_DEEPEST_PORTABLE if family.portable else _DEEPEST):
-            choices.append(_in_slices(node, name, before, network, k))
+            choices.append(sort_slices(node, name, before, network, k))
         if fmt.bits <= _FEW:
-            choices.append(_by_levels(node, name, before, keep, k))
+            choices.append(sort_levels(node, name, before, keep, k))
     return min(choices, key=lambda logic: (cell_cost.sites(family, logic), logic.depth()))
 
 
@@ -81,8 +81,12 @@ def _through(
     return wires[: network.keep]
 
 
-def _in_words(node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, network: Network) -> WordNetlist:
+def sort_words(
+    node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, network: Network | None = None
+) -> WordNetlist:
+    """Lower a sort to words: a comparison and two choices for each comparator of a network, the smallest unless one is given."""
     build = WordBuilder(before.flat_formats())
+    network = network or sorting_networks.best(before.shape[node.axis], after.shape[node.axis])
 
     def row(name: str, numbers: list[int]) -> list[int]:
         def exchange(i: int, one: int, other: int, read: tuple[bool, bool]) -> tuple[int, int]:
@@ -97,7 +101,8 @@ def _in_words(node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, network
     return build.finish([Output(term, 0, after.formats[0]) for term in terms])
 
 
-def _in_slices(node: ir.Sort, name: str, before: ir.Edge, network: Network, k: int) -> LutNetlist:
+def sort_slices(node: ir.Sort, name: str, before: ir.Edge, network: Network, k: int) -> LutNetlist:
+    """Lower a sort to LUTs of ``k`` inputs: a comparison by slices, and a choice of each bit, for each comparator."""
     builder, fmt = LutBuilder(before.bits), before.formats[0]
 
     def row(name: str, numbers: list[int]) -> list[_Bits]:
@@ -161,7 +166,8 @@ class _Comparison:
         return self.builder.lut(name, inputs, table_of(len(inputs), chosen))
 
 
-def _by_levels(node: ir.Sort, name: str, before: ir.Edge, keep: int, k: int) -> LutNetlist:
+def sort_levels(node: ir.Sort, name: str, before: ir.Edge, keep: int, k: int) -> LutNetlist:
+    """Lower a sort to LUTs of ``k`` inputs: how many numbers reach each level says how many of the sorted ones do."""
     builder, fmt = LutBuilder(before.bits), before.formats[0]
     codes = range(fmt.low, fmt.high + 1)
 
