@@ -70,6 +70,11 @@ class LutNetlist(Levelled):
             raise IRError(Problem("netlist", "outputs are nets", f"{self.outputs}", "Mend the lowering."))
 
     @property
+    def output_widths(self) -> Ints:
+        """The number of bits of each output."""
+        return (1,) * len(self.outputs)
+
+    @property
     def output_bits(self) -> int:
         """The number of flip-flops that hold all outputs."""
         return len(self.outputs)

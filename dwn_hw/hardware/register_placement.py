@@ -179,22 +179,27 @@ def _flatten(
 ) -> tuple[list[tuple[int, Ints, float, int]], int]:
     """The cells of all parts: for each the place that it stands before, its input nets, its delay, and whether wires lead to it.
 
-    Beside them, the net of the first one.
+    Beside them, the net of the first one. Between parts flow bits, which a part of words takes together: a word is as late as the
+    latest of its bits, and each of them as late as the word.
     """
     slot = {(place.part, place.level): i for i, place in enumerate(places)}
     flip_flops = range(netlists[0].inputs, netlists[0].inputs + captured * sum(n.inputs for n in netlists[1:2]))
     first = flip_flops.stop
     cells: list[tuple[int, Ints, float, int]] = []
-    entering = list(range(netlists[0].inputs))
+    entering = [net for net in range(netlists[0].inputs) for _ in range(netlists[0].bits(net))]
     for part, netlist in enumerate(netlists):
         level = split_netlist.levels(netlist)
-        number = list(entering)
+        bits = iter(entering)
+        number = [tuple(next(bits) for _ in range(netlist.bits(net))) for net in range(netlist.inputs)]
         own: Sequence[Lut | Operation] = netlist.cells
         for i, cell in enumerate(own):
-            number.append(first + len(cells))
-            inputs = tuple(number[net] for net in cell.reads if number[net] >= 0)
+            number.append((first + len(cells),))
+            inputs = tuple(dict.fromkeys(n for net in cell.reads for n in number[net] if n >= 0))
             cells.append((slot[part, level[netlist.inputs + i]], inputs, cell_cost.through(family, cell), cell.levels))
-        entering = [number[net] if net >= 0 else net for net in netlist.outputs]
+        entering = []
+        for net, width in zip(netlist.outputs, netlist.output_widths, strict=True):
+            nets = number[net] if net >= 0 else (net,)
+            entering += [*nets, *nets[-1:] * width][:width]
         if captured and part == 0:
             entering = list(flip_flops)
     return cells, first

@@ -98,9 +98,14 @@ class WordNetlist(Levelled):
         return tuple(leaf.term for leaf in self.leaves)
 
     @property
+    def output_widths(self) -> Ints:
+        """The number of bits of each word that leaves."""
+        return tuple(leaf.format.bits for leaf in self.leaves)
+
+    @property
     def output_bits(self) -> int:
         """The number of flip-flops that hold all that comes out."""
-        return sum(leaf.format.bits for leaf in self.leaves)
+        return sum(self.output_widths)
 
     def format(self, term: int) -> Format:
         """The format of a term that is no constant."""

@@ -102,13 +102,9 @@ def _provable(exported: Exported) -> ParallelDesign:
     """The design of an export, if it is one that can be proven. Raises OptionError."""
     design, simulated = exported.design, "Run `dwn-hw verify`, which simulates it"
     nodes = ", ".join(sorted({type(node).__name__ for node in exported.network.nodes}))
-    refused = Problem(
-        "prove", "parallel hardware of look-up tables", f"{design.kind} hardware of {nodes}", f"{simulated}."
-    )
+    refused = Problem("prove", "parallel hardware", f"{design.kind} hardware of {nodes}", f"{simulated}.")
     match design:
         case ParallelDesign():
-            if not exported.network.is_luts():
-                raise OptionError(refused)
             if design.stream:
                 # A sample then takes as many clocks as features: registers cannot be followed as wires.
                 remedy = f"{simulated}, or export with --encoder parallel."

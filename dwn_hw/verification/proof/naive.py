@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from dwn_hw import ir
-from dwn_hw.errors import IRError, Problem
 from dwn_hw.verification.proof.aig import FALSE, TRUE, Aig
+from dwn_hw.verification.proof.naive_integers import in_one_width, place_integers, signed
 
 
 def reference(nodes: Sequence[ir.Node], before: ir.Edge) -> Aig:
@@ -30,10 +30,9 @@ def reference(nodes: Sequence[ir.Node], before: ir.Edge) -> Aig:
 
 def place(logic: Aig, node: ir.Node, before: ir.Edge, bits: Sequence[int]) -> list[int]:
     """Build ``node`` over the ``bits`` of the edge before it. Returns the bits of the edge behind it."""
-    if isinstance(node, ir.IntegerNode):
-        rule, remedy = "a network of look-up tables can be proven", "Use verify, which compares on vectors."
-        raise IRError(Problem("network", rule, type(node).__name__, remedy))
     numbers = entries(before, bits)
+    if isinstance(node, ir.IntegerNode):
+        return place_integers(logic, node, before, signed(before, numbers))
     match node:
         case ir.Thermometer():
             rows = zip(node.thresholds, before.flat_formats(), numbers, strict=True)
@@ -47,8 +46,9 @@ def place(logic: Aig, node: ir.Node, before: ir.Edge, bits: Sequence[int]) -> li
         case ir.ArgMax():
             size, width = before.shape[-1], node.output(before).formats[0].bits
             found: list[int] = []
+            alike = in_one_width(signed(before, numbers))
             for first in range(0, before.size, size):
-                index = first_maximum(logic, numbers[first : first + size], before.formats[0].signed)
+                index = first_maximum(logic, alike[first : first + size], True)
                 found += [*index, *[FALSE] * width][:width]
             return found
         case _:
