@@ -3,9 +3,9 @@
     python benchmarks/sorters.py [--targets xc7 ice40 ecp5] [--sizes 5 8 10 16] [--bits 4 8]
 
 Stock: the same networks of comparators as plain Verilog, ``a < b ? a : b`` and ``a < b ? b : a``, mapped by the same command of
-yosys. Ours: what ``export`` writes for that target without registers. *Sites* count carries as well: of the 7 series, where LUTs
-of at most five inputs together share a place with two outputs (LUT6_2), joined greedily for both sides; of iCE40 the logic cells
-that nextpnr packs.
+yosys. Ours: what ``export`` writes for that target, the smallest network with a register behind it. *Sites* count carries as
+well: of the 7 series, where LUTs of at most five inputs together share a place with two outputs (LUT6_2), joined greedily for
+both sides; of iCE40 the logic cells that nextpnr packs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def stock(network: Network, keep: int, bits: int) -> str:
 def ours(numbers: int, bits: int, keep: int, target: str) -> dict[str, str]:
     """What an export of a sort alone holds for a target."""
     network = ir.Network(ir.Input((numbers,), (ir.Format(bits),)), (ir.Sort(0, keep if keep < numbers else 0),))
-    return rtl.to_verilog(make_design(network, latency=0, shell="none", target=target))
+    return rtl.to_verilog(make_design(network, shell="none", target=target))
 
 
 def mapped(sources: dict[str, str], target: str) -> tuple[str, float, int | str]:

@@ -65,7 +65,7 @@ def _result(cell: Operation, inputs: list[Any], limits: tuple[int, ...]) -> Any:
             return a + b if cell.sign > 0 else a - b
         case WordOp.GREATER:
             a, b = inputs
-            return b > a
+            return a < b  # yosys makes less of it than of `b > a`
         case WordOp.MUX:
             select, a, b = inputs
             return Mux(select, b, a)

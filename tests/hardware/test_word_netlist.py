@@ -18,7 +18,7 @@ from dwn_hw.hardware import split_netlist
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.lowering.integers import lower_integers
 from dwn_hw.ir import evaluate, passes
-from dwn_hw.verification import compare_rtl, proof
+from dwn_hw.verification import compare_rtl
 
 
 def values_of(node: ir.Node, edge: ir.Edge, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -172,14 +172,6 @@ def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
     path.write_text(text.replace(" - ", " + ", 1))
     with pytest.raises(compare_rtl.Mismatch, match="dense"):
         compare_rtl.verify(tmp_path / "export", simulator="icarus", random=40)
-
-
-def test_it_is_not_proven_and_says_so(tmp_path):
-    node = ir.Dense((1, -4), (3, -4), 0)
-    network = ir.Network(ir.Input((1,), (ir.Format(4),)), (node, ir.ArgMax()))
-    writer.write(planning.ExportPlan(make_design(network), 0, {}, None), tmp_path / "export")
-    with pytest.raises(OptionError, match="look-up tables; got parallel hardware of ArgMax, Dense"):
-        proof.prove(tmp_path / "export")
 
 
 def test_a_layer_too_large_for_parallel_hardware_is_refused_with_the_number():

@@ -250,7 +250,7 @@ def test_an_edited_interface_is_refused(copy, key, value):
 
 
 def test_prove_refuses_it(exported):
-    with pytest.raises(OptionError, match="parallel hardware of look-up tables; got folded"):
+    with pytest.raises(OptionError, match="parallel hardware; got folded"):
         prove(exported)
 
 
