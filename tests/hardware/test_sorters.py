@@ -162,6 +162,13 @@ def test_the_way_of_the_fewest_luts_is_taken(size, bits, target, luts):
     assert cell_cost.sites(FAMILIES[target], logic) == luts
 
 
+def test_levels_that_come_as_bits_take_a_lut_for_each_number_and_level():
+    """Five numbers of four levels, each as three bits that say which levels it reaches: 15 LUTs, of one level."""
+    network = network_of(ir.Sort(descending=True), (5, 3), ir.Format(1))
+    (logic,) = lower_network(network, FAMILIES["xc7"])
+    assert (len(logic.cells), logic.depth()) == (15, 1)
+
+
 def test_wide_numbers_are_left_to_carry_chains():
     (logic,) = lower_network(network_of(ir.Sort(), (3,), ir.Format(16)))
     assert isinstance(logic, WordNetlist)
