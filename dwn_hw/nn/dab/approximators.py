@@ -45,8 +45,8 @@ class DenseApproximator(nn.Module):
 class ElementwiseApproximator(nn.Module):
     """One small network for every number, of any shape; or, ``width`` above 1, for every vector along the last axis.
 
-    It is added to the number itself. So training begins near a straight-through estimator, and numbers that grow are followed, where
-    tanh alone is flat and what is before the bridge runs away.
+    It is added to the number itself. So training begins near a straight-through estimator, and numbers that grow are followed,
+    where tanh alone is flat and what is before the bridge runs away.
 
     ``centred``: it gets each number less the mean of its sample, for functions that compare with that.
     """
