@@ -16,7 +16,8 @@ import pytest
 from dwn_hw.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", ROOT / "boards" / "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += [ROOT / folder / "README.md" for folder in ("benchmarks", "boards", "examples")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 #: Words that stand for something of the reader's own; other words in capitals stand for files and folders.

@@ -45,6 +45,9 @@ class DenseApproximator(nn.Module):
 class ElementwiseApproximator(nn.Module):
     """One small network for every number, of any shape; or, ``width`` above 1, for every vector along the last axis.
 
+    It is added to the number itself. So training begins near a straight-through estimator, and numbers that grow are followed,
+    where tanh alone is flat and what is before the bridge runs away.
+
     ``centred``: it gets each number less the mean of its sample, for functions that compare with that.
     """
 
@@ -58,5 +61,5 @@ class ElementwiseApproximator(nn.Module):
         """The approximation."""
         if self.centred:
             x = x - x.mean(tuple(range(1, x.ndim)), keepdim=True)
-        approximated: torch.Tensor = self.layers(x) if self.width > 1 else self.layers(x.unsqueeze(-1)).squeeze(-1)
-        return approximated
+        more: torch.Tensor = self.layers(x) if self.width > 1 else self.layers(x.unsqueeze(-1)).squeeze(-1)
+        return x + more
