@@ -148,6 +148,8 @@ def _rough(lut: int, ff: int) -> Cost:
 
 
 def _memory(memory: Memory, family: Family) -> Cost:
+    if not memory.block:
+        return Cost(-(-memory.size // (1 << family.lut_inputs)), memory.bits, depth=1)
     chosen = memory.bits * (banks(memory, family.block_ram) - 1)
     lut = chosen if family.lut_inputs < 6 else -(-2 * chosen // 3)
     return Cost(lut, ff=0, depth=0, ram=memory.size, bram=block_rams(memory, family.block_ram))

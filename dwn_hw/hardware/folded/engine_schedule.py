@@ -191,7 +191,7 @@ class EngineSchedule:
         return 1 + sum(map(self.clocks, self.steps))
 
     def __str__(self) -> str:
-        """The schedule as a table with a line for each step."""
+        """The schedule as a table with a line for each step, and one for the lanes."""
         rows = [("step", "windows", "taps", "sums", "clocks", "reads", "writes")]
         for i, step in enumerate(self.steps):
             sums = str(self.rest(step)) if step.blocks == 1 else f"{self.full(step)}, {self.rest(step)}"
@@ -200,7 +200,8 @@ class EngineSchedule:
             source = f"buffer{self.reads[i]}"
             rows.append((step.name, f"{windows}", f"{step.taps}", sums, f"{self.clocks(step)}", source, target))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, *[f"{self.kind}, {self.weights.size} bits in all"] * bool(self.weights.rows)])
 
 
 def schedule(network: ir.Network, lanes: int) -> EngineSchedule:

@@ -14,7 +14,7 @@ from dwn_hw.hardware.folded.pointwise import AS_IT_IS, Pointwise
 from dwn_hw.ir import BIT, Format, Ints
 
 #: The loops of a step, the innermost first. The first :data:`WINDOW` of them run through a window, the others choose it.
-LOOPS = ("digit", "tap_column", "tap_row", "channel", "bit", "column", "row", "block", "group")
+LOOPS = ("digit", "tap_column", "tap_row", "channel", "bits", "column", "row", "block", "group")
 WINDOW = 5
 
 
@@ -98,7 +98,7 @@ class EngineStep:
     @property
     def passes(self) -> int:
         """How often the weights of a window pass: once, or for each bit of the operand."""
-        return self.loops[LOOPS.index("bit")].count
+        return self.loops[LOOPS.index("bits")].count
 
     @property
     def pads(self) -> bool:

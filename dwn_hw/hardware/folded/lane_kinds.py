@@ -55,7 +55,7 @@ class ShiftLanes:
         return found
 
     def __str__(self) -> str:
-        return f"weights as digits ±2^0…±2^{self.widest}, a clock each"
+        return f"lanes that shift by up to {self.widest} bits: a clock for each signed digit of a weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class IntegerLanes:
         return np.bitwise_and(parts, (1 << self.bits) - 1)
 
     def __str__(self) -> str:
-        return f"weights of {self.bits} bits, a clock for each bit of what they multiply"
+        return f"lanes with weights of {self.bits} bits: a clock for each bit of what they multiply"
 
 
 LaneKind: TypeAlias = ShiftLanes | IntegerLanes

@@ -16,6 +16,9 @@ from dwn_hw.hardware.block_ram import Memory
 from dwn_hw.hardware.folded.pointwise import Pointwise
 from dwn_hw.ir import Format, Ints
 
+#: The most bits of a table that stands in LUTs rather than in block RAM: 32 LUTs of six inputs.
+MOST_IN_LUTS = 2048
+
 #: A row of numbers for each output channel, or one for all.
 Rows = tuple[Ints, ...]
 
@@ -120,17 +123,21 @@ class LevelTables:
             for i in range(1, self.depth):
                 apart = 1 << self.depth - i
                 tables[f"levels{i}"] += [full[apart // 2 - 1 + k * apart] & mask for k in range(1 << i)]
-        found = {name: (Memory(width, len(rows)), tuple(rows)) for name, rows in tables.items()}
+        found = {name: (_table(width, rows), tuple(rows)) for name, rows in tables.items()}
         bits = self.written.bits
         values = [
             value & (1 << bits) - 1 for row in _joined(self._values) for value in self._padded(row, row[0], row[-1], 1)
         ]
-        return found | {"values": (Memory(bits, len(values)), tuple(values))}
+        return found | {"values": (_table(bits, values), tuple(values))}
 
     def _padded(self, row: Ints, before: int, after: int, more: int = 0) -> Ints:
         """A row as long as the longest can be, its middle where theirs is: ``before`` is always reached, ``after`` never."""
         missing = (1 << self.depth) - 1 + more - len(row)
         return (before,) * (missing // 2) + row + (after,) * (missing - missing // 2)
+
+
+def _table(bits: int, rows: list[int]) -> Memory:
+    return Memory(bits, len(rows), block=bits * len(rows) > MOST_IN_LUTS)
 
 
 def _placed(tables: list[Rows]) -> dict[Rows, int]:

@@ -42,15 +42,15 @@ class ShiftLane(Unit):
 
 
 class IntegerLane(Unit):
-    """``code`` (register 4): the weight; ``bit`` (5): of the operand, ``negative`` that of its sign; ``first`` (5) begins a new
-    sum, ``double`` (5) goes on with twice the sum; with ``load`` (6) it goes to ``held`` (7). Else ``held`` takes what the lane
-    ``above`` holds: so all sums leave through lane 0, one a clock.
+    """``code`` (register 4): the weight; ``is_one`` (5): the operand's bit, ``negative``: it is that of a sign; ``first`` (5)
+    begins a new sum, ``double`` (5) goes on with twice the sum; with ``load`` (6) it goes to ``held`` (7). Else ``held`` takes
+    what the lane ``above`` holds: so all sums leave through lane 0, one a clock.
     """
 
     def __init__(self, plan: EngineSchedule, kind: IntegerLanes) -> None:
         self.plan, self.kind = plan, kind
         sums = plan.total.bits
-        inputs = {"code": In(kind.bits), **{name: In(1) for name in ("bit", "negative", "first", "double", "load")}}
+        inputs = {"code": In(kind.bits), **{name: In(1) for name in ("is_one", "negative", "first", "double", "load")}}
         super().__init__("lane", {**inputs, "above": In(sums), "held": Out(sums)})
 
     def elaborate(self, platform: object) -> Module:
@@ -62,7 +62,7 @@ class IntegerLane(Unit):
         m.d.sync += code.eq(self.code)
         before = Mux(self.first, 0, Mux(self.double, total << 1, total)[:bits])
         term = Signal(bits)
-        m.d.comb += term.eq(Mux(self.bit, code.as_signed(), 0))
+        m.d.comb += term.eq(Mux(self.is_one, code.as_signed(), 0))
         if any(step.operand.signed for step in self.plan.steps if not step.pools):
             one, other = Cat(self.negative, before), Cat(self.negative, term ^ self.negative.replicate(bits))
             m.d.sync += total.eq((one + other)[1:])
@@ -80,7 +80,7 @@ def make_lane(plan: EngineSchedule) -> ShiftLane | IntegerLane:
 
 class Reader(Unit):
     """``data0``, ``data1`` (register 3): of the buffers; ``operand`` (4): of the step's own one, 0 where there is no tap to
-    ``take``. For lanes of integers ``bit`` (5): the one at ``place`` (4), 0 where ``beside`` the operand.
+    ``take``. For lanes of integers ``is_one`` (5): the one at ``place`` (4), 0 where ``beside`` the operand.
 
     ``greatest`` (7): the greatest operand of the window that ended with ``load`` (6), for steps that pool.
     """
@@ -92,7 +92,7 @@ class Reader(Unit):
         outputs = {"operand": Out(plan.operand.bits), "greatest": Out(plan.operand.bits)}
         if isinstance(plan.kind, IntegerLanes):
             inputs |= {"place": In(place_bits(plan)), "beside": In(1)}
-            outputs["bit"] = Out(1)
+            outputs["is_one"] = Out(1)
         super().__init__("reader", {**inputs, **flags, **outputs})
 
     def elaborate(self, platform: object) -> Module:
@@ -105,9 +105,9 @@ class Reader(Unit):
         m.d.sync += operand.eq(Mux(self.take, chosen, 0))
         m.d.comb += self.operand.eq(operand)
         if isinstance(plan.kind, IntegerLanes):
-            bit = Signal(name="bit5", reset_less=True)
+            bit = Signal(name="is_one5", reset_less=True)
             m.d.sync += bit.eq(operand.bit_select(self.place, 1) & ~self.beside)
-            m.d.comb += self.bit.eq(bit)
+            m.d.comb += self.is_one.eq(bit)
         if not any(step.pools for step in plan.steps):
             m.d.comb += self.greatest.eq(0)
             return m

@@ -133,8 +133,8 @@ class Sequencer(Unit):
 
     def _bits(self, m: Module, values: dict[str, Hdl], goes: Any, pass_ends: Any) -> None:
         """Bits from the highest on; each part of a weight meets the bit that stands as far below."""
-        highest = self.program.of("bit_highest", [step.loops[LOOPS.index("bit")].last for step in self.steps])
-        place = self._register(m, "place", highest - values["bit"] - values["digit"], 1)
+        highest = self.program.of("bit_highest", [step.loops[LOOPS.index("bits")].last for step in self.steps])
+        place = self._register(m, "place", highest - values["bits"] - values["digit"], 1)
         top = self.program.of("operand_top", [step.operand.bits - 1 for step in self.steps])
         signed = self.program.of("operand_signed", [step.operand.signed for step in self.steps])
         cut = any(not step.pools and step.passes > step.operand.bits for step in self.steps)
