@@ -110,7 +110,7 @@ def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
         case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.ArgMax():
             rule = "a node that counts in integers, and ArgMax only as the last one"
             remedy = (
-                "A folded engine takes networks of shift layers; export networks of look-up tables without --lanes."
+                "A folded engine takes networks of integers; export networks of look-up tables without --lanes."
             )
             return [Problem(f"node {place.index} ({place.name})", rule, type(node).__name__, remedy)]
         case _:
