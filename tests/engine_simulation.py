@@ -58,8 +58,8 @@ def compare(design, codes, **options):
     mask = (1 << plan.written.bits) - 1
     for sample, step, at, value in writes:
         assert value == int(values[plan.steps[step].edge][sample].reshape(-1)[at]) & mask, (plan.steps[step].name, at)
-    due = [(s, i, at) for s in range(len(codes)) for i, step in enumerate(plan.steps) for at in range(step.size)]
-    assert sorted(write[:3] for write in writes) == due
+    places = [(i, at) for i, step in enumerate(plan.steps) for at in sorted(step.places().reshape(-1).tolist())]
+    assert sorted(write[:3] for write in writes) == [(s, *place) for s in range(len(codes)) for place in places]
     fmt = plan.result
     packed = [
         sum((int(v) & (1 << fmt.bits) - 1) << i * fmt.bits for i, v in enumerate(row.reshape(-1)))

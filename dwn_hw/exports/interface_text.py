@@ -89,7 +89,7 @@ _NAMES = {
     ),
     "folded": (
         "Names   lane07: its sum of output 7 of a block; operand4, sum6: the 4th and 6th register that a tap passes;",
-        "        tap_row, channel, column, …: the loops of a step. Weights and biases are in the .hex files.",
+        "        tap_row, channel, column, …: the loops of a step. Weights, biases and levels are in the .hex files.",
     ),
 }
 

@@ -10,10 +10,11 @@ from dwn_hw.hardware.families import BlockRam, Shapes
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A memory of ``rows`` rows of ``bits`` bits each."""
+    """A memory of ``rows`` rows of ``bits`` bits each; ``block``: whether it stands in block RAM, else in LUTs."""
 
     bits: int
     rows: int
+    block: bool = True
 
     @property
     def size(self) -> int:

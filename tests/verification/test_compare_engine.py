@@ -52,6 +52,7 @@ def copy(exported, tmp_path):
     return out
 
 
+@pytest.mark.sweeps
 def test_every_write_every_result_and_every_clock_count_is_as_evaluate_and_schedule_say(exported):
     report = compare_rtl.verify(exported, simulator="icarus", random=20, seed=1)
     design = make_folded(nets.small_convolution(), lanes=3, with_scores=True)

@@ -337,6 +337,7 @@ def test_an_unknown_simulator_is_refused(tmp_path):
         compare_rtl.verify(tmp_path, simulator="vcs")
 
 
+@pytest.mark.sweeps
 def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, jsc, data):
     """The 1,000 recorded samples, unscaled, through Verilator: every encoder bit and prediction as recorded."""
     from dwn_hw.frontend import checkpoints

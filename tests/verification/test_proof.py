@@ -185,7 +185,7 @@ def test_counters_are_proven_and_for_few_bits_by_every_input(bits):
 
 
 @pytest.mark.parametrize(("k", "chain_inputs"), [(6, 6), (6, 5), (5, 4)])
-@pytest.mark.parametrize("bits", [8, 40, *swept(90)])
+@pytest.mark.parametrize("bits", [8, *swept(40, 90)])
 def test_counters_with_carry_chains_are_proven(bits, k, chain_inputs):
     rng = np.random.default_rng(bits)
     plain = Group(tuple(range(bits)), (1,) * bits, 0)
@@ -195,7 +195,7 @@ def test_counters_with_carry_chains_are_proven(bits, k, chain_inputs):
     assert bits > 50 or prove_lowered(GroupSum.of([weighted, plain], "1"), before, k, True, chain_inputs).equal
 
 
-@pytest.mark.parametrize(("bits", "chain_inputs"), [(9, 0), (20, 0), (31, 6), *swept((33, 0))])
+@pytest.mark.parametrize(("bits", "chain_inputs"), [(9, 0), (20, 0), *swept((31, 6), (33, 0))])
 def test_one_wrong_entry_of_any_cell_of_a_counter_is_refuted(bits, chain_inputs):
     """Every cell in turn, at an address that some count gives."""
     before, node = Edge((bits,), (Format(1),)), GroupSum(1)

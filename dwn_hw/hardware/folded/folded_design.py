@@ -73,9 +73,7 @@ class FoldedDesign:
     def modules(self) -> dict[str, tuple[str, ...]]:
         """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance: one a lane."""
         single = ["sequencer", "reader", "writer", "result"]
-        memories = ["weights", "biases"] * bool(self.schedule.weights.rows)
-        buffers = [f"buffer{i}" for i in range(len(self.schedule.buffers))]
-        return {"lanes": ("lane",) * self.lanes, **{name: (name,) for name in (*single, *memories, *buffers)}}
+        return {"lanes": ("lane",) * self.lanes, **{name: (name,) for name in (*single, *self.schedule.memories)}}
 
 
 def make_folded(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dwn_hw.ir import Quantize, Relu
+from dwn_hw.ir import Edge, Format, Quantize, Relu
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,9 @@ def _clip(x: int, low: int | None, high: int | None) -> int:
 
 #: The function that neither rounds nor clamps.
 AS_IT_IS = Pointwise()
+
+
+def span_of(edge: Edge) -> tuple[tuple[int, int], Format]:
+    """The least and the greatest number on an edge, and the narrowest format of all of them."""
+    low, high = min(fmt.low for fmt in edge.formats), max(fmt.high for fmt in edge.formats)
+    return (low, high), Format.covering(low, high)

@@ -38,12 +38,13 @@ class Rom(Unit):
 
     def verilog(self) -> str:
         """The memory's Verilog module."""
+        style = 'ram_style = "block", rom_style = "block"' if self.memory.block else 'rom_style = "logic"'
         return f"""module dwn_{self.module} (
     input  wire clk,
     input  wire [{len(self.address) - 1}:0] address,
     output reg  [{self.memory.bits - 1}:0] data
 );
-  (* ram_style = "block", rom_style = "block" *)
+  (* {style} *)
   reg [{self.memory.bits - 1}:0] rows [0:{self.depth - 1}];
   initial $readmemh("{self.file}", rows);
   always @(posedge clk)

@@ -8,7 +8,9 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.folded.engine_schedule import LOADED, EngineSchedule
-from dwn_hw.hardware.folded.steps import LOOPS, WINDOW
+from dwn_hw.hardware.folded.engine_step import LOOPS, WINDOW
+from dwn_hw.hardware.folded.lane_kinds import IntegerLanes
+from dwn_hw.rtl.engine.lane import place_bits
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed
 from dwn_hw.rtl.hdl import Hdl
 
@@ -16,16 +18,21 @@ from dwn_hw.rtl.hdl import Hdl
 class Sequencer(Unit):
     """Takes the codes of a sample, runs the steps, and waits until the result was taken.
 
-    ``index``: of the code that is taken. ``address``, ``weight``: of the tap, at register 2. ``take`` (register 3): the tap is
-    there, and in the image; ``begins``: it is its window's first. ``first`` (5): the same for the lanes. ``load`` (6): the sums
-    are whole; ``ends_block``: its last position; ``ends_group``: the group's last block; ``ends_step``: the last window.
-    ``finished``: the step's last number is being written.
+    ``index``: of the code that is taken. ``address``, ``weight``: of the tap, at register 2 (for lanes of integers ``weight`` at
+    3). ``odd``: the buffer that the step reads. ``take`` (register 3): the tap is there, and in the image; ``begins``: it is its
+    window's first. ``first`` (5): the same for the lanes. ``load`` (6): the sums are whole; ``ends_row``: the row's last
+    position; ``ends_block``: the last of all; ``ends_group``: the group's last block; ``ends_step``: the last window.
+    ``finished``: the step's last number is being written. For lanes of integers ``place`` (4): of the operand's bit; ``beside``:
+    there is none; ``negative`` (5): it is a sign; ``double``: the first tap with the bit.
     """
 
     def __init__(self, plan: EngineSchedule, instances: bool = False) -> None:
         self.plan, self.steps = plan, plan.steps
+        self.serial = isinstance(plan.kind, IntegerLanes)
         self.program = Program("sequencer_program", [step.name for step in plan.steps], instances)
-        flags = ("x_ready", "y_valid", "take", "begins", "first", "load", "ends_block", "ends_group", "ends_step")
+        flags = ["x_ready", "y_valid", "odd", "take", "begins", "first", "load", *window_flags(plan)]
+        flags += ["beside", "negative", "double"] * self.serial
+        place = {"place": Out(place_bits(plan))} if self.serial else {}
         super().__init__(
             "sequencer",
             {
@@ -35,6 +42,7 @@ class Sequencer(Unit):
                 "index": Out(bits_for(plan.edges[0].size - 1)),
                 "address": Out(max(bits_for(memory.rows - 1) for memory in plan.buffers)),
                 "weight": Out(bits_for(max(plan.weights.rows - 1, 0))),
+                **place,
             },
             reset=True,
         )
@@ -62,14 +70,21 @@ class Sequencer(Unit):
                 m.d.sync += running.eq(0)
         ends_block = Signal(name="positions_end")
         m.d.comb += ends_block.eq(ends[LOOPS.index("row")])
-        self._weights(m, goes, window_ends, ends_block)
+        pass_ends = ends[LOOPS.index("channel")]
+        self._weights(m, goes, pass_ends, ends_block)
+        if self.serial:
+            self._bits(m, values, goes, pass_ends)
         inside = self._address(m, values)
         there, begins, *_ = (delayed(m, name, value, 3) for name, value in (("goes", goes), ("first", fresh)))
         m.d.comb += [self.take.eq(there[3] & inside), self.begins.eq(begins[3])]
         m.d.comb += self.first.eq(delayed(m, "first", begins[3], 2, 4)[-1])
         m.d.comb += self.load.eq(delayed(m, "load", goes & window_ends, LOADED)[-1])
-        flags = (("ends_block", ends_block), ("ends_group", last_block), ("ends_step", ends[-1]))
-        m.d.comb += [getattr(self, name).eq(delayed(m, name, flag, LOADED)[-1]) for name, flag in flags]
+        flags = {"ends_block": ends_block, "ends_group": last_block, "ends_step": ends[-1]}
+        flags["ends_row"] = ends[LOOPS.index("column")]
+        for name in window_flags(self.plan):
+            m.d.comb += getattr(self, name).eq(delayed(m, name, flags[name], LOADED)[-1])
+        takes_turns = all(read == i % 2 for i, read in enumerate(self.plan.reads))
+        m.d.comb += self.odd.eq(self.step[0] if takes_turns else self.program.of("reads", self.plan.reads))
         self.program.place(m, self.step)
         return m
 
@@ -116,24 +131,40 @@ class Sequencer(Unit):
             return Const(1, 1)
         return values[name] == self.program.of(f"{name}_last", [loop.last for loop in own])
 
-    def _weights(self, m: Module, goes: Any, window_ends: Any, ends_block: Any) -> None:
-        """Every tap has the next row; windows of a block have the same ones."""
+    def _bits(self, m: Module, values: dict[str, Hdl], goes: Any, pass_ends: Any) -> None:
+        """Bits from the highest on; each part of a weight meets the bit that stands as far below."""
+        highest = self.program.of("bit_highest", [step.loops[LOOPS.index("bits")].last for step in self.steps])
+        place = self._register(m, "place", highest - values["bits"] - values["digit"], 1)
+        top = self.program.of("operand_top", [step.operand.bits - 1 for step in self.steps])
+        signed = self.program.of("operand_signed", [step.operand.signed for step in self.steps])
+        cut = any(not step.pools and step.passes > step.operand.bits for step in self.steps)
+        beside = (place < 0) | (place > top) if cut else Const(0, 1)
+        m.d.comb += self.place.eq(delayed(m, "place", place[: len(self.place)], 3, 2, True)[-1])
+        m.d.comb += self.beside.eq(delayed(m, "beside", beside, 3, 2, True)[-1])
+        m.d.comb += self.negative.eq(delayed(m, "negative", signed & (place == top), 4, 2, True)[-1])
+        fresh = Signal(name="bit_fresh")
+        with m.If(goes):
+            m.d.sync += fresh.eq(pass_ends)
+        m.d.comb += self.double.eq(delayed(m, "double", fresh, 5, reset_less=True)[-1])
+
+    def _weights(self, m: Module, goes: Any, pass_ends: Any, ends_block: Any) -> None:
+        """Every tap has the next row; passes and windows of a block have the same ones."""
         current, block = (Signal(len(self.weight), name=f"weight{name}") for name in ("0", "_of_block"))
         adds = self.program.of("adds", [not step.pools for step in self.steps])
         following = Signal(len(current), name="weight_next")
         m.d.comb += following.eq(current + 1)
         with m.If(goes & adds):
-            m.d.sync += current.eq(Mux(window_ends & ~ends_block, block, following))
+            m.d.sync += current.eq(Mux(pass_ends & ~ends_block, block, following))
             with m.If(ends_block):
                 m.d.sync += block.eq(following)
         with m.If(self.y_valid):
             m.d.sync += [current.eq(0), block.eq(0)]
-        m.d.comb += self.weight.eq(delayed(m, "weight", current, 2, reset_less=True)[-1])
+        m.d.comb += self.weight.eq(delayed(m, "weight", current, 2 + self.serial, reset_less=True)[-1])
 
     def _address(self, m: Module, values: dict[str, Hdl]) -> Any:
         """Drives ``address``; whether the tap is in the image, at register 3."""
         images = [step.image for step in self.steps]
-        padded = any(image.left or image.top for image in images)
+        padded = any(step.pads for step in self.steps)
         column, row = values["column"] + values["tap_column"], values["row"] + values["tap_row"]
         if padded:
             column = column - self.program.of("left", [image.left for image in images])
@@ -163,3 +194,8 @@ class Sequencer(Unit):
         held = Signal(bits or shape.width, name=f"{name}{stage}", reset_less=True)
         m.d.sync += held.eq(value)
         return held.as_signed() if shape.signed and not bits else held
+
+
+def window_flags(plan: EngineSchedule) -> list[str]:
+    """What the sequencer says of a window beside its sums: whether it is the last of something."""
+    return ["ends_row"] * any(step.target for step in plan.steps) + ["ends_block", "ends_group", "ends_step"]

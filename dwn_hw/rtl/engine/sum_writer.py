@@ -8,29 +8,33 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from dwn_hw.hardware.folded.engine_schedule import HELD, WRITTEN, EngineSchedule
-from dwn_hw.hardware.folded.pointwise import Pointwise
+from dwn_hw.hardware.folded.engine_schedule import CLAMPED, HELD, EngineSchedule
+from dwn_hw.hardware.folded.engine_step import EngineStep
 from dwn_hw.ir import Format
+from dwn_hw.rtl.engine.level_search import find_level
+from dwn_hw.rtl.engine.sequencer import window_flags
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed, number
 from dwn_hw.rtl.hdl import Hdl
 
-#: What travels beside a window's last sum: what :class:`dwn_hw.rtl.engine.sequencer.Sequencer` says of the window.
-FLAGS = ("ends_block", "ends_group", "ends_step")
-
 
 class Writer(Unit):
-    """``load`` and :data:`FLAGS` (register 6): a window is whole. ``held``, ``greatest`` (7): what leaves; ``row`` (7) and
-    ``bias`` (8): of the biases' memory. ``write``, ``at``, ``value`` (11): into the buffer. ``finished``: the step's last one.
+    """``load`` and what ends with it (register 6): a window is whole. ``held``, ``greatest`` (7): what leaves; ``row`` (7) and
+    ``bias`` (8): of the biases' memory. ``write``, ``at``, ``value`` (11, or behind the search for levels): into the buffer.
+    ``finished``: the step's last one. ``levels1``, …, ``values``: the tables of levels, address and data.
     """
 
     def __init__(self, plan: EngineSchedule, instances: bool = False) -> None:
         self.plan = plan
         self.program = Program("writer_program", [step.name for step in plan.steps], instances)
         sums, rows = plan.total.bits, plan.biases.rows
-        inputs = {"step": bits_for(len(plan.steps) - 1), "load": 1, **dict.fromkeys(FLAGS, 1)}
+        self.flags = window_flags(plan)
+        inputs = {"step": bits_for(len(plan.steps) - 1), "load": 1, **dict.fromkeys(self.flags, 1)}
         inputs |= {"held": sums, "greatest": plan.operand.bits, "bias": sums}
+        tables = {name: memory for name, (memory, _) in plan.levels.memories.items()}
+        inputs |= {f"{name}_data": memory.bits for name, memory in tables.items()}
         outputs = {"row": bits_for(max(rows - 1, 0)), "write": 1, "finished": 1, "value": plan.written.bits}
-        outputs |= {"at": bits_for(max(step.size for step in plan.steps) - 1)}
+        outputs |= {"at": bits_for(max(int(step.places().max()) for step in plan.steps))}
+        outputs |= {f"{name}_address": bits_for(memory.rows - 1) for name, memory in tables.items()}
         ports = {**{name: In(n) for name, n in inputs.items()}, **{name: Out(n) for name, n in outputs.items()}}
         super().__init__("writer", ports, reset=True)
 
@@ -40,22 +44,23 @@ class Writer(Unit):
         plan, steps = self.plan, self.plan.steps
         most = max(map(plan.full, steps))
         left = Signal(bits_for(most))
-        flags = {name: Signal(name=f"{name}{HELD}") for name in FLAGS}
+        flags = {name: Signal(name=f"{name}{HELD}") for name in self.flags}
         rest = self.program.of("rest", [plan.rest(step) for step in steps])
         full = self.program.of("full", [plan.full(step) for step in steps])
         with m.If(self.load):
-            m.d.sync += [left.eq(Mux(self.ends_group, rest, full)), *(flags[n].eq(getattr(self, n)) for n in FLAGS)]
+            m.d.sync += [left.eq(Mux(self.ends_group, rest, full)), *(flags[n].eq(getattr(self, n)) for n in flags)]
         with m.Elif(left.any()):
             m.d.sync += left.eq(left - 1)
         leaves, ends = Signal(), Signal()
         m.d.comb += [leaves.eq(left.any()), ends.eq(left == 1)]
         pools = self.program.of("pools", [step.pools for step in steps])
-        self._biases(m, leaves & ~pools, ends, flags["ends_block"])
-        self._numbers(m, pools)
-        last = {name: delayed(m, name, ends & flags[name], WRITTEN - HELD, HELD + 1)[-1] for name in FLAGS}
-        there, end = (
-            delayed(m, name, flag, WRITTEN - HELD, HELD + 1)[-1] for name, flag in (("leaves", leaves), ("ends", ends))
-        )
+        # What copies has rows for its levels, too.
+        rowless = self.program.of("rowless", [not step.biases for step in steps]) if plan.levels.depth else pools
+        self._biases(m, leaves & ~rowless, ends, flags["ends_block"])
+        self._numbers(m, pools, rowless)
+        wait = plan.arrival - HELD
+        last = {name: delayed(m, name, ends & flag, wait, HELD + 1)[-1] for name, flag in flags.items()}
+        there, end = (delayed(m, name, flag, wait, HELD + 1)[-1] for name, flag in (("leaves", leaves), ("ends", ends)))
         self._address(m, there, end, last)
         m.d.comb += [self.write.eq(there), self.finished.eq(there & last["ends_step"])]
         self.program.place(m, self.step)
@@ -74,17 +79,17 @@ class Writer(Unit):
         with m.If(self.finished & (self.step == len(self.plan.steps) - 1)):
             m.d.sync += [row.eq(0), block.eq(0)]
 
-    def _numbers(self, m: Module, pools: Any) -> None:
-        """The registers between ``HELD`` and ``WRITTEN``: what leaves, its sum with the bias, rounded, clamped."""
+    def _numbers(self, m: Module, pools: Any, rowless: Any) -> None:
+        """The registers from ``HELD`` on: what leaves, its sum with the bias, rounded, clamped, and its level."""
         plan, steps = self.plan, self.plan.steps
         leaving = Signal(plan.total.bits, name=f"leaving{HELD + 1}", reset_less=True)
         total = Signal(plan.total.bits, name=f"sum{HELD + 2}", reset_less=True)
         rounded = Signal(plan.rounded.bits, name=f"rounded{HELD + 3}", reset_less=True)
-        value = Signal(plan.written.bits, name=f"value{WRITTEN}", reset_less=True)
+        value = Signal(plan.written.bits, name=f"value{CLAMPED}", reset_less=True)
         greatest = number(self.greatest, plan.operand)
         m.d.sync += leaving.eq(Mux(pools, greatest, self.held.as_signed()))
-        offset = self.program.of("offset", [step.post.offset if step.pools else 0 for step in steps])
-        m.d.sync += total.eq(leaving + Mux(pools, offset, self.bias))
+        offset = self.program.of("offset", [0 if step.biases else step.post.offset for step in steps])
+        m.d.sync += total.eq(leaving + Mux(rowless, offset, self.bias))
         choices = list(dict.fromkeys((step.post.shift, step.post.even) for step in steps))
         which = self.program.of("rounding", [choices.index((s.post.shift, s.post.even)) for s in steps])
         quotient = Signal(plan.rounded.bits)
@@ -96,20 +101,34 @@ class Writer(Unit):
         low, high = (self.program.of(name, ends) for name, ends in zip(("low", "high"), _limits(plan), strict=True))
         here = rounded.as_signed()
         m.d.sync += value.eq(Mux(here < low, low, Mux(here > high, high, here)))
-        m.d.comb += self.value.eq(value)
+        found: Any = value
+        if plan.levels.depth:
+            row = delayed(m, "row", self.row, CLAMPED - 1 - HELD, HELD + 1, True)[-1]
+            ports = {name: getattr(self, name) for name in self.signature.members}
+            found = find_level(m, plan, self.program, ports, rounded, value, row)
+        m.d.comb += self.value.eq(found)
 
     def _address(self, m: Module, there: Any, end: Any, last: dict[str, Hdl]) -> None:
         """A channel's numbers lie together: the sums of a window go that far from each other."""
         plan, steps = self.plan, self.plan.steps
-        at, place, following = (Signal(len(self.at), name=name) for name in (f"at{WRITTEN}", "place", "place_next"))
-        channel = self.program.of("channel", [step.positions for step in steps])
+        names = (f"at{plan.arrival}", "place", "place_next")
+        at, place, following = (Signal(len(self.at), name=name) for name in names)
+        targets = [step.to() for step in steps]
+        channel = self.program.of("channel", [to.channel for to in targets])
         # From a block's last position to the next block's first: past the other channels that this block wrote.
         skips = [
-            self.program.of(name, [(sums(step) - 1) * step.positions for step in steps])
+            self.program.of(name, [_to_next_block(step, sums(step)) - 1 for step in steps])
             for name, sums in (("skip_full", plan.full), ("skip_rest", plan.rest))
         ]
-        skip = Mux(last["ends_block"], Mux(last["ends_group"], skips[1], skips[0]), 0)
-        m.d.comb += following.eq(Mux(last["ends_step"], 0, place + skip + 1))
+        across: Any = 0
+        if "ends_row" in last:
+            column, row = (
+                self.program.of(f"skip_{n}", [getattr(to, n) - 1 for to in targets]) for n in ("column", "row")
+            )
+            across = Mux(last["ends_row"], row, column)
+        skip = Mux(last["ends_block"], Mux(last["ends_group"], skips[1], skips[0]), across)
+        first = self.program.of("first_of_next", [to.first for to in (*targets[1:], targets[0])])
+        m.d.comb += following.eq(Mux(last["ends_step"], first, place + skip + 1))
         with m.If(there):
             m.d.sync += at.eq(Mux(end, following, at + channel))
             with m.If(end):
@@ -124,15 +143,16 @@ def _rounded(total: Any, shift: int, even: bool) -> Any:
     return Cat(quotient[0] & total[:shift].any(), quotient[1:]).as_signed() if even else quotient
 
 
+def _to_next_block(step: EngineStep, sums: int) -> int:
+    """From the address of a block's last position to that of the next block's first, past the ``sums`` channels of this one."""
+    places = step.places()[0]
+    return sums * step.to().channel - int(places[-1, -1] - places[0, 0])
+
+
 def _limits(plan: EngineSchedule) -> tuple[list[int], list[int]]:
-    """What each step clamps to, within what its sums can be."""
-
-    def limits(post: Pointwise, span: tuple[int, int]) -> tuple[int, int]:
-        low, high = (post.apply(end) for end in span)
-        return low, high
-
-    pairs = [limits(step.post, step.span) for step in plan.steps]
-    return [low for low, _ in pairs], [high for _, high in pairs]
+    """What each step clamps to, within what its sums can be; what becomes a level is not clamped."""
+    ends = [(0, 0) if step.levels else tuple(map(step.post.apply, step.span)) for step in plan.steps]
+    return [low for low, _ in ends], [high for _, high in ends]
 
 
 class Result(Unit):

@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.folded.folded_design import FoldedDesign
-from dwn_hw.rtl.engine.lane import Lane, Reader
+from dwn_hw.rtl.engine.lane import Reader, make_lane
 from dwn_hw.rtl.engine.memories import Ram, Rom
 from dwn_hw.rtl.engine.sequencer import Sequencer
 from dwn_hw.rtl.engine.sum_writer import Result, Writer
@@ -35,7 +35,7 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         self.design, self.instances, self.plan = design, instances, design.schedule
         self.sequencer, self.reader = Sequencer(self.plan, instances), Reader(self.plan)
         self.writer, self.result = Writer(self.plan, instances), Result(self.plan, design.with_scores)
-        self.lane = Lane(self.plan) if self.plan.weights.rows else None
+        self.lane = make_lane(self.plan) if self.plan.weights.rows else None
         self.memories = self._memories()
         super().__init__({"x": In(stream.Signature(design.word.bits)), "y": Out(stream.Signature(len(self.result.y)))})
 
@@ -58,9 +58,11 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
             packed = np.packbits(plan.weight_rows(), axis=1, bitorder="little")
             rows = tuple(int.from_bytes(row.tobytes(), "little") for row in packed)
             found["weights"] = Rom("weights", plan.weights, rows)
+        if plan.biases.rows:
             mask = (1 << plan.biases.bits) - 1
             biases = tuple(bias & mask for bias in plan.bias_rows)
             found["biases"] = Rom("biases", plan.biases, biases)
+        found |= {name: Rom(name, *table) for name, table in plan.levels.memories.items()}
         return found | {f"buffer{i}": Ram(f"buffer{i}", memory) for i, memory in enumerate(plan.buffers)}
 
     def elaborate(self, platform: object) -> Module:
@@ -78,36 +80,39 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         m.d.comb += [self.x.ready.eq(wires["x_ready"]), self.y.valid.eq(wires["y_valid"]), self.y.payload.eq(y)]
         self._place(m, self.sequencer, wires, x_valid=self.x.valid, y_ready=self.y.ready)
         reads = {f"data{i}": data[f"buffer{i}"] for i in range(len(self.plan.buffers))}
-        self._place(m, self.reader, wires, **reads, odd=wires["step"][0])
+        self._place(m, self.reader, wires, **reads)
         bias = data.get("biases", Const(0, self.plan.total.bits))
-        self._place(m, self.writer, wires, held=held, bias=bias)
+        tables = {f"{name}_data": data[name] for name in self.plan.levels.memories}
+        self._place(m, self.writer, wires, held=held, bias=bias, **tables)
         self._buffers(m, wires, data, y)
         return m
 
-    def _place(self, m: Module, unit: Unit, wires: dict[str, Hdl], **others: Any) -> None:
+    def _place(self, m: Module, unit: Unit, wires: dict[str, Hdl], name: str = "", **others: Any) -> None:
         own = {port: others[port] if port in others else wires[port] for port in unit.signature.members}
-        place(m, unit.module, unit, self.instances, **own)
+        place(m, name or unit.module, unit, self.instances, **own)
 
     def _lanes(self, m: Module, wires: dict[str, Hdl], data: dict[str, Hdl]) -> Any:
         """All lanes, the first below; what leaves."""
         plan = self.plan
         above: Any = Const(0, plan.total.bits)
+        tables = {name: wires[f"{name}_address"] for name in plan.levels.memories}
+        for name, row in {"weights": wires["weight"], "biases": wires["row"], **tables}.items():
+            if name in self.memories:
+                place(m, name, self.memories[name], self.instances, address=row, data=data[name])
         if self.lane is None:
             return above
-        for name, row in (("weights", wires["weight"]), ("biases", wires["row"])):
-            place(m, name, self.memories[name], self.instances, address=row, data=data[name])
+        width = plan.kind.code_bits
         digits = max(2, len(str(plan.lanes - 1)))
         for i in reversed(range(plan.lanes)):
             held = Signal(plan.total.bits, name=f"lane{i:0{digits}}_held")
-            code = data["weights"][i * plan.code_bits : (i + 1) * plan.code_bits]
-            lane = self.lane if i == 0 or self.instances else Lane(plan)
-            shared = {name: wires[name] for name in ("operand", "first", "load")}
-            place(m, f"lane{i:0{digits}}", lane, self.instances, code=code, **shared, above=above, held=held)
+            code = data["weights"][i * width : (i + 1) * width]
+            lane = self.lane if i == 0 or self.instances else make_lane(plan)
+            self._place(m, lane, wires, f"lane{i:0{digits}}", code=code, above=above, held=held)
             above = held
         return above
 
     def _buffers(self, m: Module, wires: dict[str, Hdl], data: dict[str, Hdl], y: Any) -> None:
-        """Step ``i`` reads buffer ``i % 2`` and writes the other one; the last step writes the result."""
+        """A step writes the buffer that it does not read; the last step writes the result."""
         plan, step = self.plan, wires["step"]
         last, taken = Signal(), Signal()
         m.d.comb += [last.eq(step == len(plan.steps) - 1), taken.eq(self.x.valid & wires["x_ready"])]
@@ -115,7 +120,8 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         m.d.comb += [stored.eq(wires["write"] & ~last), resulting.eq(wires["write"] & last)]
         for i in range(len(plan.buffers)):
             unit = self.memories[f"buffer{i}"]
-            write, at, value = stored & (step[0] if i == 0 else ~step[0]), wires["at"], wires["value"]
+            odd, at, value = wires["odd"], wires["at"], wires["value"]
+            write = stored & (odd if i == 0 else ~odd)
             ports = {
                 name: Signal(len(getattr(unit, name)), name=f"buffer{i}_{name}") for name in unit.signature.members
             }
