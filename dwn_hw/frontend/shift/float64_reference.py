@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from dwn_hw import ir
 from dwn_hw.frontend.shift.freeze_shift import Norm, bias_codes, plan_norms
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Scaled, TrainedShift, Weighted
+from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Levels, Scaled, TrainedShift, Weighted
 
 #: The number of samples that are run at once.
 _CHUNK = 256
@@ -55,6 +55,16 @@ def _run(
                 case Scaled():
                     value, good = _scaled(next(scales), value)
                     exact &= good
+                case Levels():
+                    value = torch.from_numpy(step(value.numpy()))
+                case ir.Sort():
+                    ordered = value.sort(step.axis + 1, step.descending).values
+                    value = ordered.narrow(step.axis + 1, 0, step.keep or ordered.shape[step.axis + 1])
+                case ir.CompareToMean():
+                    flat = value.flatten(1)
+                    value = (flat.shape[1] * flat >= flat.sum(1, keepdim=True)).double().reshape(value.shape)
+                case ir.ArgMax():
+                    value = value.argmax(-1).double()
                 case ir.Relu():
                     value = functional.relu(value)
                 case ir.MaxPool2d():
@@ -69,11 +79,13 @@ def _run(
 def _weighted(layer: Weighted, wanted: FixedPoint, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     half = 0.5 if wanted.rounding == "half_up" else 0.0
     codes = torch.floor(value * 2.0**-wanted.lsb + half).clamp(wanted.lowest, wanted.highest)
-    grid = 2.0 ** (wanted.lsb + layer.low)
+    grid = 2.0 ** (wanted.lsb + layer.grid)
     bias = torch.from_numpy(bias_codes(layer, wanted) * grid)
-    weight = torch.from_numpy(layer.signs * 2.0**layer.shifts)
+    weight = torch.from_numpy(layer.weights)
     # The sum of all that is added up for an output, were every sign the same.
-    largest = _samples_max(codes) * 2.0**wanted.lsb * weight.abs().sum(dim=1).max() + bias.abs().max()
+    transposed = layer.window is not None and layer.window.output_padding is not None
+    every = weight.abs().sum() if transposed else weight.abs().sum(dim=1).max()
+    largest = _samples_max(codes) * 2.0**wanted.lsb * every + bias.abs().max()
     return _sums(layer, codes * 2.0**wanted.lsb, weight, bias), largest < 2.0**53 * grid
 
 
@@ -81,6 +93,9 @@ def _sums(layer: Weighted, x: torch.Tensor, weight: torch.Tensor, bias: torch.Te
     at = layer.window
     if at is None:
         return functional.linear(x, weight, bias)
+    if at.output_padding is not None:
+        rest = (at.stride, at.padding, at.output_padding, at.groups, at.dilation)
+        return functional.conv_transpose2d(x, weight.reshape(at.kernel), bias, *rest)
     padding: Any = at.padding
     if at.padding_mode == "circular":
         rows, columns = at.padding

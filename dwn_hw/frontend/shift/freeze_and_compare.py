@@ -174,10 +174,10 @@ def _input(entry: Front, network: ir.Network) -> Document:
 def _weights(model: TrainedShift) -> list[Document]:
     rows: list[Document] = []
     for layer in model.layers:
-        used = layer.shifts[layer.signs != 0]
-        ends = (int(used.min()), int(used.max())) if used.size else (0, 0)
-        rows.append({"layer": layer.name, "weights": int(layer.signs.size), "zero": int((layer.signs == 0).sum())})
-        rows[-1] |= {"least_shift": ends[0], "most_shift": ends[1]}
+        used = np.abs(layer.weights[layer.weights != 0])
+        ends = [int(np.frexp(end)[1]) - 1 for end in (used.min(), used.max())] if used.size else [0, 0]
+        rows.append({"layer": layer.name, "weights": int(layer.weights.size), "zero": int((layer.weights == 0).sum())})
+        rows[-1] |= {"least_shift": ends[0], "most_shift": ends[1], "bits": layer.bits, "lsb": layer.low}
     return rows
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw.frontend.shift import levels
 from dwn_hw.frontend.shift.input_stage import Front, quantize
-from dwn_hw.frontend.shift.trained_shift import FixedPoint, Scaled, TrainedShift, TrainedStep, Weighted
+from dwn_hw.frontend.shift.trained_shift import FixedPoint, Levels, Scaled, TrainedShift, TrainedStep, Weighted
 from dwn_hw.ir.network import LEFT_TO_HOST
 from dwn_hw.ir.rules import MAX_CODE_BITS
 
@@ -63,13 +64,13 @@ def fold(model: TrainedShift) -> TrainedShift:
 
 def _folded(layer: Weighted, norm: Scaled) -> Weighted | None:
     mantissa, exponent = np.frexp(np.abs(norm.scale))
-    if (mantissa != 0.5).any() or layer.own is None:
+    transposed = layer.window is not None and layer.window.output_padding is not None
+    if (mantissa != 0.5).any() or layer.own is None or layer.low is None or transposed:
         return None
-    signs = layer.signs * np.sign(norm.scale).astype(np.int64)[:, None]
-    shifts = np.where(signs == 0, 0, layer.shifts + (exponent.astype(np.int64) - 1)[:, None])
+    low = min(0, layer.grid + int(exponent.min()) - 1)
     bias = np.asarray(layer.bias * norm.scale + norm.offset, np.float64)
-    folded = replace(layer, signs=signs, shifts=shifts, bias=bias)
-    grid = 2.0 ** (layer.own.lsb + folded.low)
+    folded = replace(layer, weights=layer.weights * norm.scale[:, None], low=low, bias=bias)
+    grid = 2.0 ** (layer.own.lsb + low)
     return folded if (np.rint(bias / grid) * grid == bias).all() else None
 
 
@@ -86,12 +87,12 @@ def plan_norms(model: TrainedShift, formats: Sequence[FixedPoint]) -> tuple[Norm
 
 def bias_codes(layer: Weighted, wanted: FixedPoint) -> npt.NDArray[np.int64]:
     """The bias on the grid of the sums, the nearest."""
-    return np.rint(layer.bias * 2.0 ** -(wanted.lsb + layer.low)).astype(np.int64)
+    return np.rint(layer.bias * 2.0 ** -(wanted.lsb + layer.grid)).astype(np.int64)
 
 
 def bias_error(layer: Weighted, wanted: FixedPoint) -> float:
     """The most by which :func:`bias_codes` differ from the model's bias, in the model's own units."""
-    kept = bias_codes(layer, wanted) * 2.0 ** (wanted.lsb + layer.low)
+    kept = bias_codes(layer, wanted) * 2.0 ** (wanted.lsb + layer.grid)
     return float(np.abs(kept - layer.bias).max())
 
 
@@ -107,16 +108,19 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
         match step:
             case Weighted():
                 fixed = next(wanted)
-                made = (*(() if first else quantize(edge, fixed)), _shift_node(step, fixed))
+                made = (*(() if first else quantize(edge, fixed)), _weighted(step, fixed))
                 first = False
             case Scaled():
                 made = _norm_nodes(next(norms), edge)
+            case Levels():
+                made = (levels.node(step, edge),)
             case _:
                 made = (step,)
         for node in made:
             edge = node.output(edge)
             nodes.append(node)
-    nodes.append(ir.ArgMax())
+    if model.classifies:
+        nodes.append(ir.ArgMax())
     left_out = "; ".join(model.left_out) or "nothing"
     where = "the first multiplier" if any(isinstance(node, ir.Affine) for node in front.nodes) else "the port's grid"
     scaler = "none" if model.scaler is None else f"{model.scaler.kind}, folded into {where}"
@@ -132,11 +136,15 @@ def _norm_nodes(norm: Norm, edge: ir.Edge) -> tuple[ir.Node, ...]:
     return (*before, ir.Affine(norm.multipliers, norm.biases, norm.shift, norm.out))
 
 
-def _shift_node(layer: Weighted, wanted: FixedPoint) -> ir.Dense | ir.Conv2d:
-    weights = ir.powers_of_2(layer.signs.reshape(-1).tolist(), layer.shifts.reshape(-1).tolist(), layer.low)
+def _weighted(layer: Weighted, wanted: FixedPoint) -> ir.WeightedNode:
+    # Through Python's integers: a weight may be 2**62 steps of the grid, which a message says better than an overflow.
+    weights = tuple(int(weight) for weight in np.ldexp(layer.weights, -layer.grid).reshape(-1).tolist())
     bias = tuple(bias_codes(layer, wanted).tolist())
     place = layer.window
     if place is None:
-        return ir.Dense(weights, bias, layer.low)
-    rest = (place.stride, place.padding, place.padding_mode, place.dilation, place.groups)
-    return ir.Conv2d(place.kernel, weights, bias, layer.low, *rest)
+        return ir.Dense(weights, bias, layer.grid)
+    if place.output_padding is not None:
+        rest = (place.stride, place.padding, place.output_padding, place.dilation, place.groups)
+        return ir.ConvTranspose2d(place.kernel, weights, bias, layer.grid, *rest)
+    more = (place.stride, place.padding, place.padding_mode, place.dilation, place.groups)
+    return ir.Conv2d(place.kernel, weights, bias, layer.grid, *more)

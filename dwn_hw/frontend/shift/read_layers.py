@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,24 @@ def read_layer(part: str, module: Any, found: Findings) -> Weighted | None:
     own = stated if rounds_input else None
     low, high = getattr(module, "shift_range", None) or (-_MOST_SHIFT, _MOST_SHIFT)
     exponents = np.where(signs == 0, 0, np.clip(shifts, low, high)).astype(np.int64)
-    return Weighted(part, signs.reshape(outputs, -1), exponents.reshape(outputs, -1), bias, own, window)
+    return Weighted.of_powers(part, signs.reshape(outputs, -1), exponents.reshape(outputs, -1), bias, own, window)
+
+
+def read_linear(part: str, module: Any, found: Findings) -> Weighted | None:
+    """The layer ``module`` of torch itself (Linear, Conv2d, ConvTranspose2d), its weights not rounded yet; None with problems."""
+    tensors = {name: value.detach().cpu() for name in ("weight", "bias") if (value := getattr(module, name)) is not None}
+    if not all([_check_finite(f"{part}.{name}", value, found) for name, value in tensors.items()]):
+        return None
+    weights = tensors["weight"].double().numpy()
+    transposed = isinstance(module, torch.nn.ConvTranspose2d)
+    window = None
+    if weights.ndim == 4:
+        window = _window(part, module, found)
+        if transposed:
+            window = replace(window, output_padding=pair(module.output_padding))
+    outputs = weights.shape[1] * module.groups if transposed else len(weights)
+    bias = tensors["bias"].double().numpy() if "bias" in tensors else np.zeros(outputs)
+    return Weighted(part, weights.reshape(len(weights), -1), None, bias, None, window)
 
 
 def _power_of_2(tensors: dict[str, torch.Tensor], limits: tuple[int, int] | None) -> tuple[Integers, Doubles]:

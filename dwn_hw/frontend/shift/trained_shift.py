@@ -90,7 +90,9 @@ class FixedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The window of a convolution: ``kernel`` (out, in a group, rows, columns) and the rest as :class:`ir.Conv2d`."""
+    """The window of a convolution: ``kernel`` and the rest as :class:`ir.Conv2d` has them, or :class:`ir.ConvTranspose2d`, which has
+    an ``output_padding``.
+    """
 
     kernel: Ints
     stride: Ints
@@ -98,27 +100,41 @@ class Window:
     padding_mode: str
     dilation: Ints
     groups: int
+    output_padding: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighted:
-    """A shift layer: weights ``signs · 2**shifts`` (outputs, inputs of each), ``bias`` (outputs,) as the model has it.
+    """A layer that sums: ``weights`` (as many rows as the kernel's first extent, or outputs), ``bias`` (outputs,) as the model has it.
 
-    ``own``: what the model itself rounds the input to; None where it rounds nothing.
+    ``low``: all weights are multiples of ``2**low``; None for weights that nobody has rounded yet. ``own``: what the model itself
+    rounds the input to; None where it rounds nothing. ``discrete``: whether it does so by levels before the layer, which no
+    other format may replace. ``bits``: of the weights, where they were rounded for the hardware.
     """
 
     name: str
-    signs: Integers
-    shifts: Integers
+    weights: Doubles
+    low: int | None
     bias: Doubles
     own: FixedPoint | None
     window: Window | None = None
+    discrete: bool = False
+    bits: int | None = None
 
     @property
-    def low(self) -> int:
-        """The least shift of a weight that is not 0, and at most 0."""
-        used = self.shifts[self.signs != 0]
-        return min(0, int(used.min())) if used.size else 0
+    def grid(self) -> int:
+        """The exponent of the weights' grid, once they lie on one."""
+        assert self.low is not None, f"the weights of {self.name} are not rounded"
+        return self.low
+
+    @classmethod
+    def of_powers(
+        cls, name: str, signs: Integers, shifts: Integers, bias: Doubles, own: FixedPoint | None, window: Window | None
+    ) -> Weighted:
+        """The layer of weights ``signs · 2**shifts`` (outputs, inputs of each)."""
+        used = shifts[signs != 0]
+        low = min(0, int(used.min())) if used.size else 0
+        return cls(name, np.ldexp(signs.astype(np.float64), shifts.astype(np.int32)), low, bias, own, window)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,14 +146,36 @@ class Scaled:
     offset: Doubles
 
 
-TrainedStep: TypeAlias = Weighted | Scaled | ir.Relu | ir.MaxPool2d | ir.Reshape
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """A function of each number that gives few values: what stands between a sum and a step, and the step itself.
+
+    ``smooth`` (samples, *shape) → the same shape: the model's own modules, in its own arithmetic. ``step``: elementwise, constant
+    between ``edges``, the rising numbers at which it may turn. ``grid``: the format of its values.
+    """
+
+    name: str
+    smooth: Callable[[Doubles], Doubles]
+    step: Callable[[Doubles], Doubles]
+    edges: Doubles
+    grid: FixedPoint
+
+    def __call__(self, x: Doubles) -> Doubles:
+        """The values for numbers (samples, *shape)."""
+        return self.step(self.smooth(x))
+
+
+TrainedStep: TypeAlias = (
+    Weighted | Scaled | Levels | ir.Relu | ir.MaxPool2d | ir.Reshape | ir.Sort | ir.CompareToMean | ir.ArgMax
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedShift:
-    """A trained shift network: steps in order, from samples of ``shape`` to one score a class.
+    """A trained network that counts in integers: steps in order, from samples of ``shape`` to one score a class, or to numbers.
 
-    ``original`` is the model as it was given, in its own arithmetic: samples (count, *shape) to scores (count, classes).
+    ``original`` is the model as it was given, in its own arithmetic: samples (count, *shape) to scores (count, classes), or to
+    what else it gives. ``classifies``: whether that is one row of scores, of which the greatest is looked for.
     ``left_out``: layers that change no class at inference, in words.
     """
 
@@ -147,8 +185,9 @@ class TrainedShift:
     scaler: Scaler | None = None
     left_out: tuple[str, ...] = ()
     source: str = ""
+    classifies: bool = True
 
     @property
     def layers(self) -> tuple[Weighted, ...]:
-        """The shift layers."""
+        """The layers that sum."""
         return tuple(step for step in self.steps if isinstance(step, Weighted))
