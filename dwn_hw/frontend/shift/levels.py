@@ -68,7 +68,9 @@ class _Grid:
         sides = inner[None] >= edges[:, None, None]  # (edges, samples, channels)
         turns = (sides[:, 1:] != sides[:, :-1]).reshape(-1, codes.shape[1])
         at = np.broadcast_to(edges[:, None, None], sides[:, 1:].shape).reshape(turns.shape)
-        low, high = (np.broadcast_to(part, (len(edges), *part.shape)).reshape(turns.shape) for part in (codes[:-1], codes[1:]))
+        low, high = (
+            np.broadcast_to(part, (len(edges), *part.shape)).reshape(turns.shape) for part in (codes[:-1], codes[1:])
+        )
         rising = sides[:, 1:].reshape(turns.shape)
         low, high, at, rising = (_packed(part, turns, part[0]) for part in (low, high, at, rising))
         while (high - low > 1).any():

@@ -56,7 +56,9 @@ def read_layer(part: str, module: Any, found: Findings) -> Weighted | None:
 
 def read_linear(part: str, module: Any, found: Findings) -> Weighted | None:
     """The layer ``module`` of torch itself (Linear, Conv2d, ConvTranspose2d), its weights not rounded yet; None with problems."""
-    tensors = {name: value.detach().cpu() for name in ("weight", "bias") if (value := getattr(module, name)) is not None}
+    tensors = {
+        name: value.detach().cpu() for name in ("weight", "bias") if (value := getattr(module, name)) is not None
+    }
     if not all([_check_finite(f"{part}.{name}", value, found) for name, value in tensors.items()]):
         return None
     weights = tensors["weight"].double().numpy()

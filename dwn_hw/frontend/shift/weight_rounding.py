@@ -23,7 +23,9 @@ def parse(text: str | None, layers: int) -> tuple[int, ...]:
     good = all(part.strip().isdigit() and 1 <= int(part) <= MOST_BITS for part in parts)
     if not good or len(parts) not in (1, layers):
         rule = f"bits of 1 to {MOST_BITS}, for all layers or for each of {layers} whose weights are to be rounded"
-        raise OptionError(Problem("--weights", rule, repr(text), "Say --weights 8, or one number for each layer: 8,4,6."))
+        raise OptionError(
+            Problem("--weights", rule, repr(text), "Say --weights 8, or one number for each layer: 8,4,6.")
+        )
     bits = tuple(int(part) for part in parts)
     return bits * layers if len(bits) == 1 else bits
 

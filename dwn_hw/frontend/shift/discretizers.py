@@ -1,0 +1,144 @@
+"""Reads the layers that make few values of a number, ours or pasted ones of the same names, as a step and where it may turn.
+
+A pasted class is believed where it gives what ours gives, on numbers around every place at which ours turns; else it is refused
+with the first number at which they differ.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from dwn_hw.errors import InputError
+from dwn_hw.frontend.module_state import Findings
+from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint
+from dwn_hw.nn import BinaryDiscretizer, MultiDiscretizer, dab
+from dwn_hw.nn.ste import STE
+
+#: The bits of levels that lie on no grid by themselves.
+LEVEL_BITS = 8
+
+#: The most by which a pasted class may differ from ours: sums such as ``soft + hard - soft`` round.
+_TOLERANCE = 1e-6
+
+#: Ours, by the names under which they are known.
+OURS: dict[str, type[torch.nn.Module]] = {
+    "STE": STE,
+    "StraightThroughEstimator": STE,
+    "BinaryDiscretizer": BinaryDiscretizer,
+    "MultiDiscretizer": MultiDiscretizer,
+    "SignumWithMargin": dab.SignumWithMargin,
+    "KMeans": dab.KMeans,
+    "Bernoulli": dab.Bernoulli,
+}
+
+
+def read(part: str, module: Any, found: Findings) -> tuple[Callable[[Doubles], Doubles], Doubles, FixedPoint] | None:
+    """The step of a layer, the numbers at which it may turn, and the format of its values; None with problems in ``found``."""
+    try:
+        ours = _ours(module)
+        edges = _edges(ours)
+    except (InputError, AttributeError) as error:
+        found.add(part, f"must be a {type(module).__name__} as dwn_hw.nn has it", f"{error}", "Take dwn_hw.nn's.")
+        return None
+    if type(module) is not type(ours) and not _behaves(part, module, ours, edges, found):
+        return None
+    probes = np.unique(np.concatenate([edges - 1, edges + 1, (edges[1:] + edges[:-1]) / 2, edges]))
+    grid = grid_of(_run(ours.double(), probes))
+    single = _ours(module)
+
+    def step(x: Doubles) -> Doubles:
+        values = np.clip(np.rint(_run(single, x) * 2.0**-grid.lsb), grid.lowest, grid.highest)
+        return np.asarray(values * 2.0**grid.lsb)
+
+    return step, edges, grid
+
+
+def grid_of(values: Doubles) -> FixedPoint:
+    """The coarsest grid that all ``values`` lie on, if :data:`LEVEL_BITS` hold it; else the finest of so many bits."""
+    low, high = float(values.min()), float(values.max())
+    top = int(np.frexp(max(high, -low, 1e-30))[1])
+    finest = top + (low < 0) - LEVEL_BITS
+    for lsb in range(top, finest - 1, -1):
+        if lsb == finest or (np.rint(values * 2.0**-lsb) * 2.0**lsb == values).all():
+            codes = np.rint(values * 2.0**-lsb)
+            return FixedPoint(lsb, int(codes.min()), int(codes.max()), "half_up")
+    raise AssertionError("the finest grid is always taken")
+
+
+def _run(module: torch.nn.Module, x: Doubles) -> Doubles:
+    kind = next((value.dtype for value in [*module.parameters(), *module.buffers()] if value.is_floating_point()), None)
+    with torch.no_grad():
+        given = torch.from_numpy(np.ascontiguousarray(x)).to(kind or torch.float32)
+        return np.asarray(module(given).double().numpy())
+
+
+def _ours(module: Any) -> torch.nn.Module:
+    """Our layer with what ``module`` has learnt."""
+    kind = OURS[type(module).__name__]
+    if isinstance(module, kind):
+        return copy.deepcopy(module).eval()
+    if kind is MultiDiscretizer:
+        made = MultiDiscretizer(len(module.offsets), module.offsets.detach())
+        made.alpha.data = module.alpha.detach().clone().reshape(-1)
+        made.check()
+        return made.eval()
+    if kind is dab.SignumWithMargin:
+        return dab.SignumWithMargin(float(getattr(module, "eps", 0.5))).eval()
+    if kind is dab.KMeans:
+        centroids = module.centroids.detach().reshape(-1, 1)
+        means = dab.KMeans(len(centroids))
+        means.centroids.copy_(centroids)
+        means.check()
+        return means.eval()
+    return kind().eval()
+
+
+def _edges(ours: torch.nn.Module) -> Doubles:
+    """The numbers at which a layer turns, rising."""
+    if isinstance(ours, MultiDiscretizer):
+        ours.check()
+        offsets, sharp = (v.detach().double().numpy() for v in (ours.offsets, (ours.alpha / 2).exp()))
+        i, j = np.triu_indices(len(offsets), 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            both = [(sharp[i] * offsets[i] + s * sharp[j] * offsets[j]) / (sharp[i] + s * sharp[j]) for s in (1, -1)]
+        found = np.concatenate(both)
+        found = np.unique(found[np.isfinite(found)])
+    elif isinstance(ours, dab.KMeans):
+        ours.check()
+        centroids = np.sort(ours.centroids.double().numpy().reshape(-1))
+        found = (centroids[1:] + centroids[:-1]) / 2
+    elif isinstance(ours, dab.SignumWithMargin):
+        found = np.array([-ours.eps, ours.eps])
+    else:
+        found = np.array([0.0 if isinstance(ours, STE) else 0.5])
+    wide = copy.deepcopy(ours).double()
+    apart = np.abs(found) * 1e-9 + 1e-12
+    turns = _run(wide, found - apart) != _run(wide, found + apart)
+    return np.asarray(found[turns] if turns.any() else found[:1])
+
+
+def _behaves(part: str, module: Any, ours: torch.nn.Module, edges: Doubles, found: Findings) -> bool:
+    """Whether a pasted class gives what ours does; else a problem."""
+    spread = np.linspace(edges.min() - 3, edges.max() + 3, 1001)
+    near = [np.float64(np.nextafter(np.float32(edges), np.float32(to))) for to in (-np.inf, np.inf)]
+    probes = np.unique(np.concatenate([edges.astype(np.float32), *near, spread.astype(np.float32)])).astype(np.float64)
+    name = type(module).__name__
+    try:
+        got = _run(copy.deepcopy(module).eval(), probes[:, None])[:, 0]
+    except Exception as error:  # noqa: BLE001 - code of the user
+        found.add(
+            part, f"must behave as dwn_hw.nn's {name}", f"{type(error).__name__}: {error}", f"Take dwn_hw.nn's {name}."
+        )
+        return False
+    wanted = _run(ours, probes[:, None])[:, 0]
+    differ = np.flatnonzero(~(np.abs(got - wanted) <= _TOLERANCE * max(1.0, np.abs(wanted).max())))
+    if len(differ):
+        at = differ[0]
+        got_text = f"{got[at]:g} for {probes[at]:.9g}, where that gives {wanted[at]:g} ({len(differ)} of {len(probes)} probes differ)"
+        found.add(part, f"must behave as dwn_hw.nn's {name}", got_text, f"Take dwn_hw.nn's {name}, or another name.")
+    return not len(differ)

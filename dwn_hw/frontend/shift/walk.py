@@ -1,0 +1,374 @@
+"""Walks along the graph of a model: each operation becomes a step of a trained network, or a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import fx
+
+from dwn_hw import ir
+from dwn_hw.errors import IRError
+from dwn_hw.frontend.module_state import Findings
+from dwn_hw.frontend.shift import discretizers
+from dwn_hw.frontend.shift.discretizers import OURS
+from dwn_hw.frontend.shift.read_layers import pair, read_layer, read_linear
+from dwn_hw.frontend.shift.trained_shift import (
+    SHIFT_LAYERS,
+    Doubles,
+    FixedPoint,
+    Levels,
+    Scaled,
+    TrainedStep,
+    Weighted,
+    has_shift_layers,
+)
+from dwn_hw.ir.edges import Ints
+
+#: The samples of the run that finds shapes.
+BATCH = 2
+
+#: The grid of a smooth function's values at the end of a network: 1/128.
+_OUTPUT_LSB = -7
+
+#: The names of an operation as a module, as a function and as a method, and what is made of it here.
+_KINDS = {
+    "relu": ("ReLU", "relu", "relu_"),
+    "pool": ("MaxPool2d", "max_pool2d"),
+    "reshape": (
+        "Flatten",
+        "Unflatten",
+        "flatten",
+        "unflatten",
+        "view",
+        "reshape",
+        "squeeze",
+        "unsqueeze",
+        "contiguous",
+    ),
+    "dropout": ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout", "Identity"),
+    "random": ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"),
+    "softmax": ("LogSoftmax", "Softmax", "log_softmax", "softmax"),
+    "norm": ("BatchNorm1d", "BatchNorm2d"),
+    "shift": SHIFT_LAYERS,
+    "linear": ("Linear", "Conv2d", "ConvTranspose2d"),
+    "smooth": (
+        *("Sigmoid", "Tanh", "ReLU6", "Hardtanh", "Hardsigmoid", "LeakyReLU", "ELU", "SELU", "GELU", "Softplus"),
+        *(
+            "sigmoid",
+            "tanh",
+            "relu6",
+            "hardtanh",
+            "hardsigmoid",
+            "leaky_relu",
+            "elu",
+            "selu",
+            "gelu",
+            "softplus",
+            "clamp",
+        ),
+    ),
+    "discretizer": tuple(OURS),
+    "sort": ("Sort", "TopK"),
+    "mean": ("BinaryByMean",),
+    "argmax": ("argmax",),
+}
+_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
+
+_POOL_ARGUMENTS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+
+_KNOWN = (
+    "shift and linear layers, convolutions, ReLU, max pooling, batch norm, discretisers, flatten and view, dropout, "
+    "and log_softmax or softmax at the end"
+)
+
+#: The layers that a tracer keeps whole.
+WHOLE = (*SHIFT_LAYERS, *OURS, "Sort", "TopK", "BinaryByMean")
+
+#: The remedies for operations that users meet; others get the general remedy.
+_REMEDIES = {
+    "sub": "If it normalises the input, take it out of forward and say --normalize MEAN,STD.",
+    "truediv": "If it normalises the input, take it out of forward and say --normalize MEAN,STD.",
+    "add": "Branches that meet again have no hardware yet: train a network that is one chain.",
+}
+_REMEDY = "Train without it; the hardware has no exact form of it."
+
+
+class Walk:
+    """The nodes of a graph in order, each made a step, or a problem."""
+
+    def __init__(
+        self, module: torch.nn.Module, graph: fx.GraphModule, shapes: dict[fx.Node, Ints], found: Findings
+    ) -> None:
+        self.module, self.graph, self.shapes, self.found = module, graph, shapes, found
+        self.made: list[TrainedStep | _Smooth] = []
+        self.functions: dict[int, _Function] = {}  # what a step does to numbers, by its place, for those before a step
+        self.classifies = True
+        self.left_out: list[str] = []
+        self.refused: set[str] = set()  # the parts that have been named
+        self.ended = ""  # the softmax, after which nothing may come
+
+    def run(self) -> None:
+        """Make the steps, and find all problems."""
+        last: fx.Node | None = None
+        for node in self.graph.graph.nodes:
+            if node.op == "placeholder" and node in self.shapes and last is None:
+                last = node
+            elif node.op == "output":
+                self._end(node, last)
+            elif node in self.shapes and node.op in ("call_module", "call_function", "call_method"):
+                self._one(node, last)
+                last = node
+
+    def finished(self) -> list[TrainedStep]:
+        """The steps, once there are no problems."""
+        return [step for step in self.made if not isinstance(step, _Smooth)]
+
+    def _one(self, node: fx.Node, last: fx.Node | None) -> None:
+        name, part, module = self._name(node)
+        kind = _KIND_OF.get(name)
+        if kind is None:
+            owner = self._owner(node) if module is None else None
+            got = f"{name}" if module is None else f"a layer {name}"
+            if owner is not None:  # of which each operation inside says nothing that the layer's name does not
+                part, got = owner, f"a layer {type(self.module.get_submodule(owner)).__name__} (it does {name})"
+            if part not in self.refused:
+                self.found.add(part, f"a network must be a chain of {_KNOWN}", got, _REMEDIES.get(name, _REMEDY))
+            self.refused.add(part)
+            return
+        if [i for i in node.all_input_nodes if i in self.shapes] != [last]:
+            rule, remedy = "must read what comes before it, and nothing else", _REMEDIES["add"]
+            self.found.add(part, rule, f"{', '.join(map(str, node.all_input_nodes))}", remedy)
+        if self.ended and kind not in ("dropout", "reshape"):
+            self.found.add(self.ended, "must come last", f"{part} behind it", "Leave it out of forward.")
+        assert last is not None
+        getattr(self, f"_{kind}")(node, part, module, self.shapes[last][1:])
+
+    def _owner(self, node: fx.Node) -> str | None:
+        """The outermost layer of the user's own, without a shift layer in it, that an operation stands in; None for none."""
+        for path, _ in node.meta.get("nn_module_stack", {}).values():
+            if path and not has_shift_layers(self.module.get_submodule(path)):
+                return str(path)
+        return None
+
+    def _name(self, node: fx.Node) -> tuple[str, str, torch.nn.Module | None]:
+        """The name of what a node does, the part of the model for a message, and the layer if it is one."""
+        if node.op == "call_module":
+            module = self.module.get_submodule(str(node.target))
+            return type(module).__name__, str(node.target), module
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        return name.lstrip("_"), f"{node.name} in forward", None
+
+    def _end(self, node: fx.Node, last: fx.Node | None) -> None:
+        if node.args[0] is not last or last is None:
+            rule, remedy = "must return the result of its last operation", "Return one tensor of scores."
+            self.found.add("forward", rule, f"{node.args[0]}", remedy)
+            return
+        steps = [step for step in self.made if not isinstance(step, ir.Reshape)]
+        if steps and isinstance(steps[-1], _Smooth):
+            self._output_table()
+        row = last is not None and len(self.shapes[last]) == 2
+        self.classifies = row and bool(steps) and isinstance(steps[-1], Weighted | Scaled | ir.Relu)
+        for step in self.made:
+            if isinstance(step, _Smooth):
+                rule, remedy = (
+                    "must have a discretizer behind it, or end the network",
+                    "Put a discretizer behind it, or ReLU in its place.",
+                )
+                self.found.add(step.name, rule, f"{step.kind}, whose value is used as it is", remedy)
+
+    def _output_table(self) -> None:
+        """A smooth function whose values leave the network becomes a table on a stated grid."""
+        grid = FixedPoint(_OUTPUT_LSB, -(1 << 15), (1 << 15) - 1, "half_up")
+
+        def step(x: Doubles) -> Doubles:
+            return np.asarray(np.clip(np.rint(x * 2.0**-grid.lsb), grid.lowest, grid.highest) * 2.0**grid.lsb)
+
+        edges = (np.arange(-128, 128) + 0.5) * 2.0**_OUTPUT_LSB
+        self._levels("output", step, edges, grid)
+
+    def _shift(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        if "Linear" in type(module).__name__ and len(before) != 1:
+            got, remedy = f"samples of shape {before}", "Flatten before it: torch.flatten(x, 1)."
+            self.found.add(part, "must read one row of numbers a sample", got, remedy)
+        self._weighted(read_layer(part, module, self.found))
+
+    def _linear(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        if module is None:
+            self.found.add(part, "must be a layer", "a function with weights", "Write it as torch.nn.Linear or Conv2d.")
+            return
+        if isinstance(module, torch.nn.Linear) and len(before) != 1:
+            got, remedy = f"samples of shape {before}", "Flatten before it: torch.flatten(x, 1)."
+            self.found.add(part, "must read one row of numbers a sample", got, remedy)
+        self._weighted(read_linear(part, module, self.found))
+
+    def _weighted(self, layer: Weighted | None) -> None:
+        """A layer that sums; levels before it are the format of what it reads."""
+        if layer is None:
+            return
+        steps = [s for s in self.made if not isinstance(s, ir.Reshape | ir.MaxPool2d | ir.Sort)]
+        if steps and isinstance(steps[-1], Levels):
+            layer = replace(layer, own=steps[-1].grid, discrete=True)
+        elif steps and isinstance(steps[-1], ir.CompareToMean):
+            layer = replace(layer, own=FixedPoint(0, 0, 1), discrete=True)
+        self.made.append(layer)
+
+    def _smooth(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        self._pointwise(_Smooth(part, self._name(node)[0]), node)
+
+    def _pointwise(self, step: TrainedStep | _Smooth, node: fx.Node) -> None:
+        """A step that does the same to each number, or to those of a channel."""
+        self.functions[len(self.made)] = _function(self.graph, node)
+        self.made.append(step)
+
+    def _discretizer(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        read = discretizers.read(part, module, self.found)
+        if read is not None:
+            self._levels(part, *read)
+
+    def _levels(self, part: str, step: _Function, edges: Doubles, grid: FixedPoint) -> None:
+        """A step, and what stands between it and the sum before it: bias, batch norm, smooth functions."""
+        chain: list[_Function] = []
+        while self.made and len(self.made) - 1 in self.functions:
+            chain.insert(0, self.functions.pop(len(self.made) - 1))
+            self.made.pop()
+        layer = self.made[-1] if self.made else None
+        if layer is None:
+            remedy = "Put a layer that sums before it, or a thermometer."
+            self.found.add(part, "must stand behind a layer that sums", "none before it", remedy)
+            return
+        dtype = next((p.dtype for p in self.module.parameters()), torch.float32)
+        kind: Any = np.dtype(str(dtype).rpartition(".")[2])
+        if isinstance(layer, Weighted) and layer.low is None and layer.bias.any():
+            bias = layer.bias.astype(kind)
+            chain.insert(0, lambda x: np.asarray(x + bias.reshape(-1, *[1] * (x.ndim - 2)), x.dtype))
+            self.made[-1] = replace(layer, bias=np.zeros_like(layer.bias))
+
+        def smooth(x: Doubles) -> Doubles:
+            value: Any = x.astype(kind)
+            for function in chain:
+                value = function(value)
+            return np.asarray(value, np.float64)
+
+        self.made.append(Levels(part, smooth, step, edges, grid))
+
+    def _sort(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        axes = getattr(module, "axes", None)
+        if axes not in ("flat", "last"):
+            remedy = "Sort flat, or along the last axis."
+            self.found.add(part, "must sort along one axis", f"axes {axes!r}", remedy)
+            return
+        if axes == "flat" and len(before) > 1:
+            self.made.append(ir.Reshape((int(np.prod(before)),)))
+        axis = 0 if axes == "flat" else len(before) - 1
+        self.made.append(ir.Sort(axis, module.first or 0, bool(module.descending)))
+
+    def _mean(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        self.made.append(ir.CompareToMean())
+
+    def _argmax(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+        if dim not in (-1, len(before)):
+            self.found.add(part, "must be along the last axis", f"dim={dim}", "Say argmax(dim=-1).")
+        self.made.append(ir.ArgMax())
+
+    def _relu(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        self._pointwise(ir.Relu(), node)
+
+    def _pool(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        if module is None:
+            options = dict(zip(_POOL_ARGUMENTS, node.args[1:], strict=False)) | dict(node.kwargs)
+        else:
+            options = {name: getattr(module, name) for name in _POOL_ARGUMENTS}
+        kernel = pair(options["kernel_size"])
+        stride = kernel if options.get("stride") in (None, [], ()) else pair(options["stride"])
+        try:
+            pool = ir.MaxPool2d(kernel, stride, pair(options.get("padding", 0)), pair(options.get("dilation", 1)))
+            shape = pool.output(ir.Edge(before, (ir.BIT,))).shape
+        except IRError as error:
+            self.found.add(part, "must be a max pool of images", error.problems[0].got, error.problems[0].rule + ".")
+            return
+        if shape != self.shapes[node][1:]:
+            got, remedy = "ceil_mode=True, which does", "Pad the image, or train without ceil_mode."
+            self.found.add(part, "must not reach beyond the image's rim", got, remedy)
+        self.made.append(pool)
+
+    def _reshape(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        samples, *shape = self.shapes[node]
+        if samples != BATCH or not shape:
+            got, remedy = f"shape {self.shapes[node]} for {BATCH} samples", "Say x.view(x.size(0), -1)."
+            self.found.add(part, "must keep samples apart", got, remedy)
+        elif tuple(shape) != before:
+            self.made.append(ir.Reshape(tuple(shape)))
+
+    def _dropout(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        """Leave dropout out, which does nothing at inference."""
+
+    def _random(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        training = node.kwargs.get("training", node.args[2] if len(node.args) > 2 else True)
+        if training:
+            remedy = "Say F.dropout(x, training=self.training)."
+            self.found.add(part, "must do nothing at inference", "F.dropout without training=", remedy)
+
+    def _softmax(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        dim = getattr(module, "dim", node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None))
+        if dim not in (None, 1, -1) or len(before) != 1:
+            got = f"dim={dim} of samples of shape {before}"
+            self.found.add(part, "must be of the scores of one sample", got, "Say dim=1.")
+        self.ended = part
+        self.left_out.append(f"{self._name(node)[0]} (keeps the order of scores)")
+
+    def _norm(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        if module.running_mean is None or module.running_var is None:
+            remedy = "Train with track_running_stats=True."
+            self.found.add(part, "must have fixed statistics at inference", "none kept", remedy)
+            return
+        if not any(isinstance(step, Weighted) for step in self.made):
+            remedy = "Take it out, and say --normalize MEAN,STD."
+            self.found.add(part, "batch norm must stand behind a shift layer", "none before it", remedy)
+            return
+        mean, variance = (v.double().numpy() for v in (module.running_mean, module.running_var))
+        ones = np.ones_like(mean)
+        gain = ones if module.weight is None else module.weight.detach().double().numpy()
+        start = 0 * ones if module.bias is None else module.bias.detach().double().numpy()
+        scale = gain / np.sqrt(variance + module.eps)
+        offset = start - mean * scale
+        if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
+            self.found.add(part, "scales and offsets must be finite", "NaN or infinity", "Train again.")
+            return
+        self._pointwise(Scaled(part, scale, offset), node)
+
+
+#: A function of an array in the model's dtype, (samples, *shape).
+_Function: TypeAlias = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Smooth:
+    """A smooth function that waits for a step behind it."""
+
+    name: str
+    kind: str
+
+
+def _function(graph: fx.GraphModule, node: fx.Node) -> _Function:
+    """What a node does to its one tensor."""
+    source = node.all_input_nodes[0]
+
+    def call(x: Any) -> Any:
+        given = torch.from_numpy(np.ascontiguousarray(x))
+        args, kwargs = (
+            fx.node.map_arg(part, lambda n: given if n is source else n) for part in (node.args, node.kwargs)
+        )
+        with torch.no_grad():
+            if node.op == "call_module":
+                return graph.get_submodule(str(node.target))(*args, **kwargs).numpy()
+            if node.op == "call_method":
+                return getattr(args[0], str(node.target))(*args[1:], **kwargs).numpy()
+            assert callable(node.target)
+            return node.target(*args, **kwargs).numpy()
+
+    return call
