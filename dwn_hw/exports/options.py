@@ -41,6 +41,7 @@ class Options:
     calibrate: Samples | None = None
     max_drop: float | None = None
     activations: str | None = None
+    weights: str | None = None
     lanes: int | None = None
     name: str = naming.DEFAULT
     strict: bool = False

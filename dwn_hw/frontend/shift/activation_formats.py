@@ -44,7 +44,9 @@ def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen
     """Choose formats for ``model``. ``x``: samples as the model takes them, (samples, *shape), if there are any."""
     count = len(model.layers)
     if stated is not None:
-        return Chosen((parse(stated),) * count, "stated", f"stated as {stated}, floored as DeepShift does")
+        wanted = parse(stated)
+        formats = tuple(layer.own if layer.discrete and layer.own else wanted for layer in model.layers)
+        return Chosen(formats, "stated", f"stated as {stated}, floored as DeepShift does")
     owns = [layer.own for layer in model.layers]
     known = tuple(own for own in owns if own is not None)
     if len(known) == count:

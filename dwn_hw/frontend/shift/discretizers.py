@@ -139,6 +139,7 @@ def _behaves(part: str, module: Any, ours: torch.nn.Module, edges: Doubles, foun
     differ = np.flatnonzero(~(np.abs(got - wanted) <= _TOLERANCE * max(1.0, np.abs(wanted).max())))
     if len(differ):
         at = differ[0]
-        got_text = f"{got[at]:g} for {probes[at]:.9g}, where that gives {wanted[at]:g} ({len(differ)} of {len(probes)} probes differ)"
-        found.add(part, f"must behave as dwn_hw.nn's {name}", got_text, f"Take dwn_hw.nn's {name}, or another name.")
+        told = f"{got[at]:g} for {probes[at]:.9g}, where that gives {wanted[at]:g}"
+        told += f" ({len(differ)} of {len(probes)} probes differ)"
+        found.add(part, f"must behave as dwn_hw.nn's {name}", told, f"Take dwn_hw.nn's {name}, or another name.")
     return not len(differ)

@@ -24,6 +24,7 @@ from dwn_hw.frontend.shift import (
     input_stage,
     narrow_activations,
     tracing,
+    weight_rounding,
 )
 from dwn_hw.frontend.shift.activation_formats import Chosen
 from dwn_hw.frontend.shift.input_stage import Front
@@ -50,6 +51,7 @@ class Asked:
     normalize: str | None = None
     input_shape: str | None = None
     activations: str | None = None
+    weights: str | None = None
     calibrate: sample_files.Samples | None = None
     max_drop: float | None = None
     seed: int = 0
@@ -70,7 +72,8 @@ def plan(
 ) -> Frozen:
     """Freeze ``given``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
     progress("tracing the model")
-    model = freeze_shift.fold(_traced(given, asked, samples or asked.calibrate))
+    traced = _traced(given, asked, samples or asked.calibrate)
+    model = freeze_shift.fold(weight_rounding.round_weights(traced, asked.weights))
     classes, names = model.original(np.zeros((1, *model.shape), np.float32)).shape[1], given.class_names
     samples = None if samples is None else sample_files.labelled(samples, classes, names)
     if asked.calibrate is not None:

@@ -108,7 +108,7 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
         match step:
             case Weighted():
                 fixed = next(wanted)
-                made = (*(() if first else quantize(edge, fixed)), _weighted(step, fixed))
+                made = (*(() if first or step.discrete else quantize(edge, fixed)), _weighted(step, fixed))
                 first = False
             case Scaled():
                 made = _norm_nodes(next(norms), edge)

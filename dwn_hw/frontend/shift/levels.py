@@ -9,6 +9,8 @@ Arrays of codes and values have a column for each channel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,7 +60,7 @@ class _Grid:
 
     def whole(self) -> Codes:
         """All codes; a shorter column ends in copies of its highest."""
-        return np.minimum(self.low + np.arange(self.size)[:, None], self.high)
+        return np.asarray(np.minimum(self.low + np.arange(self.size)[:, None], self.high))
 
     def around_turns(self) -> Codes:
         """Samples of all codes, and the codes around each place at which the step may turn."""
@@ -92,8 +94,7 @@ class _Grid:
     def _smooth(self, codes: Codes) -> Doubles:
         return self._through(self.step.smooth, codes)
 
-    def _through(self, function: Levels | object, codes: Codes) -> Doubles:
-        assert callable(function)
+    def _through(self, function: Callable[[Doubles], Doubles], codes: Codes) -> Doubles:
         rows = max(1, _AT_ONCE // codes.shape[1])
         parts = [codes[first : first + rows] for first in range(0, len(codes), rows)]
         real = (np.asarray(part * 2.0**self.lsb).reshape(*part.shape, *self.places) for part in parts)

@@ -59,7 +59,8 @@ def read_linear(part: str, module: Any, found: Findings) -> Weighted | None:
     tensors = {
         name: value.detach().cpu() for name in ("weight", "bias") if (value := getattr(module, name)) is not None
     }
-    if not all([_check_finite(f"{part}.{name}", value, found) for name, value in tensors.items()]):
+    finite = [_check_finite(f"{part}.{name}", value, found) for name, value in tensors.items()]
+    if not all(finite):
         return None
     weights = tensors["weight"].double().numpy()
     transposed = isinstance(module, torch.nn.ConvTranspose2d)

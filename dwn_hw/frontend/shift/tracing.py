@@ -44,7 +44,7 @@ class _Tracer(fx.Tracer):
         whole = type(m).__name__ in WHOLE or (self.shut and not has_shift_layers(m))
         return whole or super().is_leaf_module(m, module_qualified_name)
 
-    def call_module(self, m: torch.nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+    def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
         """Trace a call; a straight-through wrapper is its discretizer and then its transform."""
         if type(m).__name__ == "StraightThroughWrapper" and hasattr(m, "discretizer") and hasattr(m, "transform"):
             return m.transform(m.discretizer(*args))

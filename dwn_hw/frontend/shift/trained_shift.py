@@ -90,8 +90,8 @@ class FixedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The window of a convolution: ``kernel`` and the rest as :class:`ir.Conv2d` has them, or :class:`ir.ConvTranspose2d`, which has
-    an ``output_padding``.
+    """The window of a convolution: ``kernel`` and the rest as :class:`ir.Conv2d` has them; with an ``output_padding``, as
+    :class:`ir.ConvTranspose2d`.
     """
 
     kernel: Ints
@@ -105,7 +105,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighted:
-    """A layer that sums: ``weights`` (as many rows as the kernel's first extent, or outputs), ``bias`` (outputs,) as the model has it.
+    """A layer that sums: ``weights`` (rows as many as outputs, or as the kernel's first extent), ``bias`` (outputs,) of the model.
 
     ``low``: all weights are multiples of ``2**low``; None for weights that nobody has rounded yet. ``own``: what the model itself
     rounds the input to; None where it rounds nothing. ``discrete``: whether it does so by levels before the layer, which no

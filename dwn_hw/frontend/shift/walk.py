@@ -187,7 +187,7 @@ class Walk:
         def step(x: Doubles) -> Doubles:
             return np.asarray(np.clip(np.rint(x * 2.0**-grid.lsb), grid.lowest, grid.highest) * 2.0**grid.lsb)
 
-        edges = (np.arange(-128, 128) + 0.5) * 2.0**_OUTPUT_LSB
+        edges: Doubles = (np.arange(-128.0, 128.0) + 0.5) * 2.0**_OUTPUT_LSB
         self._levels("output", step, edges, grid)
 
     def _shift(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:

@@ -31,7 +31,7 @@ def parse(text: str | None, layers: int) -> tuple[int, ...]:
 
 
 def round_weights(model: TrainedShift, stated: str | None) -> TrainedShift:
-    """Round the weights that lie on no grid yet, to the bits ``stated`` (:func:`parse`), each layer to the grid of least error."""
+    """Round weights that lie on no grid yet to the bits ``stated`` (:func:`parse`), each layer to the grid of least error."""
     layers = [layer for layer in model.layers if layer.low is None]
     if not layers:
         if stated is not None:
