@@ -54,7 +54,7 @@ def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
         case ParallelDesign():
             return _estimate_parallel(design, family)
         case FoldedDesign():
-            return _estimate_folded(design.schedule, family)
+            return _estimate_folded(design.schedule, family, design.with_scores or not design.schedule.classifies)
         case _:
             assert_never(design)
 
@@ -112,21 +112,23 @@ def total(costs: dict[str, Cost]) -> Cost:
     return Cost(**counts, bram=added(c.bram for c in values), depth=max(c.depth for c in values))
 
 
-def _estimate_folded(plan: EngineSchedule, family: Family) -> dict[str, Cost]:
-    """The cost of a folded engine. Block RAMs and the lanes' registers are counted; the rest is rough.
+def _estimate_folded(plan: EngineSchedule, family: Family, gives_numbers: bool) -> dict[str, Cost]:
+    """The cost of a folded engine. Block RAMs and the lanes' registers are counted, and the result's; the rest is rough.
 
     The rough figures are some LUTs and flip-flops for each bit of what a part does.
     """
     sums, operand, columns = plan.total.bits, plan.operand.bits, len(plan.steps)
     lanes, lane = plan.lanes * bool(plan.weights.rows), _lane(plan, family)
     address = (plan.buffers[0].rows - 1).bit_length()
+    last = plan.steps[-1]
+    held = gives_numbers * plan.result.bits * last.size
     search = plan.levels.depth * plan.rounded.bits
     known = {
         "lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth),
         "sequencer": _rough(12 * address + 4 * columns, 11 * address),
         "reader": _rough(4 * operand, 4 * operand),
         "writer": _rough(6 * sums + 6 * address + search, 4 * sums + 3 * address + 3 * search),
-        "result": _rough(2 * plan.result.bits, plan.result.bits + 2 * plan.steps[-1].size.bit_length()),
+        "result": _rough(2 * plan.result.bits, plan.result.bits + 2 * last.size.bit_length() + held),
     }
     return known | {name: _memory(memory, family) for name, memory in plan.memories.items()}
 
@@ -135,8 +137,8 @@ def _lane(plan: EngineSchedule, family: Family) -> Cost:
     """The cost of a lane, carry chains aside."""
     sums, code = plan.total.bits, plan.kind.code_bits
     if isinstance(plan.kind, IntegerLanes):
-        # The weight or 0, what it is added to, the adder, what leaves.
-        return Cost(code + 3 * sums, code + 2 * sums, 2)
+        # The weight or 0, what it is added to, what leaves; the adder is in its carry chain.
+        return Cost(code + 2 * sums, code + 2 * sums, 2)
     shifted = min(sums, plan.operand.bits + plan.kind.widest)
     # The LUTs for each bit of a shifter: one a bit of the shift where a LUT chooses one of two, fewer with one of four.
     levels = -(-3 * plan.kind.shift_bits // 4) if family.lut_inputs == 6 else plan.kind.shift_bits
