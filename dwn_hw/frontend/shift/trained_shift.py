@@ -105,7 +105,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighted:
-    """A layer that sums: ``weights`` (rows as many as outputs, or as the kernel's first extent), ``bias`` (outputs,) of the model.
+    """A layer that sums: ``weights`` (a row an output, or an extent of the kernel), ``bias`` (outputs,) of the model.
 
     ``low``: all weights are multiples of ``2**low``; None for weights that nobody has rounded yet. ``own``: what the model itself
     rounds the input to; None where it rounds nothing. ``discrete``: whether it does so by levels before the layer, which no

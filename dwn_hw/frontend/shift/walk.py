@@ -360,9 +360,8 @@ def _function(graph: fx.GraphModule, node: fx.Node) -> _Function:
 
     def call(x: Any) -> Any:
         given = torch.from_numpy(np.ascontiguousarray(x))
-        args, kwargs = (
-            fx.node.map_arg(part, lambda n: given if n is source else n) for part in (node.args, node.kwargs)
-        )
+        args: Any = fx.node.map_arg(node.args, lambda n: given if n is source else n)
+        kwargs: Any = fx.node.map_arg(node.kwargs, lambda n: given if n is source else n)
         with torch.no_grad():
             if node.op == "call_module":
                 return graph.get_submodule(str(node.target))(*args, **kwargs).numpy()
