@@ -91,8 +91,6 @@ class Parsed(Exception):
 @pytest.mark.parametrize(("page", "words"), BENCHMARKS, ids=ids(BENCHMARKS))
 def test_a_benchmark_takes_it(page, words, monkeypatch):
     _, script, *words = words
-    if script.startswith("-"):
-        pytest.skip("Python's own options")
     path = ROOT / script
     assert path.is_file(), script
     for name in RIVALS:

@@ -34,6 +34,8 @@ class MultiThreshold:
         thing = "multi-threshold"
         check_whole(thing, "lsb", (self.lsb,), 1, None)
         check(len(self.thresholds) == len(self.values) > 0, thing, "as many rows of thresholds as of values", self)
+        other = {type(number).__name__ for row in (*self.thresholds, *self.values) for number in row} - {"int"}
+        check(not other, thing, "thresholds and values that are integers", ", ".join(sorted(other)))
         for row, values in zip(self.thresholds, self.values, strict=True):
             check(all(a <= b for a, b in itertools.pairwise(row)), thing, "thresholds that never fall", row[:8])
             check(len(values) == len(row) + 1, thing, f"{len(row) + 1} values for {len(row)} thresholds", len(values))

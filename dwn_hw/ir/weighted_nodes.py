@@ -170,10 +170,11 @@ class ConvTranspose2d:
 
     def _phases(self) -> Iterable[tuple[Ints, Ints]]:
         """The taps (rows, columns) of the kernel that may meet in one sum: their places differ by multiples of the stride."""
-        rests = [
-            [tuple(k for k in range(size) if k * apart % stride == rest) for rest in range(stride)]
-            for size, stride, apart in zip(self.kernel[2:], self.stride, self.dilation, strict=True)
-        ]
+        rests = []
+        for size, stride, apart in zip(self.kernel[2:], self.stride, self.dilation, strict=True):
+            # Only rests that occur: a file may state any stride.
+            met = {k * apart % stride for k in range(size)}
+            rests.append([tuple(k for k in range(size) if k * apart % stride == rest) for rest in met])
         return [(rows, columns) for rows in rests[0] for columns in rests[1]]
 
     def __str__(self) -> str:
@@ -228,8 +229,6 @@ def _sums_that_meet(weights: npt.NDArray[np.int64], limits: Limits, taps: tuple[
     """The limits of each output's sums over some taps. ``weights``: (inputs, outputs, rows, columns)."""
     rows, columns = taps
     outputs = weights.shape[1]
-    if not rows or not columns:
-        return [(0, 0)] * outputs
     chosen = weights[:, :, rows][:, :, :, columns].transpose(1, 0, 2, 3)
     return sum_limits(chosen.reshape(-1), outputs, [limit for limit in limits for _ in range(len(rows) * len(columns))])
 
@@ -238,6 +237,8 @@ def _check_weights(thing: str, weights: Ints, bias: Ints, low: int) -> None:
     check_whole(thing, "low", (low,), 1, None)
     check(len(bias) > 0, thing, "at least one output", "none")
     check(len(weights) > 0, thing, "at least one weight", "none")
+    other = {type(number).__name__ for number in (*weights, *bias)} - {"int"}
+    check(not other, thing, "weights and biases that are integers", ", ".join(sorted(other)))
     widest = max(-min(weights), max(weights)).bit_length()
     check(widest < MAX_CODE_BITS, thing, f"weights of at most {MAX_CODE_BITS} bits", f"{widest + 1} bits")
 

@@ -147,6 +147,10 @@ def test_a_network_of_integers_survives_its_file(case):
         (lambda: ir.Conv2d((1, 1, 1, 1), (1,), (0,), 0, (0, 1)), "stride"),
         (lambda: ir.Conv2d((1, 1, 1, 1), (1,), (0,), 0, padding_mode="reflect"), "padding mode"),
         (lambda: ir.Conv2d((3, 1, 1, 1), (1,) * 3, (0,) * 3, 0, groups=2), "equal groups"),
+        (lambda: ir.Dense((1, 0.5), (0,), 0), "weights and biases that are integers; got float"),
+        (lambda: ir.Dense((1, 2), (True,), 0), "weights and biases that are integers; got bool"),
+        (lambda: ir.MultiThreshold(((0.5,),), ((0, 1),)), "thresholds and values that are integers; got float"),
+        (lambda: ir.MultiThreshold(((2, 1),), ((0, 1, 2),)), "thresholds that never fall"),
         (lambda: ir.Quantize(0, "up", 0, 1), "rounding one of"),
         (lambda: ir.Quantize(0, "floor", 2, 1), "lowest at most highest"),
         (lambda: ir.MaxPool2d((2, 2), (2, 2), (2, 0)), "padding at most half"),
@@ -171,3 +175,10 @@ def test_a_node_refuses_what_it_cannot_mean(node, sentence):
 def test_a_network_refuses_nodes_that_do_not_fit_together(nodes, sentence):
     with pytest.raises(IRError, match=sentence):
         ir.Network(ir.Input((2, 2, 2), (ir.Format(8),)), nodes)
+
+
+def test_the_work_of_a_transposed_convolution_does_not_grow_with_the_stride_that_a_file_states():
+    """A list of all rests of such a stride would not fit into any memory."""
+    node = ir.ConvTranspose2d((1, 1, 2, 2), (1, -2, 3, 4), (5,), 0, stride=(10**12, 10**12))
+    # Every output is 5 and one product: -6 … 17 with what is partial.
+    assert node.output(ir.Edge((1, 1, 1), (ir.Format(2),))) == ir.Edge((1, 2, 2), (ir.Format(6, signed=True),))
