@@ -196,6 +196,7 @@ def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | shifted.
     if isinstance(model, TrainedDwn | shifted.ShiftModel):
         return model
     model = module_state.unwrapped(model)
-    if shifted.has_shift_layers(model):
+    layers = (*shifted.SHIFT_LAYERS, *shifted.LINEAR_LAYERS)
+    if shifted.holds(model, layers) and not shifted.holds(model, ("LUTLayer", "GroupSum")):
         return shifted.ShiftModel(model, type(model).__name__)
     return extract.extract_modules(model, thermometer, scaler)

@@ -25,7 +25,7 @@ def lines(report: Report) -> list[str]:
         said += _calibration(report["calibration"])
     inexact = f", {checked['inexact']} samples left out whose sums no double holds" if checked["inexact"] > 0 else ""
     said.append(f"checked    {checked['scores']} scores equal to {checked['reference']} with these formats{inexact}")
-    said.append(f"own        {_own_forward(report['own_forward'])}")
+    said += [f"own        {_own_forward(found)}" for found in report["own_forward"]]
     if report["data"]:
         figures = (f"{key.replace('_', ' ')} {value}" for key, value in report["data"].items())
         said.append("data       " + ", ".join(figures))
@@ -34,7 +34,13 @@ def lines(report: Report) -> list[str]:
 
 def _own_forward(found: Report) -> str:
     """What the module's own forward pass gives beside the network."""
-    of = f"{found['codes']} directed and random codes through the module's own forward"
+    weights = {"rounded": " with rounded weights", "trained": ""}[found["weights"]]
+    of = f"{found['codes']} directed and random codes through the module's own forward{weights}"
+    if "numbers" in found:
+        if not found["numbers_changed"]:
+            return f"{of}: every number equal"
+        count = f"{found['numbers_changed']} of {found['numbers']} numbers differ"
+        return f"{of}: {count}, by at most {found['largest_difference']:.2g}"
     changed, largest = found["predictions_changed"], found["largest_score_difference"]
     if found["softmax"]:
         return f"{of}: {changed or 'no'} predictions change"
@@ -44,11 +50,13 @@ def _own_forward(found: Report) -> str:
 
 
 def _weights(report: Report) -> list[str]:
-    return [
-        f"weights    {row['layer']}: {row['weights']}, {row['zero']} of them 0, "
-        f"±2^{row['least_shift']}…±2^{row['most_shift']}"
-        for row in report["weights"]
-    ]
+    said = []
+    for row in report["weights"]:
+        held = f"±2^{row['least_shift']}…±2^{row['most_shift']}"
+        if row["bits"] is not None:
+            held = f"rounded to {row['bits']} bits·2^{row['lsb']}, {row['rounding_error']:.2%} of their size away"
+        said.append(f"weights    {row['layer']}: {row['weights']}, {row['zero']} of them 0, {held}")
+    return said
 
 
 def _activations(report: Report) -> list[str]:

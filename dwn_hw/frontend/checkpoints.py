@@ -26,7 +26,7 @@ from dwn_hw.frontend.pickles import archive
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.pickles.unpickle import RefusedError, UnreadableError
 from dwn_hw.frontend.read_thermometer import read_scaler
-from dwn_hw.frontend.shift.trained_shift import has_shift_layers
+from dwn_hw.frontend.shift.trained_shift import holds
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir.columns import TableCoding
 
@@ -139,7 +139,7 @@ class _Described:
 def _described(
     model: Any, thermometer: Any, scaler: Any, class_names: Sequence[str], feature_names: Sequence[str], table: Any
 ) -> _Described:
-    if has_shift_layers(model):
+    if holds(model):
         from dwn_hw.frontend.shift import saved_shift
 
         layers, features = saved_shift.layers(model)

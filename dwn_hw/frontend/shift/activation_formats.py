@@ -14,10 +14,13 @@ import numpy as np
 
 from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.frontend.shift import float64_reference, freeze_shift
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
+from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Levels, Table, TrainedShift, Weighted
 
 #: The bits of an activation whose range is known from data, and the bits of room left above the greatest seen.
 RANGED_BITS, ROOM = 16, 1
+
+#: The same of the values of a smooth function, each of which is an entry of a table; and the most that may be stated.
+TABLE_BITS, MOST_TABLE_BITS = 8, 10
 
 #: The bits of the widest format that may be stated: its sums must fit in an int64.
 _MOST_BITS = 32
@@ -32,7 +35,7 @@ OWN = "the model's own"
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """The format of each shift layer, and its ``origin``: ``stated``, ``model``, ``model but biases`` (which the model leaves as
-    they are), ``data``, ``default`` or ``calibrated``.
+    they are), ``levels``, ``data``, ``default`` or ``calibrated``.
     """
 
     formats: tuple[FixedPoint, ...]
@@ -43,8 +46,10 @@ class Chosen:
 def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen:
     """Choose formats for ``model``. ``x``: samples as the model takes them, (samples, *shape), if there are any."""
     count = len(model.layers)
+    tables = behind_tables(model)
     if stated is not None:
         wanted = parse(stated)
+        _check_tables(tables, wanted, stated)
         formats = tuple(layer.own if layer.discrete and layer.own else wanted for layer in model.layers)
         return Chosen(formats, "stated", f"stated as {stated}, floored as DeepShift does")
     owns = [layer.own for layer in model.layers]
@@ -52,6 +57,8 @@ def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen
     if len(known) == count:
         texts = ", ".join(sorted({repr(own.format) for own in known}))
         moved = max(freeze_shift.bias_error(layer, own) for layer, own in zip(model.layers, known, strict=True))
+        if any(layer.discrete for layer in model.layers):
+            return Chosen(known, "levels", "the port's, and the values of the levels before each layer")
         if not moved:
             return Chosen(known, "model", f"{OWN}: {texts}, floored")
         biases = f"its biases, which it does not round, to the grid of the sums (within {moved:.1e})"
@@ -59,10 +66,43 @@ def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen
     if x is not None:
         ranged = by_range(model, x)
         mixed = tuple(own or found for own, found in zip(owns, ranged, strict=True))
-        return Chosen(mixed, "data", f"{RANGED_BITS} bits by the range seen on {len(x)} samples, the nearest")
+        few = f" ({TABLE_BITS} behind a smooth function)" if any(tables) else ""
+        return Chosen(mixed, "data", f"{RANGED_BITS} bits{few} by the range seen on {len(x)} samples, the nearest")
+    if any(tables):
+        remedy = "Give samples, --data, by which 8 bits are placed; or say --activations 1.7."
+        named = [table for table in tables if table is not None]
+        raise OptionError(
+            *(Problem(t.name, "a format for the values of a smooth function", t.kind, remedy) for t in named)
+        )
     wide = FixedPoint.deepshift(16, 16)
     reason = "DEFAULT, not measured: the model rounds no activations, and no data was given; 16.16, floored"
     return Chosen(tuple(own or wide for own in owns), "default", reason)
+
+
+def behind_tables(model: TrainedShift) -> list[Table | None]:
+    """For each layer the smooth function whose values it reads, or None."""
+    found: list[Table | None] = []
+    table = None
+    for step in model.steps:
+        if isinstance(step, Weighted):
+            found.append(table)
+            table = None
+        elif isinstance(step, Table):
+            table = step
+        elif isinstance(step, Levels):
+            table = None
+    return found
+
+
+def _check_tables(tables: Sequence[Table | None], wanted: FixedPoint, stated: str) -> None:
+    """Refuse a format for which a smooth function's table would have too many entries."""
+    if wanted.format.bits <= MOST_TABLE_BITS:
+        return
+    rule = f"at most {MOST_TABLE_BITS} bits behind a smooth function, whose values are entries of a table"
+    remedy = "Say --activations 1.7, or give samples, --data."
+    named = [table for table in tables if table is not None]
+    if named:
+        raise OptionError(*(Problem("--activations", f"{rule}, {t.name}", stated, remedy) for t in named))
 
 
 def parse(text: str) -> FixedPoint:
@@ -75,19 +115,25 @@ def parse(text: str) -> FixedPoint:
 
 
 def by_range(model: TrainedShift, x: Doubles, bits: int = RANGED_BITS) -> tuple[FixedPoint, ...]:
-    """The formats of ``bits`` bits, unsigned where nothing negative was seen, that hold twice the greatest value seen."""
+    """The formats of ``bits`` bits, unsigned where nothing negative was seen, that hold twice the greatest value seen; behind a
+    smooth function of :data:`TABLE_BITS`, that hold it once.
+    """
     ends = np.zeros((len(model.layers), 2))
 
     def watch(layer: int, values: Doubles) -> None:
         ends[layer] = min(ends[layer, 0], values.min()), max(ends[layer, 1], values.max())
 
     float64_reference.run(model, (float64_reference.WIDE,) * len(model.layers), x, watch)
-    return tuple(_holding(low, high, bits) for low, high in ends.tolist())
+    tables = behind_tables(model)
+    return tuple(
+        _holding(low, high, bits, ROOM) if table is None else _holding(low, high, TABLE_BITS, 0)
+        for (low, high), table in zip(ends.tolist(), tables, strict=True)
+    )
 
 
-def _holding(low: float, high: float, bits: int) -> FixedPoint:
+def _holding(low: float, high: float, bits: int, room: int) -> FixedPoint:
     signed = low < 0
-    exponent = math.frexp(max(high, -low))[1] + ROOM
+    exponent = math.frexp(max(high, -low))[1] + room
     return fixed(bits, signed, exponent + signed - bits)
 
 

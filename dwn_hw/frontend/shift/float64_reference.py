@@ -15,8 +15,17 @@ import torch
 from torch.nn import functional
 
 from dwn_hw import ir
-from dwn_hw.frontend.shift.freeze_shift import Norm, bias_codes, plan_norms
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Levels, Scaled, TrainedShift, Weighted
+from dwn_hw.frontend.shift.freeze_shift import Norm, bias_codes, plan_norms, rounded, tables
+from dwn_hw.frontend.shift.trained_shift import (
+    Clamp,
+    Doubles,
+    FixedPoint,
+    Levels,
+    Scaled,
+    Table,
+    TrainedShift,
+    Weighted,
+)
 
 #: The number of samples that are run at once.
 _CHUNK = 256
@@ -43,7 +52,7 @@ def _run(
 ) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     value = torch.from_numpy(np.ascontiguousarray(x, np.float64))
     exact = torch.ones(len(value), dtype=torch.bool)
-    waiting, scales = enumerate(formats), iter(norms)
+    waiting, scales, grids = enumerate(formats), iter(norms), iter(tables(model, formats))
     with torch.no_grad():
         for step in model.steps:
             match step:
@@ -57,6 +66,10 @@ def _run(
                     exact &= good
                 case Levels():
                     value = torch.from_numpy(step(value.numpy()))
+                case Table():
+                    value = torch.from_numpy(rounded(step.smooth(value.numpy()), next(grids)))
+                case Clamp():
+                    value = value.clamp(step.low, step.high)
                 case ir.Sort():
                     ordered = value.sort(step.axis + 1, step.descending).values
                     value = ordered.narrow(step.axis + 1, 0, step.keep or ordered.shape[step.axis + 1])
@@ -83,8 +96,7 @@ def _weighted(layer: Weighted, wanted: FixedPoint, value: torch.Tensor) -> tuple
     bias = torch.from_numpy(bias_codes(layer, wanted) * grid)
     weight = torch.from_numpy(layer.weights)
     # The sum of all that is added up for an output, were every sign the same.
-    transposed = layer.window is not None and layer.window.output_padding is not None
-    every = weight.abs().sum() if transposed else weight.abs().sum(dim=1).max()
+    every = weight.abs().sum() if layer.transposed else weight.abs().sum(dim=1).max()
     largest = _samples_max(codes) * 2.0**wanted.lsb * every + bias.abs().max()
     return _sums(layer, codes * 2.0**wanted.lsb, weight, bias), largest < 2.0**53 * grid
 

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw._json import Document
-from dwn_hw.errors import DataError, Mismatch, OptionError, Problem
+from dwn_hw.errors import OptionError, Problem
 from dwn_hw.frontend import input_scaling
 from dwn_hw.frontend.shift import (
     activation_formats,
-    float64_reference,
+    against_model,
+    folding,
     freeze_shift,
     input_stage,
     narrow_activations,
@@ -27,20 +28,11 @@ from dwn_hw.frontend.shift import (
     weight_rounding,
 )
 from dwn_hw.frontend.shift.activation_formats import Chosen
+from dwn_hw.frontend.shift.against_model import Made
 from dwn_hw.frontend.shift.input_stage import Front
-from dwn_hw.frontend.shift.trained_shift import Doubles, Scaled, ShiftModel, TrainedShift
-from dwn_hw.ir import evaluate, sample_files, sample_warnings, vectors
-from dwn_hw.ir.codes import Encoded, are_codes, decode
-from dwn_hw.ir.emulate import Emulator
-
-#: The number of random codes on which the frozen network is compared with torch; of these the oracle, which is slow, sees a few.
-CHECKED_CODES, CHECKED_BY_EVALUATE = 128, 16
-
-#: And those on which it is compared with the module's own forward, of networks with few features.
-MANY_CODES, FEW_FEATURES = 2048, 256
-
-#: The most samples of the user's data that are compared.
-CHECKED_SAMPLES = 10_000
+from dwn_hw.frontend.shift.trained_shift import Scaled, ShiftModel, TrainedShift
+from dwn_hw.ir import sample_files, sample_warnings
+from dwn_hw.ir.codes import Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +64,36 @@ def plan(
 ) -> Frozen:
     """Freeze ``given``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
     progress("tracing the model")
-    traced = _traced(given, asked, samples or asked.calibrate)
-    model = freeze_shift.fold(weight_rounding.round_weights(traced, asked.weights))
-    classes, names = model.original(np.zeros((1, *model.shape), np.float32)).shape[1], given.class_names
-    samples = None if samples is None else sample_files.labelled(samples, classes, names)
-    if asked.calibrate is not None:
-        asked = replace(asked, calibrate=sample_files.labelled(asked.calibrate, classes, names))
+    trained = _traced(given, asked, samples or asked.calibrate)
+    names = given.class_names
+    if trained.classifies:
+        classes = trained.original(np.zeros((1, *trained.shape), np.float32)).shape[1]
+        samples = None if samples is None else sample_files.labelled(samples, classes, names)
+        if asked.calibrate is not None:
+            asked = replace(asked, calibrate=sample_files.labelled(asked.calibrate, classes, names))
     by = samples or asked.calibrate
     x = None if by is None or by.x is None else by.x.reshape(len(by), -1)
-    port, calibration = input_stage.port(model, asked.input_format, x), None
+    port, calibration = input_stage.port(trained, asked.input_format, x), None
+    model, folded = folding.fold(trained, port, asked.weights)
+    model = freeze_shift.fold(model)
     if asked.calibrate is not None:
         chosen, calibration = narrow_activations.narrow(
-            model, asked.calibrate, asked.max_drop, asked.input_format, port, seed=asked.seed, progress=progress
+            model, asked.calibrate, asked.max_drop, asked.input_format, port, folded, seed=asked.seed, progress=progress
         )
     else:
         progress("choosing number formats")
         real = (
             None
             if samples is None or samples.x is None
-            else input_stage.real_samples(model, asked.input_format, samples)
+            else input_stage.first_values(model, folded, asked.input_format, samples)
         )
         chosen = activation_formats.choose(model, asked.activations, real)
-    entry = input_stage.choose(model, chosen.formats[0], port)
+    entry = folded or input_stage.choose(model, chosen.formats[0], port)
     progress("freezing")
     features = () if given.table is None else given.table.feature_names
     network = freeze_shift.freeze(model, entry, chosen.formats)
     network = replace(network, class_names=names, feature_names=features, table=given.table)
+    made = Made(trained, model, entry, chosen, network)
     progress("comparing with torch in float64")
     report: Document = {
         "kind": "shift",
@@ -105,19 +101,19 @@ def plan(
         "network": repr(network).splitlines(),
         "input": _input(entry, network),
         "left_out": list(model.left_out),
-        "weights": _weights(model),
+        "weights": _weights(made),
         "activations": _activations(model, chosen),
         "norms": _norms(model, chosen),
         "calibration": calibration,
-        "checked": _check(model, entry, chosen, network, asked.seed),
-        "own_forward": _own_forward(model, entry, network, asked.seed),
+        "checked": against_model.check(made, asked.seed),
+        "own_forward": against_model.own_forward(made, asked.seed),
     }
     encoded = None if samples is None else _encoded(model, entry, samples, network)
     report |= {"data": None, "warnings": []}
     if samples is not None and encoded is not None:
         progress(f"comparing on {len(samples)} samples")
         warnings = sample_warnings.of_samples(network, samples, encoded)
-        report |= {"data": _on_data(model, entry, chosen, network, samples, encoded), "warnings": warnings}
+        report |= {"data": against_model.on_data(made, samples, encoded), "warnings": warnings}
         if asked.strict:
             sample_warnings.refuse(warnings, samples.name)
     return Frozen(network, report, None if encoded is None else encoded.codes)
@@ -125,11 +121,11 @@ def plan(
 
 def _traced(given: ShiftModel, asked: Asked, samples: sample_files.Samples | None) -> TrainedShift:
     shape = _shape(given.module, asked.input_shape, samples)
-    model = tracing.trace(given.module, shape, source=given.source)
-    if asked.normalize is None:
-        return replace(model, scaler=given.scaler)
-    text = ",".join(map(str, shape)) if len(shape) > 1 else None
-    return replace(model, scaler=input_scaling.normalizer(asked.normalize, text, math.prod(shape)))
+    scaler = given.scaler
+    if asked.normalize is not None:
+        text = ",".join(map(str, shape)) if len(shape) > 1 else None
+        scaler = input_scaling.normalizer(asked.normalize, text, math.prod(shape))
+    return tracing.trace(given.module, shape, scaler, given.source)
 
 
 def _shape(module: Any, stated: str | None, samples: sample_files.Samples | None) -> ir.Ints:
@@ -174,13 +170,17 @@ def _input(entry: Front, network: ir.Network) -> Document:
     }
 
 
-def _weights(model: TrainedShift) -> list[Document]:
+def _weights(made: Made) -> list[Document]:
+    """The weights of each layer; of rounded ones how far they moved, as a share of their root mean square."""
     rows: list[Document] = []
-    for layer in model.layers:
+    moved = folding.module_weights(made.model, made.trained, made.chosen.formats)
+    for layer, before in zip(made.model.layers, made.trained.layers, strict=True):
         used = np.abs(layer.weights[layer.weights != 0])
         ends = [int(np.frexp(end)[1]) - 1 for end in (used.min(), used.max())] if used.size else [0, 0]
         rows.append({"layer": layer.name, "weights": int(layer.weights.size), "zero": int((layer.weights == 0).sum())})
         rows[-1] |= {"least_shift": ends[0], "most_shift": ends[1], "bits": layer.bits, "lsb": layer.low}
+        if layer.name in moved:
+            rows[-1]["rounding_error"] = weight_rounding.error(before.weights, moved[layer.name][0])
     return rows
 
 
@@ -199,121 +199,3 @@ def _norms(model: TrainedShift, chosen: Chosen) -> list[Document]:
     return [
         {"layer": norm.name, "multiplier_error": norm.rounding(step)} for step, norm in zip(steps, norms, strict=True)
     ]
-
-
-def _check(model: TrainedShift, entry: Front, chosen: Chosen, network: ir.Network, seed: int) -> Document:
-    """Check the first rung, on random codes: ``evaluate`` = torch in float64."""
-    codes = _random_codes(network.input, CHECKED_CODES, seed)
-    scores, exact = float64_reference.run(model, chosen.formats, entry.values(model, codes))
-    compared = equal(network, codes, scores, exact)
-    few = codes[:CHECKED_BY_EVALUATE]
-    by_oracle = evaluate.trace(network, few)[-2]
-    if (by_oracle != Emulator(network).run(few)[0]).any():
-        raise Mismatch("emulation: the scores of the fast emulator are not those of evaluate")
-    return {"codes": len(codes), "scores": compared, "inexact": int((~exact).sum()), "reference": "torch float64"}
-
-
-def _own_forward(model: TrainedShift, entry: Front, network: ir.Network, seed: int) -> Document:
-    """What became of the model in all, on directed and random codes: the network beside the module's own forward pass.
-
-    Two scores are the same where the module's, in its own arithmetic, is the network's; a softmax at its end changes no class.
-    """
-    count = CHECKED_CODES if network.input.edge.size > FEW_FEATURES else MANY_CODES
-    directed = vectors.make(network, random=0, seed=seed, searched=0).codes
-    codes = np.concatenate([_random_codes(network.input, count, seed), directed])
-    original = model.original(entry.values(model, codes).astype(np.float32))
-    scores, y = Emulator(network).run(codes)
-    real = np.asarray(scores * 2.0 ** network.scores_edge.formats[0].lsb, np.float64)
-    good = np.isfinite(original).all(axis=1)
-    difference = np.abs(_below_best(real) - _below_best(original))[good]
-    return {
-        "codes": int(good.sum()),
-        "predictions_changed": int((y != original.argmax(axis=1))[good].sum()),
-        "largest_score_difference": float(difference.max()) if difference.size else 0.0,
-        "softmax": any(text.lower().startswith("softmax") for text in model.left_out),
-    }
-
-
-def _random_codes(port: ir.Input, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """The codes 0, the extremes, and random ones, in some samples all small: wide ports have codes whose sums no double holds."""
-    rng = np.random.default_rng(seed)
-    fmt = port.formats[0]
-    codes = rng.integers(fmt.low, fmt.high + 1, (count, *port.shape))
-    codes >>= rng.integers(0, max(1, fmt.bits - 4), (count, *[1] * len(port.shape)))
-    codes[0], codes[1], codes[2] = 0, fmt.low, fmt.high
-    return codes
-
-
-def equal(network: ir.Network, codes: npt.NDArray[np.int64], scores: Doubles, exact: npt.NDArray[np.bool_]) -> int:
-    """The number of scores of ``network`` that equal those of the reference, where that is exact. Raises Mismatch with the
-    first that does not.
-    """
-    got, _ = Emulator(network).run(codes)
-    lsb = network.scores_edge.formats[0].lsb
-    wanted = scores * 2.0**-lsb
-    different = np.argwhere((got != wanted) & exact[:, None])
-    if len(different):
-        sample, unit = (int(i) for i in different[0])
-        raise Mismatch(
-            f"score {unit} of sample {sample}: torch in float64 gives {wanted[sample, unit]:.0f}, the frozen network "
-            f"{got[sample, unit]} ({len(different)} of {got.size} differ)"
-        )
-    return int(exact.sum()) * int(got.shape[1])
-
-
-def _on_data(
-    model: TrainedShift,
-    entry: Front,
-    chosen: Chosen,
-    network: ir.Network,
-    samples: sample_files.Samples,
-    encoded: Encoded,
-) -> Document:
-    """Check on the user's data that the network equals the reference, and what number formats cost against the model as given."""
-    codes = encoded.codes
-    saturation = activation_formats.Saturation(chosen.formats)
-    first = codes[:CHECKED_SAMPLES]
-    given = _given(model, entry, samples, codes)
-    if chosen.origin == "stated":
-        # The numbers themselves are watched: a port that carries activations has saturated its codes already.
-        asked = activation_formats.Saturation(chosen.formats)
-        float64_reference.run(model, chosen.formats, given[:CHECKED_SAMPLES], asked.watch)
-        asked.refuse(model, samples.name)
-    scores, exact = float64_reference.run(model, chosen.formats, entry.values(model, first), saturation.watch)
-    equal(network, first, scores, exact)
-    own, y = Emulator(network).run(codes)
-    original = model.original(given.astype(np.float32))
-    wanted = original.argmax(axis=1)
-    found: Document = {
-        "samples": len(samples),
-        **sample_warnings.moved(network, encoded),
-        "activations_saturated": sum(saturation.counts),
-        "equal_to_reference": int(exact.sum()),
-        "predictions_changed": int((y != wanted).sum()),
-    }
-    if not any(text.lower().startswith("softmax") for text in model.left_out):
-        real = np.asarray(own * 2.0 ** network.scores_edge.formats[0].lsb, np.float64)
-        found["largest_score_difference"] = round(float(np.abs(_below_best(real) - _below_best(original)).max()), 6)
-    if samples.y is not None:
-        found["accuracy"] = round(float((samples.y == y).mean()), 6)
-        found["float_accuracy"] = round(float((samples.y == wanted).mean()), 6)
-    return found
-
-
-def _below_best(scores: Doubles) -> Doubles:
-    """The scores less the best of their sample: these differences a log_softmax leaves as they are."""
-    return np.asarray(scores - scores.max(axis=1, keepdims=True))
-
-
-def _given(model: TrainedShift, entry: Front, samples: sample_files.Samples, codes: npt.NDArray[np.int64]) -> Doubles:
-    """What the model as it was given receives: the user's own numbers, normalised in float32."""
-    of_port = samples.x is None or are_codes(entry.port, samples.x)
-    if samples.x is None or of_port:
-        real = decode(entry.port, codes.reshape(len(codes), -1), np.dtype(np.float32))
-    else:
-        real = samples.x.reshape(len(samples), -1).astype(np.float32)
-    if model.scaler is not None and (entry.scaled or not of_port):
-        real = model.scaler.apply(real)
-    if not np.isfinite(real).all():
-        raise DataError(Problem(samples.name, "finite numbers", "NaN or infinity", "Remove those samples."))
-    return np.asarray(real, np.float64).reshape(codes.shape)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,25 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.frontend.shift import levels
 from dwn_hw.frontend.shift.input_stage import Front, quantize
-from dwn_hw.frontend.shift.trained_shift import FixedPoint, Levels, Scaled, TrainedShift, TrainedStep, Weighted
+from dwn_hw.frontend.shift.trained_shift import (
+    Clamp,
+    Doubles,
+    FixedPoint,
+    Levels,
+    Scaled,
+    Table,
+    TrainedShift,
+    TrainedStep,
+    Weighted,
+)
 from dwn_hw.ir.network import LEFT_TO_HOST
 from dwn_hw.ir.rules import MAX_CODE_BITS
 
 #: The bits of a batch norm's largest multiplier, and the bits that its input keeps below the next layer's grid.
 NORM_BITS, NORM_GUARD = 16, 4
+
+#: The grid of a smooth function's values where no layer is behind it: 1/128, of 16 bits.
+OUTPUT = FixedPoint(-7, -(1 << 15), (1 << 15) - 1, "half_up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,22 @@ class Norm:
         return float(np.abs((kept - step.scale) / scale).max())
 
 
+def tables(model: TrainedShift, formats: Sequence[FixedPoint]) -> tuple[FixedPoint, ...]:
+    """The grid of each :class:`Table`: the format of the layer behind it, or :data:`OUTPUT`."""
+    found, behind = [], [*formats, OUTPUT]
+    for step in model.steps:
+        if isinstance(step, Weighted):
+            behind = behind[1:]
+        elif isinstance(step, Table):
+            found.append(behind[0])
+    return tuple(found)
+
+
+def rounded(x: Doubles, grid: FixedPoint) -> Doubles:
+    """The nearest values of a grid."""
+    return np.asarray(np.clip(grid.round(x), grid.lowest, grid.highest) * 2.0**grid.lsb)
+
+
 def fold(model: TrainedShift) -> TrainedShift:
     """Fold batch norm that multiplies by powers of two into the shift layer before it, where that is exact."""
     steps: list[TrainedStep] = []
@@ -64,8 +94,7 @@ def fold(model: TrainedShift) -> TrainedShift:
 
 def _folded(layer: Weighted, norm: Scaled) -> Weighted | None:
     mantissa, exponent = np.frexp(np.abs(norm.scale))
-    transposed = layer.window is not None and layer.window.output_padding is not None
-    if (mantissa != 0.5).any() or layer.own is None or layer.low is None or transposed:
+    if (mantissa != 0.5).any() or layer.own is None or layer.low is None or layer.transposed:
         return None
     low = min(0, layer.grid + int(exponent.min()) - 1)
     bias = np.asarray(layer.bias * norm.scale + norm.offset, np.float64)
@@ -101,7 +130,7 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
     nodes, edge = list(front.nodes), front.port.edge
     for node in nodes:
         edge = node.output(edge)
-    wanted, norms = iter(formats), iter(plan_norms(model, formats))
+    wanted, norms, grids = iter(formats), iter(plan_norms(model, formats)), iter(tables(model, formats))
     first = True  # the front rounds for the first shift layer
     for step in model.steps:
         made: tuple[ir.Node, ...]
@@ -114,6 +143,10 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
                 made = _norm_nodes(next(norms), edge)
             case Levels():
                 made = (levels.node(step, edge),)
+            case Table():
+                made = (levels.node(_tabled(step, next(grids)), edge),)
+            case Clamp():
+                made = _clamp(step, edge)
             case _:
                 made = (step,)
         for node in made:
@@ -128,6 +161,25 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
         scaler = f"{LEFT_TO_HOST} the model's {model.scaler.kind} scaler comes before this port"
     notes = (("source", model.source), ("scaler", scaler), ("input", front.reason), ("left out", left_out))
     return ir.Network(front.port, tuple(nodes), notes=notes)
+
+
+def _tabled(step: Table, grid: FixedPoint) -> Levels:
+    """A smooth function whose values are rounded to a grid."""
+    ends = [value for value in (-grid.highest, -grid.lowest, grid.lowest, grid.highest) if abs(value) <= 1 << 10]
+    low, high = min([*ends, -128]), max([*ends, 128])
+    edges = (np.arange(low, high, max(1, (high - low) >> 8)) + 0.5) * 2.0**grid.lsb
+    return Levels(step.name, step.smooth, lambda x: rounded(x, grid), np.asarray(edges), grid)
+
+
+def _clamp(step: Clamp, edge: ir.Edge) -> tuple[ir.Node, ...]:
+    """A clamp on the grid of its numbers, or on a finer one, on which its ends lie."""
+    given = edge.formats[0].lsb
+    finite = [Fraction(end) for end in (step.low, step.high) if not math.isinf(end)]
+    lsb = min([given, *(1 - end.denominator.bit_length() for end in finite if end.denominator > 1)])
+    least, most = (end * 2.0**-lsb for end in (step.low, step.high))
+    low, high = min(fmt.low for fmt in edge.formats), max(fmt.high for fmt in edge.formats)
+    ends = [int(min(max(end << given - lsb, least), most)) for end in (low, high)]
+    return () if ends == [low, high] and lsb == given else (ir.Quantize(lsb, "floor", *ends),)
 
 
 def _norm_nodes(norm: Norm, edge: ir.Edge) -> tuple[ir.Node, ...]:

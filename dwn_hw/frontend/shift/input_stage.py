@@ -21,7 +21,7 @@ from dwn_hw import ir
 from dwn_hw.frontend import input_port
 from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
 from dwn_hw.frontend.trained_dwn import Scaler
-from dwn_hw.ir.codes import are_codes, check_features, decode
+from dwn_hw.ir.codes import are_codes, check_features, decode, encode
 from dwn_hw.ir.edges import Ints
 from dwn_hw.ir.rules import MAX_CODE_BITS
 from dwn_hw.ir.sample_files import Samples
@@ -38,7 +38,8 @@ class Front:
     """The port, the nodes between it and the first layer's activations, and why.
 
     ``scaled``: whether a normalisation is in them; ``kind``: in which floating point the model's own arithmetic on the way is
-    theirs, for each of ``codes`` codes and channels; in float32 ``moved`` of these round to a neighbour.
+    theirs, for each of ``codes`` codes and channels; in float32 ``moved`` of these round to a neighbour. ``folded``: whether the
+    first layer reads the port's codes, its weights holding what these are to the model.
     """
 
     port: ir.Input
@@ -49,8 +50,13 @@ class Front:
     kind: type[np.floating[Any]] = np.float64
     codes: int = 0
     moved: int = 0
+    folded: bool = False
 
     def values(self, model: TrainedShift, codes: npt.NDArray[Any]) -> Doubles:
+        """The values (samples, *shape) that the first step takes for ``codes`` of the port."""
+        return codes.astype(np.float64) if self.folded else self.own(model, codes)
+
+    def own(self, model: TrainedShift, codes: npt.NDArray[Any]) -> Doubles:
         """The values (samples, *shape) that the model takes for ``codes`` of the port, normalised as the front is equal to."""
         real = decode(self.port, codes.reshape(len(codes), -1), np.dtype(self.kind))
         if self.scaled and model.scaler is not None:
@@ -176,6 +182,17 @@ def real_samples(model: TrainedShift, stated: str | None, samples: Samples) -> D
             flat = decode(port, flat, np.dtype(np.float32))
     real = flat.astype(np.float32) if model.scaler is None else model.scaler.apply(flat)
     return np.asarray(real, np.float64).reshape(len(flat), *model.shape)
+
+
+def first_values(model: TrainedShift, front: Front | None, stated: str | None, samples: Samples) -> Doubles:
+    """What the first step takes for ``samples``: their codes, where ``front`` gives it these; else :func:`real_samples`."""
+    if front is None or not front.folded:
+        return real_samples(model, stated, samples)
+    assert samples.x is not None
+    port = replace(front.port, shape=(math.prod(model.shape),))
+    flat = check_features(port, samples.x)
+    codes = flat if are_codes(port, flat) else encode(port, flat).codes
+    return np.asarray(codes, np.float64).reshape(len(flat), *model.shape)
 
 
 def find_lines(codes: npt.NDArray[np.int64], targets: list[npt.NDArray[np.int64]]) -> tuple[Ints, Ints, int] | None:

@@ -51,13 +51,14 @@ def narrow(
     max_drop: float | None,
     stated: str | None,
     port: input_port.Port | None,
+    folded: input_stage.Front | None,
     *,
     seed: int,
     progress: Callable[[str], None],
 ) -> tuple[Chosen, Document]:
     """Search for the formats. Returns them, and what was found, as plain values.
 
-    ``stated``: the port's format as the user gave it; ``port``: the port as it is.
+    ``stated``: the port's format as the user gave it; ``port``: the port as it is; ``folded``: the front, where it is fixed.
     """
     _check(model, samples, max_drop)
     progress("calibrating: the model's own predictions")
@@ -65,8 +66,8 @@ def narrow(
     wanted = model.original(real.astype(np.float32)).argmax(axis=1)
     evidence = Evidence(wanted, samples.y, *statistics.split(len(samples), samples.y, seed), max_drop)
     progress("calibrating: a binary point for each width of each layer")
-    steps = _path(model, real[evidence.calibration], progress)
-    trial = _Trial(model, samples, port, real)
+    steps = _path(model, input_stage.first_values(model, folded, stated, samples)[evidence.calibration], progress)
+    trial = _Trial(model, samples, port, folded, real)
     low, high = 0, len(steps)
     while low < high:  # the first step at which the calibration part no longer holds
         middle = (low + high) // 2
@@ -99,42 +100,49 @@ def _path(model: TrainedShift, x: Doubles, progress: Callable[[str], None]) -> l
     """The path of formats for all layers, from wide to narrow, one bit of one layer a step."""
     choices = _choices(model, x[:: max(1, len(x) // PROBES)][:PROBES])
     probes = x[:: max(1, len(x) // PROBES)][:PROBES]
-    widest = tuple(row[WIDEST] for row in choices)
+    widest = tuple(row[max(row)] for row in choices)
     base, _ = float64_reference.run(model, widest, probes)
     disturbed: list[dict[int, float]] = []
     for layer, row in enumerate(choices):
         progress(f"calibrating: what each width of {model.layers[layer].name} does to the scores")
-        disturbed.append({WIDEST: 0.0})
-        for bits in range(WIDEST - 1, NARROWEST - 1, -1):
+        disturbed.append({max(row): 0.0})
+        for bits in range(max(row) - 1, min(row) - 1, -1):
             changed = (*widest[:layer], row[bits], *widest[layer + 1 :])
             scores, _ = float64_reference.run(model, changed, probes)
             disturbed[-1][bits] = max(float(((scores - base) ** 2).mean()), disturbed[-1][bits + 1])
-    widths = [WIDEST] * len(choices)
+    widths = [max(row) for row in choices]
     steps = [widest]
-    while max(widths) > NARROWEST:
-        open_ = [layer for layer, width in enumerate(widths) if width > NARROWEST]
+    while open_ := [layer for layer, width in enumerate(widths) if width > min(choices[layer])]:
         widths[min(open_, key=lambda layer: (disturbed[layer][widths[layer] - 1], -widths[layer], layer))] -= 1
         steps.append(tuple(row[width] for row, width in zip(choices, widths, strict=True)))
     return steps
 
 
 def _choices(model: TrainedShift, x: Doubles) -> list[dict[int, FixedPoint]]:
-    """The plain format of each width for each layer, with the least squared error on the values that come to the layer."""
+    """The plain format of each width for each layer, with the least squared error on the values that come to it; of a layer
+    behind levels or the port's own codes these alone.
+    """
     seen: list[list[Doubles]] = [[] for _ in model.layers]
 
     def watch(layer: int, values: Doubles) -> None:
         seen[layer].append(values.reshape(-1).copy())
 
     float64_reference.run(model, (float64_reference.WIDE,) * len(model.layers), x, watch)
-    return [_fitted(np.concatenate(values)) for values in seen]
+    tables = activation_formats.behind_tables(model)
+    return [
+        {layer.own.format.bits: layer.own}
+        if layer.discrete and layer.own
+        else _fitted(np.concatenate(values), WIDEST if table is None else activation_formats.MOST_TABLE_BITS)
+        for layer, values, table in zip(model.layers, seen, tables, strict=True)
+    ]
 
 
-def _fitted(values: Doubles) -> dict[int, FixedPoint]:
+def _fitted(values: Doubles, widest: int) -> dict[int, FixedPoint]:
     least, most = float(values.min()), float(values.max())
     top, signed = int(np.frexp(max(most, -least))[1]), least < 0
     some = values[:: max(1, len(values) // FITTED)]
     found = {}
-    for bits in range(WIDEST, NARROWEST - 1, -1):
+    for bits in range(widest, NARROWEST - 1, -1):
         tried = [activation_formats.fixed(bits, signed, top - clipped + signed - bits) for clipped in range(_CLIPPED)]
         found[bits] = min(tried, key=lambda wanted: _error(wanted, some))
     return found
@@ -148,8 +156,15 @@ def _error(wanted: FixedPoint, values: Doubles) -> float:
 class _Trial:
     """The model frozen with one choice of formats after another, and emulated on samples."""
 
-    def __init__(self, model: TrainedShift, samples: Samples, port: input_port.Port | None, real: Doubles) -> None:
-        self.model, self.port = model, port
+    def __init__(
+        self,
+        model: TrainedShift,
+        samples: Samples,
+        port: input_port.Port | None,
+        folded: input_stage.Front | None,
+        real: Doubles,
+    ) -> None:
+        self.model, self.port, self.folded = model, port, folded
         assert samples.x is not None
         self.x = samples.x.reshape(len(samples), -1)
         # A port that carries activations takes them normalised.
@@ -157,7 +172,7 @@ class _Trial:
 
     def predict(self, chosen: _Formats, part: statistics.Indices) -> npt.NDArray[np.int64]:
         """The classes (samples,) of a part of the samples; −1 for the others."""
-        entry = input_stage.choose(self.model, chosen[0], self.port)
+        entry = self.folded or input_stage.choose(self.model, chosen[0], self.port)
         network = freeze_shift.freeze(self.model, entry, chosen)
         numbers = self.real if entry.origin == "activations" else self.x
         codes = encode(network.input, numbers[part]).codes.reshape(-1, *network.input.shape)
@@ -219,6 +234,9 @@ def _text(chosen: Sequence[FixedPoint]) -> str:
 def _check(model: TrainedShift, samples: Samples, max_drop: float | None) -> None:
     """Raise DataError with everything that forbids a search on these samples."""
     problems: list[Problem] = []
+    if not model.classifies:
+        got, remedy = "numbers alone", "Leave --calibrate out: --data places formats by the range of what is seen."
+        problems.append(Problem("--calibrate", "a network that gives classes, whose predictions are kept", got, remedy))
     if samples.x is None:
         remedy = "Give x, samples in your own units."
         problems.append(Problem(samples.name, "numbers to calibrate by", "codes, which say nothing yet", remedy))

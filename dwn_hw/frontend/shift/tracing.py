@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,21 +18,27 @@ from torch import fx
 
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.frontend.pickles.standins import shown
+from dwn_hw.frontend.shift import scaler_inside
+from dwn_hw.frontend.shift.operations import WHOLE
 from dwn_hw.frontend.shift.trained_shift import (
+    LINEAR_LAYERS,
     SHIFT_LAYERS,
     Doubles,
+    Run,
     TrainedShift,
     Weighted,
-    has_shift_layers,
+    holds,
 )
-from dwn_hw.frontend.shift.walk import BATCH, WHOLE, Walk
+from dwn_hw.frontend.shift.walk import BATCH, Walk
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.edges import Ints
 
+_SUMMING = (*SHIFT_LAYERS, *LINEAR_LAYERS)
+
 
 class _Tracer(fx.Tracer):
-    """A tracer that keeps shift layers whole, whichever package they are from; if ``shut``, the user's own modules without one
-    as well, whose forward may be one that nobody can trace.
+    """A tracer that keeps shift layers whole, whichever package they are from; if ``shut``, the user's own modules without a
+    layer that sums as well, whose forward may be one that nobody can trace.
     """
 
     def __init__(self, shut: bool = False) -> None:
@@ -41,7 +47,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: torch.nn.Module, module_qualified_name: str) -> bool:
         """Whether the tracer does not look inside a module."""
-        whole = type(m).__name__ in WHOLE or (self.shut and not has_shift_layers(m))
+        whole = type(m).__name__ in WHOLE or (self.shut and not holds(m, _SUMMING))
         return whole or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -76,8 +82,8 @@ def first_width(module: torch.nn.Module) -> int | None:
 
 
 def begins_linear(module: torch.nn.Module) -> bool:
-    """Whether a module is a chain whose first layer is a linear shift layer, which takes samples of one axis alone."""
-    return isinstance(module, torch.nn.Sequential) and type(module[0]).__name__ in SHIFT_LAYERS[:2]
+    """Whether a module is a chain whose first layer is a linear one, which takes samples of one axis alone."""
+    return isinstance(module, torch.nn.Sequential) and type(module[0]).__name__ in (*SHIFT_LAYERS[:2], "Linear")
 
 
 def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, source: str = "") -> TrainedShift:
@@ -89,23 +95,43 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
     found = Findings(source or type(module).__name__)
     graph, shapes = _graph(model, shape, found)
     # The graph's copy has run, and shift layers clamp their parameters when they run: those of the module are read.
-    walk = Walk(module, graph, shapes, found)
+    inside, nodes = scaler_inside.find(module, graph, shapes, found)
+    if inside is not None and scaler is not None:
+        got, remedy = f"one in forward ({nodes[0].name}) and one before it", "Leave one of them out."
+        found.add("scaler", "must be one", got, remedy)
+    walk = Walk(module, graph, shapes, found, nodes)
     walk.run()
     if not any(isinstance(step, Weighted) for step in walk.made):
         found.add(
             "", "must have a layer that sums", "none", "It has nothing to fold: train a Linear, Conv2d or shift layer."
         )
     found.stop()
+    unneeded = [*nodes, *walk.chosen]
+    given = scaler_inside.without(graph, unneeded) if unneeded else module
     return TrainedShift(
-        shape, tuple(walk.finished()), _original(module), scaler, tuple(walk.left_out), found.source, walk.classifies
+        shape,
+        tuple(walk.made),
+        _original(given),
+        lambda weights: _original(given, weights),
+        inside or scaler,
+        tuple(walk.left_out),
+        found.source,
+        walk.classifies,
     )
 
 
-def _original(module: torch.nn.Module) -> Any:
-    """A function that runs the model as it was given, some samples at a time. It has a copy, since shift layers clamp their
-    parameters when they run.
+def _original(module: torch.nn.Module, other: Mapping[str, tuple[Doubles, Doubles]] | None = None) -> Run:
+    """A function that runs the model as it was given, or with ``other`` weights and what is added to biases, some samples at a
+    time.
+
+    It has a copy, since shift layers clamp their parameters when they run.
     """
     model = copy.deepcopy(module).eval().cpu()
+    for name, (weights, added) in (other or {}).items():
+        layer: Any = model.get_submodule(name)
+        layer.weight.data = torch.from_numpy(weights.reshape(layer.weight.shape)).to(layer.weight.dtype)
+        if layer.bias is not None:
+            layer.bias.data = (layer.bias.double() + torch.from_numpy(added)).to(layer.bias.dtype)
     dtype = next(model.parameters()).dtype
 
     def run(x: npt.NDArray[Any]) -> Doubles:
@@ -144,7 +170,7 @@ def _graph(model: torch.nn.Module, shape: Ints, found: Findings) -> tuple[fx.Gra
 def _traced(model: torch.nn.Module) -> fx.GraphModule:
     """The graph of ``forward`` with the values that its other arguments have by default.
 
-    Where that cannot be traced, the modules of the user's own that hold no shift layer are each one operation of it.
+    Where that cannot be traced, the modules of the user's own that hold no layer that sums are each one operation of it.
     """
     parameters = list(inspect.signature(model.forward).parameters.values())[1:]
     defaults = {
@@ -153,6 +179,6 @@ def _traced(model: torch.nn.Module) -> fx.GraphModule:
     try:
         return fx.GraphModule(model, _Tracer().trace(model, concrete_args=defaults or None))
     except Exception:
-        if has_shift_layers(model) and type(model).__name__ not in SHIFT_LAYERS:
+        if holds(model, _SUMMING) and type(model).__name__ not in _SUMMING:
             return fx.GraphModule(model, _Tracer(shut=True).trace(model, concrete_args=defaults or None))
         raise

@@ -5,7 +5,7 @@ Floating-point numbers end here, as :mod:`dwn_hw.frontend.trained_dwn` ends them
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,8 +20,9 @@ from dwn_hw.ir.arrays import Integers
 from dwn_hw.ir.columns import TableCoding
 from dwn_hw.ir.edges import Ints
 
-#: The names of the classes of shift layers, of any package.
+#: The names of the classes of shift layers, of any package, and of torch's layers whose weights are to be rounded.
 SHIFT_LAYERS = ("LinearShift", "LinearShiftQ", "Conv2dShift", "Conv2dShiftQ")
+LINEAR_LAYERS = ("Linear", "Conv2d", "ConvTranspose2d")
 
 #: An array of doubles: every number that a model holds in float32 is one.
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -44,12 +45,12 @@ class ShiftModel:
     table: TableCoding | None = None
 
 
-def has_shift_layers(model: object) -> bool:
-    """Whether ``model`` is a live module with a shift layer in it."""
+def holds(model: object, names: Collection[str] = SHIFT_LAYERS) -> bool:
+    """Whether ``model`` is a live module with a layer of one of these classes in it."""
     waiting: list[object] = [model]
     while waiting:
         module = waiting.pop()
-        if class_of(module)[1] in SHIFT_LAYERS:
+        if class_of(module)[1] in names:
             return True
         waiting += mapping(state_of(module).get("_modules")).values()
     return False
@@ -109,7 +110,9 @@ class Weighted:
 
     ``low``: all weights are multiples of ``2**low``; None for weights that nobody has rounded yet. ``own``: what the model itself
     rounds the input to; None where it rounds nothing. ``discrete``: whether it does so by levels before the layer, which no
-    other format may replace. ``bits``: of the weights, where they were rounded for the hardware.
+    other format may replace. ``bits``: of the weights, where they were rounded for the hardware. ``factor``: what the model's
+    weights were multiplied by, so that something else has no multiplier; it broadcasts to ``weights``. ``scale``: the part of
+    it that multiplies outputs, (outputs,).
     """
 
     name: str
@@ -120,6 +123,13 @@ class Weighted:
     window: Window | None = None
     discrete: bool = False
     bits: int | None = None
+    factor: Doubles | None = None
+    scale: Doubles | None = None
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is a transposed convolution, whose rows of weights are inputs."""
+        return self.window is not None and self.window.output_padding is not None
 
     @property
     def grid(self) -> int:
@@ -165,23 +175,58 @@ class Levels:
         return self.step(self.smooth(x))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A smooth function whose value is used: it becomes a table on the grid of the layer behind it.
+
+    ``smooth`` (samples, *shape) → the same shape: the model's own modules from the last sum on, in its own arithmetic.
+    """
+
+    name: str
+    kind: str
+    smooth: Callable[[Doubles], Doubles]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clamp:
+    """Numbers below ``low`` become ``low``, those above ``high`` become ``high``."""
+
+    low: float
+    high: float
+
+
 TrainedStep: TypeAlias = (
-    Weighted | Scaled | Levels | ir.Relu | ir.MaxPool2d | ir.Reshape | ir.Sort | ir.CompareToMean | ir.ArgMax
+    Weighted
+    | Scaled
+    | Levels
+    | Table
+    | Clamp
+    | ir.Relu
+    | ir.MaxPool2d
+    | ir.Reshape
+    | ir.Sort
+    | ir.CompareToMean
+    | ir.ArgMax
 )
+
+#: A run of a module: samples (count, *shape) → what it gives.
+Run: TypeAlias = Callable[[npt.NDArray[Any]], Doubles]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedShift:
     """A trained network that counts in integers: steps in order, from samples of ``shape`` to one score a class, or to numbers.
 
-    ``original`` is the model as it was given, in its own arithmetic: samples (count, *shape) to scores (count, classes), or to
-    what else it gives. ``classifies``: whether that is one row of scores, of which the greatest is looked for.
+    ``original`` is the model as it was given, in its own arithmetic, from behind its ``scaler`` on: samples (count, *shape) to
+    scores (count, classes), or to what else it gives; ``rounded`` makes the same of a model with other weights and with
+    something added to biases (outputs,), by the names of layers. ``classifies``: whether that is one row of scores, of which the greatest is looked for.
     ``left_out``: layers that change no class at inference, in words.
     """
 
     shape: Ints
     steps: tuple[TrainedStep, ...]
-    original: Callable[[npt.NDArray[Any]], Doubles]
+    original: Run
+    rounded: Callable[[Mapping[str, tuple[Doubles, Doubles]]], Run]
     scaler: Scaler | None = None
     left_out: tuple[str, ...] = ()
     source: str = ""

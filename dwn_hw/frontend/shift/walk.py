@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,102 +15,51 @@ from dwn_hw import ir
 from dwn_hw.errors import IRError
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.frontend.shift import discretizers
-from dwn_hw.frontend.shift.discretizers import OURS
+from dwn_hw.frontend.shift.operations import KIND_OF, KNOWN, REMEDIES, REMEDY
 from dwn_hw.frontend.shift.read_layers import pair, read_layer, read_linear
 from dwn_hw.frontend.shift.trained_shift import (
+    LINEAR_LAYERS,
     SHIFT_LAYERS,
+    Clamp,
     Doubles,
     FixedPoint,
     Levels,
     Scaled,
+    Table,
     TrainedStep,
     Weighted,
-    has_shift_layers,
+    holds,
 )
 from dwn_hw.ir.edges import Ints
 
 #: The samples of the run that finds shapes.
 BATCH = 2
 
-#: The grid of a smooth function's values at the end of a network: 1/128.
-_OUTPUT_LSB = -7
-
-#: The names of an operation as a module, as a function and as a method, and what is made of it here.
-_KINDS = {
-    "relu": ("ReLU", "relu", "relu_"),
-    "pool": ("MaxPool2d", "max_pool2d"),
-    "reshape": (
-        "Flatten",
-        "Unflatten",
-        "flatten",
-        "unflatten",
-        "view",
-        "reshape",
-        "squeeze",
-        "unsqueeze",
-        "contiguous",
-    ),
-    "dropout": ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout", "Identity"),
-    "random": ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"),
-    "softmax": ("LogSoftmax", "Softmax", "log_softmax", "softmax"),
-    "norm": ("BatchNorm1d", "BatchNorm2d"),
-    "shift": SHIFT_LAYERS,
-    "linear": ("Linear", "Conv2d", "ConvTranspose2d"),
-    "smooth": (
-        *("Sigmoid", "Tanh", "ReLU6", "Hardtanh", "Hardsigmoid", "LeakyReLU", "ELU", "SELU", "GELU", "Softplus"),
-        *(
-            "sigmoid",
-            "tanh",
-            "relu6",
-            "hardtanh",
-            "hardsigmoid",
-            "leaky_relu",
-            "elu",
-            "selu",
-            "gelu",
-            "softplus",
-            "clamp",
-        ),
-    ),
-    "discretizer": tuple(OURS),
-    "sort": ("Sort", "TopK"),
-    "mean": ("BinaryByMean",),
-    "argmax": ("argmax",),
-}
-_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
+#: The grid to which the ends of a clamp are rounded.
+_CLAMP = 2.0**-16
 
 _POOL_ARGUMENTS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-
-_KNOWN = (
-    "shift and linear layers, convolutions, ReLU, max pooling, batch norm, discretisers, flatten and view, dropout, "
-    "and log_softmax or softmax at the end"
-)
-
-#: The layers that a tracer keeps whole.
-WHOLE = (*SHIFT_LAYERS, *OURS, "Sort", "TopK", "BinaryByMean")
-
-#: The remedies for operations that users meet; others get the general remedy.
-_REMEDIES = {
-    "sub": "If it normalises the input, take it out of forward and say --normalize MEAN,STD.",
-    "truediv": "If it normalises the input, take it out of forward and say --normalize MEAN,STD.",
-    "add": "Branches that meet again have no hardware yet: train a network that is one chain.",
-}
-_REMEDY = "Train without it; the hardware has no exact form of it."
 
 
 class Walk:
     """The nodes of a graph in order, each made a step, or a problem."""
 
     def __init__(
-        self, module: torch.nn.Module, graph: fx.GraphModule, shapes: dict[fx.Node, Ints], found: Findings
+        self,
+        module: torch.nn.Module,
+        graph: fx.GraphModule,
+        shapes: dict[fx.Node, Ints],
+        found: Findings,
+        scaler: Collection[fx.Node] = (),
     ) -> None:
-        self.module, self.graph, self.shapes, self.found = module, graph, shapes, found
-        self.made: list[TrainedStep | _Smooth] = []
+        self.module, self.graph, self.shapes, self.found, self.scaler = module, graph, shapes, found, scaler
+        self.made: list[TrainedStep] = []
         self.functions: dict[int, _Function] = {}  # what a step does to numbers, by its place, for those before a step
         self.classifies = True
         self.left_out: list[str] = []
         self.refused: set[str] = set()  # the parts that have been named
         self.ended = ""  # the softmax, after which nothing may come
+        self.chosen: list[fx.Node] = []  # the arg-max of one row at the end, which every classifying network has
 
     def run(self) -> None:
         """Make the steps, and find all problems."""
@@ -120,27 +70,24 @@ class Walk:
             elif node.op == "output":
                 self._end(node, last)
             elif node in self.shapes and node.op in ("call_module", "call_function", "call_method"):
-                self._one(node, last)
+                if node not in self.scaler:
+                    self._one(node, last)
                 last = node
-
-    def finished(self) -> list[TrainedStep]:
-        """The steps, once there are no problems."""
-        return [step for step in self.made if not isinstance(step, _Smooth)]
 
     def _one(self, node: fx.Node, last: fx.Node | None) -> None:
         name, part, module = self._name(node)
-        kind = _KIND_OF.get(name)
+        kind = KIND_OF.get(name)
         if kind is None:
             owner = self._owner(node) if module is None else None
             got = f"{name}" if module is None else f"a layer {name}"
             if owner is not None:  # of which each operation inside says nothing that the layer's name does not
                 part, got = owner, f"a layer {type(self.module.get_submodule(owner)).__name__} (it does {name})"
             if part not in self.refused:
-                self.found.add(part, f"a network must be a chain of {_KNOWN}", got, _REMEDIES.get(name, _REMEDY))
+                self.found.add(part, f"a network must be a chain of {KNOWN}", got, REMEDIES.get(name, REMEDY))
             self.refused.add(part)
             return
         if [i for i in node.all_input_nodes if i in self.shapes] != [last]:
-            rule, remedy = "must read what comes before it, and nothing else", _REMEDIES["add"]
+            rule, remedy = "must read what comes before it, and nothing else", REMEDIES["add"]
             self.found.add(part, rule, f"{', '.join(map(str, node.all_input_nodes))}", remedy)
         if self.ended and kind not in ("dropout", "reshape"):
             self.found.add(self.ended, "must come last", f"{part} behind it", "Leave it out of forward.")
@@ -148,9 +95,9 @@ class Walk:
         getattr(self, f"_{kind}")(node, part, module, self.shapes[last][1:])
 
     def _owner(self, node: fx.Node) -> str | None:
-        """The outermost layer of the user's own, without a shift layer in it, that an operation stands in; None for none."""
+        """The outermost layer of the user's own, with no layer that sums in it, that an operation stands in; None for none."""
         for path, _ in node.meta.get("nn_module_stack", {}).values():
-            if path and not has_shift_layers(self.module.get_submodule(path)):
+            if path and not holds(self.module.get_submodule(path), (*SHIFT_LAYERS, *LINEAR_LAYERS)):
                 return str(path)
         return None
 
@@ -168,27 +115,13 @@ class Walk:
             self.found.add("forward", rule, f"{node.args[0]}", remedy)
             return
         steps = [step for step in self.made if not isinstance(step, ir.Reshape)]
-        if steps and isinstance(steps[-1], _Smooth):
-            self._output_table()
-        row = last is not None and len(self.shapes[last]) == 2
-        self.classifies = row and bool(steps) and isinstance(steps[-1], Weighted | Scaled | ir.Relu)
-        for step in self.made:
-            if isinstance(step, _Smooth):
-                rule, remedy = (
-                    "must have a discretizer behind it, or end the network",
-                    "Put a discretizer behind it, or ReLU in its place.",
-                )
-                self.found.add(step.name, rule, f"{step.kind}, whose value is used as it is", remedy)
-
-    def _output_table(self) -> None:
-        """A smooth function whose values leave the network becomes a table on a stated grid."""
-        grid = FixedPoint(_OUTPUT_LSB, -(1 << 15), (1 << 15) - 1, "half_up")
-
-        def step(x: Doubles) -> Doubles:
-            return np.asarray(np.clip(np.rint(x * 2.0**-grid.lsb), grid.lowest, grid.highest) * 2.0**grid.lsb)
-
-        edges: Doubles = (np.arange(-128.0, 128.0) + 0.5) * 2.0**_OUTPUT_LSB
-        self._levels("output", step, edges, grid)
+        if steps and isinstance(steps[-1], ir.ArgMax) and len(self.shapes[last]) == 1:
+            self.made.remove(steps.pop())
+            self.classifies = True
+        else:
+            self.chosen = []
+            row = len(self.shapes[last]) == 2
+            self.classifies = row and bool(steps) and isinstance(steps[-1], Weighted | Scaled | ir.Relu)
 
     def _shift(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         if "Linear" in type(module).__name__ and len(before) != 1:
@@ -217,9 +150,21 @@ class Walk:
         self.made.append(layer)
 
     def _smooth(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
-        self._pointwise(_Smooth(part, self._name(node)[0]), node)
+        chain = [*self._chain(part), _function(self.graph, node)]
+        smooth = self._composed(chain)
+        self.functions[len(self.made)] = smooth
+        self.made.append(Table(part, self._name(node)[0], smooth))
 
-    def _pointwise(self, step: TrainedStep | _Smooth, node: fx.Node) -> None:
+    def _clamp(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        ends = _ends(node, module)
+        if ends is None:
+            got, remedy = "ends that are no numbers", "Say clamp(x, -1, 1)."
+            self.found.add(part, "must clamp to numbers", got, remedy)
+            return
+        low, high = (end if math.isinf(end) else round(end / _CLAMP) * _CLAMP for end in ends)
+        self._pointwise(Clamp(low, high), node)
+
+    def _pointwise(self, step: TrainedStep, node: fx.Node) -> None:
         """A step that does the same to each number, or to those of a channel."""
         self.functions[len(self.made)] = _function(self.graph, node)
         self.made.append(step)
@@ -231,21 +176,29 @@ class Walk:
 
     def _levels(self, part: str, step: _Function, edges: Doubles, grid: FixedPoint) -> None:
         """A step, and what stands between it and the sum before it: bias, batch norm, smooth functions."""
+        smooth = self._composed(self._chain(part))
+        self.made.append(Levels(part, smooth, step, edges, grid))
+
+    def _chain(self, part: str) -> list[_Function]:
+        """What stands between the last sum and here, taken out: its bias, batch norm, functions of one number."""
         chain: list[_Function] = []
         while self.made and len(self.made) - 1 in self.functions:
             chain.insert(0, self.functions.pop(len(self.made) - 1))
             self.made.pop()
-        layer = self.made[-1] if self.made else None
-        if layer is None:
+        if not self.made:
             remedy = "Put a layer that sums before it, or a thermometer."
             self.found.add(part, "must stand behind a layer that sums", "none before it", remedy)
-            return
-        dtype = next((p.dtype for p in self.module.parameters()), torch.float32)
-        kind: Any = np.dtype(str(dtype).rpartition(".")[2])
+            return chain
+        layer = self.made[-1]
         if isinstance(layer, Weighted) and layer.low is None and layer.bias.any():
-            bias = layer.bias.astype(kind)
+            bias = layer.bias.astype(self._dtype())
             chain.insert(0, lambda x: np.asarray(x + bias.reshape(-1, *[1] * (x.ndim - 2)), x.dtype))
             self.made[-1] = replace(layer, bias=np.zeros_like(layer.bias))
+        return chain
+
+    def _composed(self, chain: list[_Function]) -> _Function:
+        """The functions of ``chain`` one after the other, in the model's own arithmetic."""
+        kind = self._dtype()
 
         def smooth(x: Doubles) -> Doubles:
             value: Any = x.astype(kind)
@@ -253,7 +206,12 @@ class Walk:
                 value = function(value)
             return np.asarray(value, np.float64)
 
-        self.made.append(Levels(part, smooth, step, edges, grid))
+        return smooth
+
+    def _dtype(self) -> Any:
+        """The model's own floating point."""
+        dtype = next((p.dtype for p in self.module.parameters()), torch.float32)
+        return np.dtype(str(dtype).rpartition(".")[2])
 
     def _sort(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         axes = getattr(module, "axes", None)
@@ -274,6 +232,7 @@ class Walk:
         if dim not in (-1, len(before)):
             self.found.add(part, "must be along the last axis", f"dim={dim}", "Say argmax(dim=-1).")
         self.made.append(ir.ArgMax())
+        self.chosen = [node]
 
     def _relu(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         self._pointwise(ir.Relu(), node)
@@ -346,12 +305,21 @@ class Walk:
 _Function: TypeAlias = Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Smooth:
-    """A smooth function that waits for a step behind it."""
-
-    name: str
-    kind: str
+def _ends(node: fx.Node, module: Any) -> tuple[float, float] | None:
+    """The two ends of a clamp; None where they are no numbers."""
+    name = type(module).__name__ if module is not None else getattr(node.target, "__name__", str(node.target))
+    if name in ("ReLU6", "relu6"):
+        return 0.0, 6.0
+    if module is not None:
+        return float(module.min_val), float(module.max_val)
+    names = ("min_val", "max_val") if name == "hardtanh" else ("min", "max")
+    given = dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
+    defaults = (-1.0, 1.0) if name == "hardtanh" else (None, None)
+    ends: list[Any] = [given.get(key, default) for key, default in zip(names, defaults, strict=True)]
+    if not all(end is None or isinstance(end, int | float) for end in ends):
+        return None
+    low, high = ends
+    return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
 
 def _function(graph: fx.GraphModule, node: fx.Node) -> _Function:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,9 +57,6 @@ def on_grid(weights: Doubles, low: int, bits: int) -> Doubles:
     return np.asarray(np.clip(np.rint(weights * 2.0**-low), -most, most) * 2.0**low)
 
 
-def errors(before: Sequence[Weighted], after: Sequence[Weighted]) -> list[float]:
-    """The root of the mean squared change of each layer's weights, as a share of their own root mean square."""
-    return [
-        float(np.sqrt(((a.weights - b.weights) ** 2).mean() / max((a.weights**2).mean(), 1e-300)))
-        for a, b in zip(before, after, strict=True)
-    ]
+def error(before: Doubles, after: Doubles) -> float:
+    """The root of the mean squared change of a layer's weights, as a share of their root mean square."""
+    return float(np.sqrt(((before - after) ** 2).mean() / max((before**2).mean(), 1e-300)))
