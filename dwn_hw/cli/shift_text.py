@@ -17,7 +17,12 @@ def lines(report: Report) -> list[str]:
             said.append(
                 f"           float32 gives a neighbour for {entry['codes_that_float32_rounds_otherwise']} of them"
             )
-    said += [f"left out   {', '.join(report['left_out']) or 'nothing'}", *_weights(report), *_activations(report)]
+    said += [
+        f"left out   {', '.join(report['left_out']) or 'nothing'}",
+        *_weights(report),
+        *_levels(report),
+        *_activations(report),
+    ]
     said += [
         f"norm       {norm['layer']}: multipliers within {norm['multiplier_error']:.1e}" for norm in report["norms"]
     ]
@@ -56,6 +61,15 @@ def _weights(report: Report) -> list[str]:
         if row["bits"] is not None:
             held = f"rounded to {row['bits']} bits·2^{row['lsb']}, {row['rounding_error']:.2%} of their size away"
         said.append(f"weights    {row['layer']}: {row['weights']}, {row['zero']} of them 0, {held}")
+    return said
+
+
+def _levels(report: Report) -> list[str]:
+    said = []
+    for row in report["levels"]:
+        counts = sorted({row["least_thresholds"], row["most_thresholds"]})
+        error = f", values within {row['value_error']:.1e}" if row["value_error"] else ""
+        said.append(f"levels     {row['layer']}: {'…'.join(map(str, counts))} thresholds{error}")
     return said
 
 

@@ -168,6 +168,12 @@ RULES: tuple[Rule, ...] = (
         "Leave it out: the bits between layers are no numbers.",
     ),
     Rule(
+        "--weights",
+        "only for a network that counts in integers",
+        _where("{weights}", lambda r, o: not r.shifts and o.weights is not None),
+        "Leave it out: look-up tables have no weights.",
+    ),
+    Rule(
         "--input-shape",
         "only with --normalize",
         _where(

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from dwn_hw.errors import InputError
+from dwn_hw.errors import InputError, OptionError, Problem
 from dwn_hw.frontend.module_state import Findings
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint
+from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Levels
 from dwn_hw.nn import BinaryDiscretizer, MultiDiscretizer, dab
 from dwn_hw.nn.ste import STE
 
@@ -37,25 +37,33 @@ OURS: dict[str, type[torch.nn.Module]] = {
 }
 
 
-def read(part: str, module: Any, found: Findings) -> tuple[Callable[[Doubles], Doubles], Doubles, FixedPoint] | None:
-    """The step of a layer, the numbers at which it may turn, and the format of its values; None with problems in ``found``."""
+def read(part: str, module: Any, smooth: Callable[[Doubles], Doubles], found: Findings) -> Levels | None:
+    """The layer ``module`` behind ``smooth``, with the numbers at which it may turn; None with problems in ``found``."""
+    name = type(module).__name__
     try:
         ours = _ours(module)
         edges = _edges(ours)
-    except (InputError, AttributeError) as error:
-        found.add(part, f"must be a {type(module).__name__} as dwn_hw.nn has it", f"{error}", "Take dwn_hw.nn's.")
+    except InputError as error:
+        for problem in error.problems:
+            found.add(part, f"{problem.thing}, {problem.rule}", problem.got, problem.remedy)
+        return None
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        found.add(part, f"must be a {name} as dwn_hw.nn has it", f"{error}", f"Take dwn_hw.nn's {name}.")
         return None
     if type(module) is not type(ours) and not _behaves(part, module, ours, edges, found):
         return None
-    probes = np.unique(np.concatenate([edges - 1, edges + 1, (edges[1:] + edges[:-1]) / 2, edges]))
-    grid = grid_of(_run(ours.double(), probes))
-    single = _ours(module)
+    if (
+        isinstance(ours, dab.Bernoulli) and not ours.deterministic
+    ):  # of which each number of a sample has a threshold of its own
+        return Levels(part, smooth, lambda x: _run(ours, x), edges, FixedPoint(0, 0, 1, "half_up"))
+    reached = _run(copy.deepcopy(ours).double(), np.concatenate([_between(edges), edges]))
+    grid = grid_of(reached)
+    moved = float(np.abs(_rounded(reached, grid) - reached).max())
+    return Levels(part, smooth, lambda x: _rounded(_run(ours, x), grid), edges, grid, moved)
 
-    def step(x: Doubles) -> Doubles:
-        values = np.clip(np.rint(_run(single, x) * 2.0**-grid.lsb), grid.lowest, grid.highest)
-        return np.asarray(values * 2.0**grid.lsb)
 
-    return step, edges, grid
+def _rounded(values: Doubles, grid: FixedPoint) -> Doubles:
+    return np.asarray(np.clip(np.rint(values * 2.0**-grid.lsb), grid.lowest, grid.highest) * 2.0**grid.lsb)
 
 
 def grid_of(values: Doubles) -> FixedPoint:
@@ -81,7 +89,15 @@ def _ours(module: Any) -> torch.nn.Module:
     """Our layer with what ``module`` has learnt."""
     kind = OURS[type(module).__name__]
     if isinstance(module, kind):
+        if isinstance(module, dab.KMeans) and module.width > 1:
+            remedy = "Take KMeans of numbers, width=1; vectors have no hardware yet."
+            raise OptionError(Problem("KMeans", "of numbers", f"width={module.width}", remedy))
         return copy.deepcopy(module).eval()
+    if kind is dab.Bernoulli:
+        remedy = "Take dwn_hw.nn.dab.Bernoulli(seed=1), or deterministic=True for x ≥ 0.5."
+        raise OptionError(
+            Problem("Bernoulli", "of dwn_hw.nn.dab, whose bits follow from a seed", "another class", remedy)
+        )
     if kind is MultiDiscretizer:
         made = MultiDiscretizer(len(module.offsets), module.offsets.detach())
         made.alpha.data = module.alpha.detach().clone().reshape(-1)
@@ -102,7 +118,7 @@ def _edges(ours: torch.nn.Module) -> Doubles:
     """The numbers at which a layer turns, rising."""
     if isinstance(ours, MultiDiscretizer):
         ours.check()
-        offsets, sharp = (v.detach().double().numpy() for v in (ours.offsets, (ours.alpha / 2).exp()))
+        offsets, sharp = (v.detach().numpy() for v in (ours.offsets.double(), (ours.alpha.double() / 2).exp()))
         i, j = np.triu_indices(len(offsets), 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             both = [(sharp[i] * offsets[i] + s * sharp[j] * offsets[j]) / (sharp[i] + s * sharp[j]) for s in (1, -1)]
@@ -116,10 +132,14 @@ def _edges(ours: torch.nn.Module) -> Doubles:
         found = np.array([-ours.eps, ours.eps])
     else:
         found = np.array([0.0 if isinstance(ours, STE) else 0.5])
-    wide = copy.deepcopy(ours).double()
-    apart = np.abs(found) * 1e-9 + 1e-12
-    turns = _run(wide, found - apart) != _run(wide, found + apart)
+    values = _run(copy.deepcopy(ours).double(), _between(found))
+    turns = values[1:] != values[:-1]
     return np.asarray(found[turns] if turns.any() else found[:1])
+
+
+def _between(edges: Doubles) -> Doubles:
+    """A number in each interval that rising ``edges`` leave."""
+    return np.asarray(np.concatenate([edges[:1] - 1, (edges[1:] + edges[:-1]) / 2, edges[-1:] + 1]))
 
 
 def _behaves(part: str, module: Any, ours: torch.nn.Module, edges: Doubles, found: Findings) -> bool:
@@ -143,3 +163,17 @@ def _behaves(part: str, module: Any, ours: torch.nn.Module, edges: Doubles, foun
         told += f" ({len(differ)} of {len(probes)} probes differ)"
         found.add(part, f"must behave as dwn_hw.nn's {name}", told, f"Take dwn_hw.nn's {name}, or another name.")
     return not len(differ)
+
+
+def compares_to_mean(module: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a pasted class gives ``x ≥ mean(x)`` for probes of whole numbers, of which some meet the mean exactly."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(-3, 4, (256, *shape)).astype(np.float64)
+    x[0] = 1.0
+    flat = x.reshape(len(x), -1)
+    flat[1::2, 0] -= flat[1::2].sum(axis=1)  # a mean of 0
+    try:
+        got = _run(copy.deepcopy(module).eval(), flat.reshape(x.shape)).reshape(flat.shape)
+    except Exception:  # noqa: BLE001 - code of the user
+        return False
+    return bool((got == (flat.shape[1] * flat >= flat.sum(axis=1, keepdims=True))).all())

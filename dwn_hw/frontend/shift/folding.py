@@ -93,7 +93,7 @@ def _with(model: TrainedShift, at: int, step: TrainedStep) -> TrainedShift:
 
 
 def _moved(model: TrainedShift, at: int, offset: Doubles) -> TrainedShift:
-    """``model`` with an offset of each output added behind the layer ``at``: before a function of numbers in that, not rounded."""
+    """``model`` with an offset of each output added behind the layer ``at``; unrounded, where a function of numbers is there."""
     layer, *behind = model.steps[at : at + 2]
     assert isinstance(layer, Weighted)
     if not behind or not isinstance(function := behind[0], Levels | Table):

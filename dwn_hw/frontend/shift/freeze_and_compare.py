@@ -30,7 +30,7 @@ from dwn_hw.frontend.shift import (
 from dwn_hw.frontend.shift.activation_formats import Chosen
 from dwn_hw.frontend.shift.against_model import Made
 from dwn_hw.frontend.shift.input_stage import Front
-from dwn_hw.frontend.shift.trained_shift import Scaled, ShiftModel, TrainedShift
+from dwn_hw.frontend.shift.trained_shift import Levels, Scaled, ShiftModel, Table, TrainedShift
 from dwn_hw.ir import sample_files, sample_warnings
 from dwn_hw.ir.codes import Encoded
 
@@ -102,6 +102,7 @@ def plan(
         "input": _input(entry, network),
         "left_out": list(model.left_out),
         "weights": _weights(made),
+        "levels": _levels(made),
         "activations": _activations(model, chosen),
         "norms": _norms(model, chosen),
         "calibration": calibration,
@@ -181,6 +182,20 @@ def _weights(made: Made) -> list[Document]:
         rows[-1] |= {"least_shift": ends[0], "most_shift": ends[1], "bits": layer.bits, "lsb": layer.low}
         if layer.name in moved:
             rows[-1]["rounding_error"] = weight_rounding.error(before.weights, moved[layer.name][0])
+    return rows
+
+
+def _levels(made: Made) -> list[Document]:
+    """Each step function, as a table of thresholds."""
+    steps = [step for step in made.model.steps if isinstance(step, Levels | Table)]
+    nodes = [node for node in made.network.nodes if isinstance(node, ir.MultiThreshold)]
+    rows: list[Document] = []
+    for step, node in zip(steps, nodes, strict=True):
+        counts = [len(row) for row in node.thresholds]
+        rows.append(
+            {"layer": step.name, "least_thresholds": min(counts), "most_thresholds": max(counts), "lsb": node.lsb}
+        )
+        rows[-1]["value_error"] = step.error if isinstance(step, Levels) else 2.0 ** (node.lsb - 1)
     return rows
 
 

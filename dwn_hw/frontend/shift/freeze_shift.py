@@ -39,6 +39,11 @@ NORM_BITS, NORM_GUARD = 16, 4
 OUTPUT = FixedPoint(-7, -(1 << 15), (1 << 15) - 1, "half_up")
 
 
+#: The functions that fall and rise again, by their names in torch; and values in whose neighbourhood they do.
+_FALLING = ("gelu", "silu", "hardswish")
+_DIPS: Doubles = -np.arange(0.01, 0.38, 0.01)
+
+
 @dataclass(frozen=True, slots=True)
 class Norm:
     """A batch norm in integers: from the grid ``2**lsb`` to ``2**out``, ``(x · multipliers + biases) >> shift``."""
@@ -164,11 +169,11 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
 
 
 def _tabled(step: Table, grid: FixedPoint) -> Levels:
-    """A smooth function whose values are rounded to a grid."""
-    ends = [value for value in (-grid.highest, -grid.lowest, grid.lowest, grid.highest) if abs(value) <= 1 << 10]
-    low, high = min([*ends, -128]), max([*ends, 128])
-    edges = (np.arange(low, high, max(1, (high - low) >> 8)) + 0.5) * 2.0**grid.lsb
-    return Levels(step.name, step.smooth, lambda x: rounded(x, grid), np.asarray(edges), grid)
+    """A smooth function whose values are rounded to a grid. Where it may turn need not be said of one that rises: what lies
+    between two values does so as well.
+    """
+    edges = _DIPS if step.kind.lower() in _FALLING else np.empty(0)
+    return Levels(step.name, step.smooth, lambda x: rounded(x, grid), edges, grid)
 
 
 def _clamp(step: Clamp, edge: ir.Edge) -> tuple[ir.Node, ...]:

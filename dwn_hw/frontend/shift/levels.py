@@ -66,6 +66,8 @@ class _Grid:
         """Samples of all codes, and the codes around each place at which the step may turn."""
         share = np.linspace(0, 1, _SAMPLES)[:, None]
         codes = np.clip(self.low + np.rint(share * (self.high - self.low)).astype(np.int64), self.low, self.high)
+        if not len(self.step.edges):
+            return codes
         inner, edges = self._smooth(codes), self.step.edges
         sides = inner[None] >= edges[:, None, None]  # (edges, samples, channels)
         turns = (sides[:, 1:] != sides[:, :-1]).reshape(-1, codes.shape[1])

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import fx
 
+from dwn_hw.errors import InputError
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.shift import scaler_inside
@@ -158,6 +159,10 @@ def _graph(model: torch.nn.Module, shape: Ints, found: Findings) -> tuple[fx.Gra
     try:
         with torch.no_grad():
             runner.run(torch.zeros((BATCH, *shape), dtype=dtype))
+    except InputError as error:  # what a layer of dwn_hw.nn says of itself
+        for problem in error.problems:
+            found.add("forward", f"{problem.thing}: {problem.rule}", problem.got, problem.remedy)
+        raise found.error() from None
     except Exception as error:  # noqa: BLE001 - forward is code of the user
         lines = [line for line in str(error).splitlines() if line.strip()]
         rule = f"must take samples of shape ({', '.join(map(str, shape))})"

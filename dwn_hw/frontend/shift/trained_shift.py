@@ -161,7 +161,8 @@ class Levels:
     """A function of each number that gives few values: what stands between a sum and a step, and the step itself.
 
     ``smooth`` (samples, *shape) → the same shape: the model's own modules, in its own arithmetic. ``step``: elementwise, constant
-    between ``edges``, the rising numbers at which it may turn. ``grid``: the format of its values.
+    between ``edges``, the rising numbers at which it may turn. ``grid``: the format of its values; ``error``: the most by which
+    that moves them.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Levels:
     step: Callable[[Doubles], Doubles]
     edges: Doubles
     grid: FixedPoint
+    error: float = 0.0
 
     def __call__(self, x: Doubles) -> Doubles:
         """The values for numbers (samples, *shape)."""
@@ -219,7 +221,8 @@ class TrainedShift:
 
     ``original`` is the model as it was given, in its own arithmetic, from behind its ``scaler`` on: samples (count, *shape) to
     scores (count, classes), or to what else it gives; ``rounded`` makes the same of a model with other weights and with
-    something added to biases (outputs,), by the names of layers. ``classifies``: whether that is one row of scores, of which the greatest is looked for.
+    something added to biases (outputs,), by the names of layers. ``classifies``: whether that is one row of scores, of which the
+    greatest is looked for.
     ``left_out``: layers that change no class at inference, in words.
     """
 

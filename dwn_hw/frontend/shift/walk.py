@@ -31,6 +31,7 @@ from dwn_hw.frontend.shift.trained_shift import (
     holds,
 )
 from dwn_hw.ir.edges import Ints
+from dwn_hw.nn.dab import Bernoulli, BinaryByMean, Sort, TopK
 
 #: The samples of the run that finds shapes.
 BATCH = 2
@@ -170,14 +171,12 @@ class Walk:
         self.made.append(step)
 
     def _discretizer(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
-        read = discretizers.read(part, module, self.found)
+        if isinstance(module, Bernoulli) and not module.deterministic and len(before) > 1:
+            got, remedy = f"samples of shape {before}", "Flatten before it, or take deterministic=True."
+            self.found.add(part, "must draw for one row of numbers a sample", got, remedy)
+        read = discretizers.read(part, module, self._composed(self._chain(part)), self.found)
         if read is not None:
-            self._levels(part, *read)
-
-    def _levels(self, part: str, step: _Function, edges: Doubles, grid: FixedPoint) -> None:
-        """A step, and what stands between it and the sum before it: bias, batch norm, smooth functions."""
-        smooth = self._composed(self._chain(part))
-        self.made.append(Levels(part, smooth, step, edges, grid))
+            self.made.append(read)
 
     def _chain(self, part: str) -> list[_Function]:
         """What stands between the last sum and here, taken out: its bias, batch norm, functions of one number."""
@@ -214,7 +213,11 @@ class Walk:
         return np.dtype(str(dtype).rpartition(".")[2])
 
     def _sort(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
-        axes = getattr(module, "axes", None)
+        if not isinstance(module, Sort | TopK):
+            remedy = f"Take dwn_hw.nn.dab.{type(module).__name__}."
+            self.found.add(part, "must be the layer of dwn_hw.nn.dab", "another class of that name", remedy)
+            return
+        axes = module.axes
         if axes not in ("flat", "last"):
             remedy = "Sort flat, or along the last axis."
             self.found.add(part, "must sort along one axis", f"axes {axes!r}", remedy)
@@ -225,6 +228,9 @@ class Walk:
         self.made.append(ir.Sort(axis, module.first or 0, bool(module.descending)))
 
     def _mean(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        if not isinstance(module, BinaryByMean) and not discretizers.compares_to_mean(module, before):
+            remedy = "Take dwn_hw.nn.dab.BinaryByMean, or another name."
+            self.found.add(part, "must give x ≥ mean(x) of a sample as 0 or 1", "something else on probes", remedy)
         self.made.append(ir.CompareToMean())
 
     def _argmax(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
