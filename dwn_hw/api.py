@@ -23,7 +23,7 @@ from dwn_hw.frontend import (
     table_files,
     training_run,
 )
-from dwn_hw.frontend.shift import trained_shift as shifted
+from dwn_hw.frontend.integer_networks import trained_network
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir import sample_files, serialize
 from dwn_hw.verification import compare_rtl, proof
@@ -35,7 +35,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 def load(
     path: PathLike, arch: str | None = None, *, key: str | None = None, ignore: collections.abc.Sequence[str] = ()
-) -> TrainedDwn | shifted.ShiftModel:
+) -> TrainedDwn | trained_network.LiveModel:
     """The trained model in a ``.pt`` or ``.safetensors`` file, as docs/checkpoints.md lists them; nothing in it is executed.
 
     ``arch``: ``FILE.py:CLASS``, the user's own class, for the weights of a network with shift layers. That file is run.
@@ -46,11 +46,11 @@ def load(
     if arch is None:
         content = checkpoints.content_of(Path(path))
         if key is None and saved_forms.is_shift(content[0]):
-            from dwn_hw.frontend.shift import saved_shift
+            from dwn_hw.frontend.integer_networks import saved_network
 
-            return saved_shift.read(content[0], Path(path).name)
+            return saved_network.read(content[0], Path(path).name)
         return checkpoints.trained(content, path, key, ignore)
-    from dwn_hw.frontend.shift import user_class
+    from dwn_hw.frontend.integer_networks import user_class
 
     return user_class.load(path, arch, key)
 
@@ -192,11 +192,11 @@ def _options(calibrate: Any = None, **options: Any) -> export_options.Options:
     return export_options.Options(calibrate=_samples("calibrate", *tried), **options)
 
 
-def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | shifted.ShiftModel:
-    if isinstance(model, TrainedDwn | shifted.ShiftModel):
+def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | trained_network.LiveModel:
+    if isinstance(model, TrainedDwn | trained_network.LiveModel):
         return model
     model = module_state.unwrapped(model)
-    layers = (*shifted.SHIFT_LAYERS, *shifted.LINEAR_LAYERS)
-    if shifted.holds(model, layers) and not shifted.holds(model, ("LUTLayer", "GroupSum")):
-        return shifted.ShiftModel(model, type(model).__name__)
+    layers = (*trained_network.SHIFT_LAYERS, *trained_network.LINEAR_LAYERS)
+    if trained_network.holds(model, layers) and not trained_network.holds(model, ("LUTLayer", "GroupSum")):
+        return trained_network.LiveModel(model, type(model).__name__)
     return extract.extract_modules(model, thermometer, scaler)

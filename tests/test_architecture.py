@@ -35,7 +35,7 @@ DOORS = {
         "frontend.training_run",
         "frontend.torch_reference",
         "frontend.emulate_triton",
-        "frontend.shift",
+        "frontend.integer_networks",
     },
     "amaranth": {"rtl", "fpga.boards"},
     "amaranth_boards": {"fpga.boards.platforms"},

@@ -6,7 +6,7 @@ from dwn_hw.cli.screen import Report
 
 
 def lines(report: Report) -> list[str]:
-    """The report of :func:`dwn_hw.frontend.shift.freeze_and_compare.plan` as text."""
+    """The report of :func:`dwn_hw.frontend.integer_networks.freeze_and_compare.plan` as text."""
     checked, entry = report["checked"], report["input"]
     said = [*report["network"], "", f"input      {entry['reason']}", f"scaler     {entry['scaler']}"]
     if entry["codes_checked"]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.frontend.calibration import port_search
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.hardware import encoders, naming, shell_facts
 from dwn_hw.hardware.encoders import ENCODERS
@@ -52,13 +52,13 @@ class Request:
     """``options`` asked of a ``model``; ``folded``: whether its hardware is known to be a folded engine."""
 
     options: Options
-    model: TrainedDwn | ShiftModel
+    model: TrainedDwn | LiveModel
     folded: bool = False
 
     @property
     def shifts(self) -> bool:
         """Whether the model is a network of shift layers."""
-        return isinstance(self.model, ShiftModel)
+        return isinstance(self.model, LiveModel)
 
     @property
     def scaler(self) -> str | None:

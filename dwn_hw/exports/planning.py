@@ -28,7 +28,7 @@ from dwn_hw.frontend import (
     training_record,
 )
 from dwn_hw.frontend.calibration import port_search
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn
 from dwn_hw.hardware import cost, lowering
 from dwn_hw.hardware.design import ParallelDesign, make_design
@@ -67,13 +67,13 @@ class ExportPlan:
 
 
 def plan(
-    model: TrainedDwn | ShiftModel,
+    model: TrainedDwn | LiveModel,
     options: Options,
     samples: sample_files.Samples | None = None,
     progress: Progress = lambda text: None,
 ) -> ExportPlan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
-    check(Request(options, model, folded=options.lanes is not None and isinstance(model, ShiftModel)))
+    check(Request(options, model, folded=options.lanes is not None and isinstance(model, LiveModel)))
     (samples, told), (tried, also) = (
         (None, Told()) if given is None else sample_files.resolved(given, model.table)
         for given in (samples, options.calibrate)
@@ -84,19 +84,19 @@ def plan(
             for given in (samples, tried)
         )
     options = dataclasses.replace(options, calibrate=tried)
-    if isinstance(model, ShiftModel):
+    if isinstance(model, LiveModel):
         return _plan_shift(model, options, samples, [told, also], progress)
     return _plan_dwn(model, options, samples, [told, also], progress)
 
 
 def _plan_shift(
-    model: ShiftModel,
+    model: LiveModel,
     options: Options,
     samples: sample_files.Samples | None,
     told: Sequence[Told],
     progress: Progress,
 ) -> ExportPlan:
-    from dwn_hw.frontend.shift import freeze_and_compare as shift
+    from dwn_hw.frontend.integer_networks import freeze_and_compare as shift
 
     taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
     frozen = shift.plan(model, shift.Asked(**taken), samples, progress)
@@ -113,7 +113,7 @@ def _plan_shift(
     return ExportPlan(design, options.seed, report, frozen.codes, frozen.network)
 
 
-def _columns(model: TrainedDwn | ShiftModel, told: Sequence[Told]) -> Document:
+def _columns(model: TrainedDwn | LiveModel, told: Sequence[Told]) -> Document:
     """What the columns of a table become, and what was done with the tables that were given."""
     said = None if model.table is None else saved_columns.plain(model.table)
     return {"table": said, "notes": [text for each in told for text in each.notes()]}
@@ -227,7 +227,7 @@ def _seen_in_training(model: TrainedDwn, samples: sample_files.Samples, rates: A
 
 
 def _design(
-    model: TrainedDwn | ShiftModel,
+    model: TrainedDwn | LiveModel,
     network: ir.Network,
     options: Options,
     progress: Progress = silent,

@@ -26,7 +26,7 @@ from dwn_hw.exports import c_host, interface_json, interface_text, replacing, ve
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.exports.options import Options
 from dwn_hw.exports.planning import ExportPlan, plan
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.hardware import port_packing
 from dwn_hw.ir import packing, sample_files, serialize, vectors
@@ -55,7 +55,7 @@ GOLDEN_SAMPLES = 256
 
 
 def export(
-    model: TrainedDwn | ShiftModel,
+    model: TrainedDwn | LiveModel,
     out: Path,
     options: Options | None = None,
     samples: sample_files.Samples | None = None,

@@ -21,12 +21,12 @@ import numpy as np
 from dwn_hw.errors import CheckpointError, Problem, ToolError
 from dwn_hw.frontend import read_safetensors, saved_columns, saved_forms, training_record
 from dwn_hw.frontend.extract import extract, extract_modules
+from dwn_hw.frontend.integer_networks.trained_network import holds
 from dwn_hw.frontend.module_state import Findings, array, class_of, flatten, state_of
 from dwn_hw.frontend.pickles import archive
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.pickles.unpickle import RefusedError, UnreadableError
 from dwn_hw.frontend.read_thermometer import read_scaler
-from dwn_hw.frontend.shift.trained_shift import holds
 from dwn_hw.frontend.trained_dwn import TrainedDwn
 from dwn_hw.ir.columns import TableCoding
 
@@ -140,9 +140,9 @@ def _described(
     model: Any, thermometer: Any, scaler: Any, class_names: Sequence[str], feature_names: Sequence[str], table: Any
 ) -> _Described:
     if holds(model):
-        from dwn_hw.frontend.shift import saved_shift
+        from dwn_hw.frontend.integer_networks import saved_network
 
-        layers, features = saved_shift.layers(model)
+        layers, features = saved_network.layers(model)
         found = Findings("model")
         coding = saved_columns.read(table, found, features)
         found.stop()

@@ -14,7 +14,7 @@ import dwn_hw
 from dwn_hw.cli import main
 from dwn_hw.errors import CheckpointError, OptionError
 from dwn_hw.frontend import checkpoints, training_run
-from dwn_hw.frontend.shift import saved_shift
+from dwn_hw.frontend.integer_networks import saved_network
 from dwn_hw.nn import LinearShift, LinearShiftQ, prepared, recipes, trainer
 from dwn_hw.nn.digits import load_digits_split
 from dwn_hw.nn.training import predict
@@ -187,7 +187,7 @@ def test_a_save_of_shift_layers_is_read_back_or_refused(home):
         own["state_dict"] = {**content["state_dict"]}
         change(own)
         with pytest.raises(CheckpointError, match=says):
-            saved_shift.read(own, "m.pt")
+            saved_network.read(own, "m.pt")
 
 
 @pytest.mark.sweeps

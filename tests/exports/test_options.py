@@ -12,7 +12,7 @@ import pytest
 
 from dwn_hw.errors import DataError, OptionError
 from dwn_hw.exports.options import RULES, Options, Request, check
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn, TrainedGroupSum, TrainedLutLayer
 from dwn_hw.ir.sample_files import Samples
 
@@ -22,7 +22,7 @@ DWN = TrainedDwn(
     np.array([[0.0, 1.0, 2.0], [0.5, 1.5, 2.5]], np.float32), None, (LAYER,), TrainedGroupSum(2, 1.0, None)
 )
 SCALED = dataclasses.replace(DWN, scaler=Scaler("standard", np.zeros(2, np.float32), np.ones(2, np.float32)))
-SHIFT = ShiftModel(None, "a module")
+SHIFT = LiveModel(None, "a module")
 SAMPLES = Samples(RNG.normal(size=(400, 2)).astype(np.float32), None, RNG.integers(0, 2, 400), "f.npz")
 
 #: (model, folded, options, the options named): each breaks one rule and no other.
@@ -41,6 +41,7 @@ BROKEN = [
     (DWN, False, {"lanes": 4}, "--lanes: only for a network of shift layers; got 4, for look-up tables"),
     (SHIFT, False, {"use_scaler": False}, "--no-scaler: only for a model that was saved with a scaler; got shift"),
     (DWN, False, {"activations": "4.4"}, "--activations: only for a network that shifts and adds; got 4.4"),
+    (DWN, False, {"weights": "4"}, "--weights: only for a network that counts in integers; got 4"),
     (DWN, False, {"input_shape": "1,2"}, "--input-shape: only with --normalize; got '1,2' alone"),
     (DWN, False, {"normalize": "0,1", "use_scaler": False}, "--normalize: not with --no-scaler; got both"),
     (SCALED, False, {"normalize": "0,1"}, "--normalize: only for a model without a scaler; got standard"),

@@ -23,9 +23,9 @@ from dwn_hw.errors import CheckpointError, DataError, OptionError
 from dwn_hw.exports import planning
 from dwn_hw.exports.options import Options
 from dwn_hw.frontend import input_port
-from dwn_hw.frontend.shift import float64_reference, tracing
-from dwn_hw.frontend.shift.input_stage import choose
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.integer_networks import float64_reference, tracing
+from dwn_hw.frontend.integer_networks.input_stage import choose
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.sample_files import Samples, to_codes
@@ -330,7 +330,7 @@ def searched(digits, max_drop, samples=None):
     model, split = digits
     x, y = np.concatenate([split.x_train, split.x_test]) / 16, np.concatenate([split.y_train, split.y_test])
     given = Samples(x[:samples], None, y[:samples], "digits")
-    return planning.plan(ShiftModel(model, "digits"), Options(calibrate=given, max_drop=max_drop)), given
+    return planning.plan(LiveModel(model, "digits"), Options(calibrate=given, max_drop=max_drop)), given
 
 
 @pytest.mark.parametrize("max_drop", [*swept(None), 0.03])
@@ -368,4 +368,4 @@ def test_samples_that_cannot_support_the_search_are_refused(digits):
     model, split = digits
     given = Samples(split.x_train / 16, None, None, "unlabelled")
     with pytest.raises(DataError, match="unlabelled: y, the classes, for --max-drop"):
-        planning.plan(ShiftModel(model, "digits"), Options(calibrate=given, max_drop=0.1))
+        planning.plan(LiveModel(model, "digits"), Options(calibrate=given, max_drop=0.1))

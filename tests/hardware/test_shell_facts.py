@@ -13,7 +13,7 @@ from dwn_hw.cli import main
 from dwn_hw.errors import OptionError
 from dwn_hw.exports.derive_interface import describe
 from dwn_hw.exports.options import Options, Request, check
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn, TrainedGroupSum, TrainedLutLayer
 from dwn_hw.hardware import encoders, shell_facts
 from dwn_hw.hardware.design import make_design
@@ -72,7 +72,7 @@ def test_an_export_can_be_had_where_the_tables_say_so(name, encoder):
 
 @pytest.mark.parametrize("name", SHELLS)
 def test_a_folded_engine_has_the_shells_that_the_table_says(name):
-    asked = Request(Options(shell=name), ShiftModel(None, "a module"), folded=True)
+    asked = Request(Options(shell=name), LiveModel(None, "a module"), folded=True)
     if "folded" in SHELLS[name].kinds:
         check(asked)
     else:

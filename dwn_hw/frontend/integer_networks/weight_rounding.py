@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.frontend.shift.trained_shift import Doubles, TrainedShift, Weighted
+from dwn_hw.frontend.integer_networks.trained_network import Doubles, TrainedNetwork, Weighted
 
 #: The bits of a weight where nothing was said, and the most that may be asked for.
 DEFAULT_BITS, MOST_BITS = 8, 24
@@ -18,7 +18,7 @@ _CLIPPED = 4
 
 def parse(text: str | None, layers: int) -> tuple[int, ...]:
     """Read ``8``, for all of ``layers`` layers, or ``8,4,4``, one for each. Raises OptionError."""
-    parts = (text or str(DEFAULT_BITS)).split(",")
+    parts = (str(DEFAULT_BITS) if text is None else text).split(",")
     good = all(part.strip().isdigit() and 1 <= int(part) <= MOST_BITS for part in parts)
     if not good or len(parts) not in (1, layers):
         rule = f"bits of 1 to {MOST_BITS}, for all layers or for each of {layers} whose weights are to be rounded"
@@ -29,7 +29,7 @@ def parse(text: str | None, layers: int) -> tuple[int, ...]:
     return bits * layers if len(bits) == 1 else bits
 
 
-def round_weights(model: TrainedShift, stated: str | None) -> TrainedShift:
+def round_weights(model: TrainedNetwork, stated: str | None) -> TrainedNetwork:
     """Round weights that lie on no grid yet to the bits ``stated`` (:func:`parse`), each layer to the grid of least error."""
     layers = [layer for layer in model.layers if layer.low is None]
     if not layers:

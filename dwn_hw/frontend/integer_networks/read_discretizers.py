@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from dwn_hw.errors import InputError, OptionError, Problem
+from dwn_hw.frontend.integer_networks.trained_network import Doubles, FixedPoint, Levels
 from dwn_hw.frontend.module_state import Findings
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Levels
 from dwn_hw.nn import BinaryDiscretizer, MultiDiscretizer, dab
 from dwn_hw.nn.ste import STE
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dwn_hw.frontend.shift.discretizers import OURS
-from dwn_hw.frontend.shift.trained_shift import LINEAR_LAYERS, SHIFT_LAYERS
+from dwn_hw.frontend.integer_networks.read_discretizers import OURS
+from dwn_hw.frontend.integer_networks.trained_network import LINEAR_LAYERS, SHIFT_LAYERS
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "relu": ("ReLU", "relu", "relu_"),

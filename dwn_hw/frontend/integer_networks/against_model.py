@@ -13,10 +13,10 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw._json import Document
 from dwn_hw.errors import DataError, Mismatch, Problem
-from dwn_hw.frontend.shift import activation_formats, float64_reference, folding
-from dwn_hw.frontend.shift.activation_formats import Chosen
-from dwn_hw.frontend.shift.input_stage import Front
-from dwn_hw.frontend.shift.trained_shift import Doubles, Run, TrainedShift
+from dwn_hw.frontend.integer_networks import activation_formats, float64_reference, folding
+from dwn_hw.frontend.integer_networks.activation_formats import Chosen
+from dwn_hw.frontend.integer_networks.input_stage import Front
+from dwn_hw.frontend.integer_networks.trained_network import Doubles, Run, TrainedNetwork
 from dwn_hw.ir import evaluate, sample_files, sample_warnings, vectors
 from dwn_hw.ir.codes import Encoded, are_codes, decode
 from dwn_hw.ir.emulate import Emulator
@@ -37,8 +37,8 @@ CHECKED_SAMPLES = 10_000
 class Made:
     """A frozen ``network``, what it was made of, and how: ``trained`` is the model before its weights were rounded."""
 
-    trained: TrainedShift
-    model: TrainedShift
+    trained: TrainedNetwork
+    model: TrainedNetwork
     front: Front
     chosen: Chosen
     network: ir.Network

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import fx
 
+from dwn_hw.frontend.integer_networks.operations import KIND_OF
+from dwn_hw.frontend.integer_networks.trained_network import Doubles
 from dwn_hw.frontend.module_state import Findings
-from dwn_hw.frontend.shift.operations import KIND_OF
-from dwn_hw.frontend.shift.trained_shift import Doubles
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.edges import Ints
 

@@ -17,20 +17,20 @@ import torch
 from torch import fx
 
 from dwn_hw.errors import InputError
-from dwn_hw.frontend.module_state import Findings
-from dwn_hw.frontend.pickles.standins import shown
-from dwn_hw.frontend.shift import scaler_inside
-from dwn_hw.frontend.shift.operations import WHOLE
-from dwn_hw.frontend.shift.trained_shift import (
+from dwn_hw.frontend.integer_networks import scaler_inside
+from dwn_hw.frontend.integer_networks.operations import WHOLE
+from dwn_hw.frontend.integer_networks.trained_network import (
     LINEAR_LAYERS,
     SHIFT_LAYERS,
     Doubles,
     Run,
-    TrainedShift,
+    TrainedNetwork,
     Weighted,
     holds,
 )
-from dwn_hw.frontend.shift.walk import BATCH, Walk
+from dwn_hw.frontend.integer_networks.walk import BATCH, Walk
+from dwn_hw.frontend.module_state import Findings
+from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.edges import Ints
 
@@ -87,7 +87,7 @@ def begins_linear(module: torch.nn.Module) -> bool:
     return isinstance(module, torch.nn.Sequential) and type(module[0]).__name__ in (*SHIFT_LAYERS[:2], "Linear")
 
 
-def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, source: str = "") -> TrainedShift:
+def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, source: str = "") -> TrainedNetwork:
     """Take ``module`` apart into its chain of steps, for samples of ``shape`` without the axis of samples.
 
     The module is left as it is. Raises CheckpointError with every reason why it cannot be hardware.
@@ -109,7 +109,7 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
     found.stop()
     unneeded = [*nodes, *walk.chosen]
     given = scaler_inside.without(graph, unneeded) if unneeded else module
-    return TrainedShift(
+    return TrainedNetwork(
         shape,
         tuple(walk.made),
         _original(given),

@@ -29,7 +29,7 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ShiftModel:
+class LiveModel:
     """A live ``torch.nn.Module`` with shift layers, and where it came from, in words, with no path.
 
     ``scaler``: what stands before it, in the user's own units. ``training``, ``reported`` and ``table`` as
@@ -216,7 +216,7 @@ Run: TypeAlias = Callable[[npt.NDArray[Any]], Doubles]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainedShift:
+class TrainedNetwork:
     """A trained network that counts in integers: steps in order, from samples of ``shape`` to one score a class, or to numbers.
 
     ``original`` is the model as it was given, in its own arithmetic, from behind its ``scaler`` on: samples (count, *shape) to

@@ -13,8 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from dwn_hw.errors import DataError, OptionError, Problem
-from dwn_hw.frontend.shift import float64_reference, freeze_shift
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Levels, Table, TrainedShift, Weighted
+from dwn_hw.frontend.integer_networks import float64_reference, freeze_network
+from dwn_hw.frontend.integer_networks.trained_network import (
+    Doubles,
+    FixedPoint,
+    Levels,
+    Table,
+    TrainedNetwork,
+    Weighted,
+)
 
 #: The bits of an activation whose range is known from data, and the bits of room left above the greatest seen.
 RANGED_BITS, ROOM = 16, 1
@@ -43,7 +50,7 @@ class Chosen:
     reason: str
 
 
-def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen:
+def choose(model: TrainedNetwork, stated: str | None, x: Doubles | None) -> Chosen:
     """Choose formats for ``model``. ``x``: samples as the model takes them, (samples, *shape), if there are any."""
     count = len(model.layers)
     tables = behind_tables(model)
@@ -56,7 +63,7 @@ def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen
     known = tuple(own for own in owns if own is not None)
     if len(known) == count:
         texts = ", ".join(sorted({repr(own.format) for own in known}))
-        moved = max(freeze_shift.bias_error(layer, own) for layer, own in zip(model.layers, known, strict=True))
+        moved = max(freeze_network.bias_error(layer, own) for layer, own in zip(model.layers, known, strict=True))
         if any(layer.discrete for layer in model.layers):
             return Chosen(known, "levels", "the port's, and the values of the levels before each layer")
         if not moved:
@@ -79,7 +86,7 @@ def choose(model: TrainedShift, stated: str | None, x: Doubles | None) -> Chosen
     return Chosen(tuple(own or wide for own in owns), "default", reason)
 
 
-def behind_tables(model: TrainedShift) -> list[Table | None]:
+def behind_tables(model: TrainedNetwork) -> list[Table | None]:
     """For each layer the smooth function whose values it reads, or None."""
     found: list[Table | None] = []
     table = None
@@ -114,7 +121,7 @@ def parse(text: str) -> FixedPoint:
     return FixedPoint.deepshift(int(match[1]), int(match[2]))
 
 
-def by_range(model: TrainedShift, x: Doubles, bits: int = RANGED_BITS) -> tuple[FixedPoint, ...]:
+def by_range(model: TrainedNetwork, x: Doubles, bits: int = RANGED_BITS) -> tuple[FixedPoint, ...]:
     """The formats of ``bits`` bits, unsigned where nothing negative was seen, that hold twice the greatest value seen; behind a
     smooth function of :data:`TABLE_BITS`, that hold it once.
     """
@@ -166,7 +173,7 @@ class Saturation:
                 self.worst[layer] = value, self._seen[layer] + sample
         self._seen[layer] += len(values)
 
-    def refuse(self, model: TrainedShift, name: str) -> None:
+    def refuse(self, model: TrainedNetwork, name: str) -> None:
         """Raise DataError, with an example of each layer, if any activation lay beyond a format that was stated for it."""
         problems = []
         for layer, wanted, count, worst in zip(model.layers, self.formats, self.counts, self.worst, strict=True):

@@ -15,15 +15,15 @@ import torch
 from torch.nn import functional
 
 from dwn_hw import ir
-from dwn_hw.frontend.shift.freeze_shift import Norm, bias_codes, plan_norms, rounded, tables
-from dwn_hw.frontend.shift.trained_shift import (
+from dwn_hw.frontend.integer_networks.freeze_network import Norm, bias_codes, plan_norms, rounded, tables
+from dwn_hw.frontend.integer_networks.trained_network import (
     Clamp,
     Doubles,
     FixedPoint,
     Levels,
     Scaled,
     Table,
-    TrainedShift,
+    TrainedNetwork,
     Weighted,
 )
 
@@ -39,7 +39,7 @@ WIDE = FixedPoint(-24, -(1 << 52), 1 << 52)
 
 
 def run(
-    model: TrainedShift, formats: Sequence[FixedPoint], x: Doubles, watch: Watch = lambda layer, values: None
+    model: TrainedNetwork, formats: Sequence[FixedPoint], x: Doubles, watch: Watch = lambda layer, values: None
 ) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     """The scores (samples, classes) of ``x`` (samples, *shape), what the model takes; and of which samples all sums are exact."""
     norms = plan_norms(model, formats)
@@ -48,7 +48,7 @@ def run(
 
 
 def _run(
-    model: TrainedShift, formats: Sequence[FixedPoint], norms: Sequence[Norm], x: Doubles, watch: Watch
+    model: TrainedNetwork, formats: Sequence[FixedPoint], norms: Sequence[Norm], x: Doubles, watch: Watch
 ) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     value = torch.from_numpy(np.ascontiguousarray(x, np.float64))
     exact = torch.ones(len(value), dtype=torch.bool)

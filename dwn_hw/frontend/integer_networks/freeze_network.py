@@ -16,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
-from dwn_hw.frontend.shift import levels
-from dwn_hw.frontend.shift.input_stage import Front, quantize
-from dwn_hw.frontend.shift.trained_shift import (
+from dwn_hw.frontend.integer_networks import threshold_search
+from dwn_hw.frontend.integer_networks.input_stage import Front, quantize
+from dwn_hw.frontend.integer_networks.trained_network import (
     Clamp,
     Doubles,
     FixedPoint,
     Levels,
     Scaled,
     Table,
-    TrainedShift,
+    TrainedNetwork,
     TrainedStep,
     Weighted,
 )
@@ -71,7 +71,7 @@ class Norm:
         return float(np.abs((kept - step.scale) / scale).max())
 
 
-def tables(model: TrainedShift, formats: Sequence[FixedPoint]) -> tuple[FixedPoint, ...]:
+def tables(model: TrainedNetwork, formats: Sequence[FixedPoint]) -> tuple[FixedPoint, ...]:
     """The grid of each :class:`Table`: the format of the layer behind it, or :data:`OUTPUT`."""
     found, behind = [], [*formats, OUTPUT]
     for step in model.steps:
@@ -87,7 +87,7 @@ def rounded(x: Doubles, grid: FixedPoint) -> Doubles:
     return np.asarray(np.clip(grid.round(x), grid.lowest, grid.highest) * 2.0**grid.lsb)
 
 
-def fold(model: TrainedShift) -> TrainedShift:
+def fold(model: TrainedNetwork) -> TrainedNetwork:
     """Fold batch norm that multiplies by powers of two into the shift layer before it, where that is exact."""
     steps: list[TrainedStep] = []
     for step in model.steps:
@@ -108,7 +108,7 @@ def _folded(layer: Weighted, norm: Scaled) -> Weighted | None:
     return folded if (np.rint(bias / grid) * grid == bias).all() else None
 
 
-def plan_norms(model: TrainedShift, formats: Sequence[FixedPoint]) -> tuple[Norm, ...]:
+def plan_norms(model: TrainedNetwork, formats: Sequence[FixedPoint]) -> tuple[Norm, ...]:
     """The batch norms in integers, each on the grid of the shift layer behind it, or of the one before where there is none."""
     norms, layer = [], 0
     for step in model.steps:
@@ -130,7 +130,7 @@ def bias_error(layer: Weighted, wanted: FixedPoint) -> float:
     return float(np.abs(kept - layer.bias).max())
 
 
-def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> ir.Network:
+def freeze(model: TrainedNetwork, front: Front, formats: Sequence[FixedPoint]) -> ir.Network:
     """Freeze ``model``, with a format for each shift layer, behind ``front``. Raises IRError where sums grow too wide."""
     nodes, edge = list(front.nodes), front.port.edge
     for node in nodes:
@@ -147,9 +147,9 @@ def freeze(model: TrainedShift, front: Front, formats: Sequence[FixedPoint]) -> 
             case Scaled():
                 made = _norm_nodes(next(norms), edge)
             case Levels():
-                made = (levels.node(step, edge),)
+                made = (threshold_search.node(step, edge),)
             case Table():
-                made = (levels.node(_tabled(step, next(grids)), edge),)
+                made = (threshold_search.node(_tabled(step, next(grids)), edge),)
             case Clamp():
                 made = _clamp(step, edge)
             case _:

@@ -13,11 +13,10 @@ from torch import fx
 
 from dwn_hw import ir
 from dwn_hw.errors import IRError
-from dwn_hw.frontend.module_state import Findings
-from dwn_hw.frontend.shift import discretizers
-from dwn_hw.frontend.shift.operations import KIND_OF, KNOWN, REMEDIES, REMEDY
-from dwn_hw.frontend.shift.read_layers import pair, read_layer, read_linear
-from dwn_hw.frontend.shift.trained_shift import (
+from dwn_hw.frontend.integer_networks import read_discretizers
+from dwn_hw.frontend.integer_networks.operations import KIND_OF, KNOWN, REMEDIES, REMEDY
+from dwn_hw.frontend.integer_networks.read_layers import pair, read_layer, read_linear
+from dwn_hw.frontend.integer_networks.trained_network import (
     LINEAR_LAYERS,
     SHIFT_LAYERS,
     Clamp,
@@ -30,6 +29,7 @@ from dwn_hw.frontend.shift.trained_shift import (
     Weighted,
     holds,
 )
+from dwn_hw.frontend.module_state import Findings
 from dwn_hw.ir.edges import Ints
 from dwn_hw.nn.dab import Bernoulli, BinaryByMean, Sort, TopK
 
@@ -174,7 +174,7 @@ class Walk:
         if isinstance(module, Bernoulli) and not module.deterministic and len(before) > 1:
             got, remedy = f"samples of shape {before}", "Flatten before it, or take deterministic=True."
             self.found.add(part, "must draw for one row of numbers a sample", got, remedy)
-        read = discretizers.read(part, module, self._composed(self._chain(part)), self.found)
+        read = read_discretizers.read(part, module, self._composed(self._chain(part)), self.found)
         if read is not None:
             self.made.append(read)
 
@@ -228,7 +228,7 @@ class Walk:
         self.made.append(ir.Sort(axis, module.first or 0, bool(module.descending)))
 
     def _mean(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
-        if not isinstance(module, BinaryByMean) and not discretizers.compares_to_mean(module, before):
+        if not isinstance(module, BinaryByMean) and not read_discretizers.compares_to_mean(module, before):
             remedy = "Take dwn_hw.nn.dab.BinaryByMean, or another name."
             self.found.add(part, "must give x ≥ mean(x) of a sample as 0 or 1", "something else on probes", remedy)
         self.made.append(ir.CompareToMean())
@@ -293,7 +293,7 @@ class Walk:
             return
         if not any(isinstance(step, Weighted) for step in self.made):
             remedy = "Take it out, and say --normalize MEAN,STD."
-            self.found.add(part, "batch norm must stand behind a shift layer", "none before it", remedy)
+            self.found.add(part, "batch norm must stand behind a layer that sums", "none before it", remedy)
             return
         mean, variance = (v.double().numpy() for v in (module.running_mean, module.running_var))
         ones = np.ones_like(mean)

@@ -14,19 +14,19 @@ import numpy as np
 
 from dwn_hw import ir
 from dwn_hw.frontend import input_port
-from dwn_hw.frontend.shift.freeze_shift import bias_codes
-from dwn_hw.frontend.shift.input_stage import Front
-from dwn_hw.frontend.shift.trained_shift import (
+from dwn_hw.frontend.integer_networks.freeze_network import bias_codes
+from dwn_hw.frontend.integer_networks.input_stage import Front
+from dwn_hw.frontend.integer_networks.trained_network import (
     Doubles,
     FixedPoint,
     Levels,
     Scaled,
     Table,
-    TrainedShift,
+    TrainedNetwork,
     TrainedStep,
     Weighted,
 )
-from dwn_hw.frontend.shift.weight_rounding import round_weights
+from dwn_hw.frontend.integer_networks.weight_rounding import round_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class _Line:
     offset: Doubles
 
 
-def fold(model: TrainedShift, port: input_port.Port | None, bits: str | None) -> tuple[TrainedShift, Front | None]:
+def fold(model: TrainedNetwork, port: input_port.Port | None, bits: str | None) -> tuple[TrainedNetwork, Front | None]:
     """``model`` with rounded weights (:func:`weight_rounding.parse`); and the front of a ``port`` whose codes its first layer
     reads, or None where these have to become the model's own numbers first.
     """
@@ -70,7 +70,7 @@ def fold(model: TrainedShift, port: input_port.Port | None, bits: str | None) ->
 
 
 def module_weights(
-    model: TrainedShift, trained: TrainedShift, formats: Sequence[FixedPoint]
+    model: TrainedNetwork, trained: TrainedNetwork, formats: Sequence[FixedPoint]
 ) -> dict[str, tuple[Doubles, Doubles]]:
     """The rounded weights and biases of ``model`` as its module would hold them, by the names of layers; ``trained``: before
     folding and rounding.
@@ -88,11 +88,11 @@ def module_weights(
     return found
 
 
-def _with(model: TrainedShift, at: int, step: TrainedStep) -> TrainedShift:
+def _with(model: TrainedNetwork, at: int, step: TrainedStep) -> TrainedNetwork:
     return replace(model, steps=(*model.steps[:at], step, *model.steps[at + 1 :]))
 
 
-def _moved(model: TrainedShift, at: int, offset: Doubles) -> TrainedShift:
+def _moved(model: TrainedNetwork, at: int, offset: Doubles) -> TrainedNetwork:
     """``model`` with an offset of each output added behind the layer ``at``; unrounded, where a function of numbers is there."""
     layer, *behind = model.steps[at : at + 2]
     assert isinstance(layer, Weighted)
@@ -112,7 +112,7 @@ def _times(layer: Weighted, factor: Doubles) -> Weighted:
     )
 
 
-def _norms(model: TrainedShift) -> TrainedShift:
+def _norms(model: TrainedNetwork) -> TrainedNetwork:
     """Batch norm behind a layer that is not rounded yet goes into its weights and bias."""
     steps: list[TrainedStep] = []
     for step in model.steps:
@@ -138,7 +138,7 @@ def _by_output(layer: Weighted, values: Doubles) -> Doubles:
     return np.asarray(np.repeat(rows.reshape(groups, -1), inputs // groups, axis=0))
 
 
-def _line(model: TrainedShift, port: input_port.Port) -> _Line | None:
+def _line(model: TrainedNetwork, port: input_port.Port) -> _Line | None:
     step, offset = (np.array([float(v) for v in values]) for values in (port.steps, port.offsets))
     features, scaler = math.prod(model.shape), model.scaler
     if len(port.formats) > 1 or (scaler is not None and scaler.clip is not None):

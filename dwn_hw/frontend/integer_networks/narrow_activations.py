@@ -23,9 +23,9 @@ from dwn_hw.errors import DataError, Problem
 from dwn_hw.frontend import input_port
 from dwn_hw.frontend.calibration import port_search, statistics
 from dwn_hw.frontend.calibration.port_search import Evidence
-from dwn_hw.frontend.shift import activation_formats, float64_reference, freeze_shift, input_stage
-from dwn_hw.frontend.shift.activation_formats import Chosen
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
+from dwn_hw.frontend.integer_networks import activation_formats, float64_reference, freeze_network, input_stage
+from dwn_hw.frontend.integer_networks.activation_formats import Chosen
+from dwn_hw.frontend.integer_networks.trained_network import Doubles, FixedPoint, TrainedNetwork
 from dwn_hw.ir.codes import check_features, encode
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.sample_files import Samples
@@ -46,7 +46,7 @@ _Formats = tuple[FixedPoint, ...]
 
 
 def narrow(
-    model: TrainedShift,
+    model: TrainedNetwork,
     samples: Samples,
     max_drop: float | None,
     stated: str | None,
@@ -96,7 +96,7 @@ def _kept(evidence: Evidence, got: npt.NDArray[np.int64]) -> bool:
     return statistics.most_dropped(*evidence.paired(got, part), len(part)) <= evidence.max_drop
 
 
-def _path(model: TrainedShift, x: Doubles, progress: Callable[[str], None]) -> list[_Formats]:
+def _path(model: TrainedNetwork, x: Doubles, progress: Callable[[str], None]) -> list[_Formats]:
     """The path of formats for all layers, from wide to narrow, one bit of one layer a step."""
     choices = _choices(model, x[:: max(1, len(x) // PROBES)][:PROBES])
     probes = x[:: max(1, len(x) // PROBES)][:PROBES]
@@ -118,7 +118,7 @@ def _path(model: TrainedShift, x: Doubles, progress: Callable[[str], None]) -> l
     return steps
 
 
-def _choices(model: TrainedShift, x: Doubles) -> list[dict[int, FixedPoint]]:
+def _choices(model: TrainedNetwork, x: Doubles) -> list[dict[int, FixedPoint]]:
     """The plain format of each width for each layer, with the least squared error on the values that come to it; of a layer
     behind levels or the port's own codes these alone.
     """
@@ -158,7 +158,7 @@ class _Trial:
 
     def __init__(
         self,
-        model: TrainedShift,
+        model: TrainedNetwork,
         samples: Samples,
         port: input_port.Port | None,
         folded: input_stage.Front | None,
@@ -173,7 +173,7 @@ class _Trial:
     def predict(self, chosen: _Formats, part: statistics.Indices) -> npt.NDArray[np.int64]:
         """The classes (samples,) of a part of the samples; −1 for the others."""
         entry = self.folded or input_stage.choose(self.model, chosen[0], self.port)
-        network = freeze_shift.freeze(self.model, entry, chosen)
+        network = freeze_network.freeze(self.model, entry, chosen)
         numbers = self.real if entry.origin == "activations" else self.x
         codes = encode(network.input, numbers[part]).codes.reshape(-1, *network.input.shape)
         got = np.full(len(self.x), -1)
@@ -231,7 +231,7 @@ def _text(chosen: Sequence[FixedPoint]) -> str:
     return "/".join(str(wanted.format.bits) for wanted in chosen)
 
 
-def _check(model: TrainedShift, samples: Samples, max_drop: float | None) -> None:
+def _check(model: TrainedNetwork, samples: Samples, max_drop: float | None) -> None:
     """Raise DataError with everything that forbids a search on these samples."""
     problems: list[Problem] = []
     if not model.classifies:

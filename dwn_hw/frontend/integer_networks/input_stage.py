@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw.frontend import input_port
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, TrainedShift
+from dwn_hw.frontend.integer_networks.trained_network import Doubles, FixedPoint, TrainedNetwork
 from dwn_hw.frontend.trained_dwn import Scaler
 from dwn_hw.ir.codes import are_codes, check_features, decode, encode
 from dwn_hw.ir.edges import Ints
@@ -52,11 +52,11 @@ class Front:
     moved: int = 0
     folded: bool = False
 
-    def values(self, model: TrainedShift, codes: npt.NDArray[Any]) -> Doubles:
+    def values(self, model: TrainedNetwork, codes: npt.NDArray[Any]) -> Doubles:
         """The values (samples, *shape) that the first step takes for ``codes`` of the port."""
         return codes.astype(np.float64) if self.folded else self.own(model, codes)
 
-    def own(self, model: TrainedShift, codes: npt.NDArray[Any]) -> Doubles:
+    def own(self, model: TrainedNetwork, codes: npt.NDArray[Any]) -> Doubles:
         """The values (samples, *shape) that the model takes for ``codes`` of the port, normalised as the front is equal to."""
         real = decode(self.port, codes.reshape(len(codes), -1), np.dtype(self.kind))
         if self.scaled and model.scaler is not None:
@@ -64,7 +64,7 @@ class Front:
         return np.asarray(real, np.float64).reshape(codes.shape)
 
 
-def port(model: TrainedShift, stated: str | None, x: npt.NDArray[Any] | None) -> input_port.Port | None:
+def port(model: TrainedNetwork, stated: str | None, x: npt.NDArray[Any] | None) -> input_port.Port | None:
     """The port: as ``stated`` (``u8/255``); else the grid that ``x`` (samples, features) in the user's units lies on; else None,
     for a port that carries the first layer's activations.
     """
@@ -72,7 +72,7 @@ def port(model: TrainedShift, stated: str | None, x: npt.NDArray[Any] | None) ->
     return None if found.origin == "default" else found
 
 
-def choose(model: TrainedShift, first: FixedPoint, wanted: input_port.Port | None) -> Front:
+def choose(model: TrainedNetwork, first: FixedPoint, wanted: input_port.Port | None) -> Front:
     """The front that gives ``first``, the format of the first layer's activations, behind the port ``wanted`` if it can be."""
     if wanted is not None and (made := _by_step(model, wanted, first)):
         return made
@@ -83,7 +83,7 @@ def choose(model: TrainedShift, first: FixedPoint, wanted: input_port.Port | Non
     return made or _own(model, first, wanted)
 
 
-def _by_step(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> Front | None:
+def _by_step(model: TrainedNetwork, port: input_port.Port, first: FixedPoint) -> Front | None:
     """The front of a port on a power-of-two grid, which needs no multiplier, but rounding at most; None for another port.
 
     Also behind a scaler that divides all features by one power of two, which moves the point alone.
@@ -108,7 +108,7 @@ def _is_dyadic(scaler: Scaler) -> bool:
     return scaler.kind == "standard" and scaler.clip is None and bool((np.frexp(scaler.factor)[0] == 0.5).all())
 
 
-def _scaled(model: TrainedShift, scaler: Scaler, first: FixedPoint) -> Front:
+def _scaled(model: TrainedNetwork, scaler: Scaler, first: FixedPoint) -> Front:
     """The front whose port carries the first layer's activations, by steps and offsets that are the scaler: each feature its own,
     so that integers are numbers there, and no codes.
     """
@@ -126,7 +126,7 @@ def _scaled(model: TrainedShift, scaler: Scaler, first: FixedPoint) -> Front:
     return Front(source, quantize(source.edge, first), "scaler", reason, scaled=True)
 
 
-def _by_line(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> Front | None:
+def _by_line(model: TrainedNetwork, port: input_port.Port, first: FixedPoint) -> Front | None:
     """The front with an :class:`ir.Affine` that equals the model's own normalisation and rounding for each code of the port."""
     fmt = port.formats[0]
     if fmt.bits > _MOST_BITS:
@@ -149,7 +149,7 @@ def _by_line(model: TrainedShift, port: input_port.Port, first: FixedPoint) -> F
 
 
 def _channels(
-    model: TrainedShift, port: input_port.Port, first: FixedPoint, codes: npt.NDArray[np.int64], kind: type[Any]
+    model: TrainedNetwork, port: input_port.Port, first: FixedPoint, codes: npt.NDArray[np.int64], kind: type[Any]
 ) -> list[npt.NDArray[np.int64]]:
     """The values that the port's codes become, before they are clamped: once, or for each channel where channels differ."""
     source = ir.Input((1,), port.formats, tuple(map(str, port.steps)), tuple(map(str, port.offsets)))
@@ -172,7 +172,7 @@ def _cast(scaler: Scaler, kind: type[Any]) -> Scaler:
     return replace(scaler, offset=scaler.offset.astype(kind), factor=scaler.factor.astype(kind))
 
 
-def real_samples(model: TrainedShift, stated: str | None, samples: Samples) -> Doubles:
+def real_samples(model: TrainedNetwork, stated: str | None, samples: Samples) -> Doubles:
     """The samples' ``x`` as the model takes them, (samples, *shape), normalised in its own float32. Raises DataError."""
     assert samples.x is not None
     flat = check_features(ir.Input((math.prod(model.shape),), (ir.BIT,)), samples.x)
@@ -184,7 +184,7 @@ def real_samples(model: TrainedShift, stated: str | None, samples: Samples) -> D
     return np.asarray(real, np.float64).reshape(len(flat), *model.shape)
 
 
-def first_values(model: TrainedShift, front: Front | None, stated: str | None, samples: Samples) -> Doubles:
+def first_values(model: TrainedNetwork, front: Front | None, stated: str | None, samples: Samples) -> Doubles:
     """What the first step takes for ``samples``: their codes, where ``front`` gives it these; else :func:`real_samples`."""
     if front is None or not front.folded:
         return real_samples(model, stated, samples)
@@ -239,7 +239,7 @@ def quantize(edge: ir.Edge, wanted: FixedPoint) -> tuple[ir.Node, ...]:
     return (ir.Quantize(wanted.lsb, wanted.rounding, *ends),)
 
 
-def _own(model: TrainedShift, first: FixedPoint, wanted: input_port.Port | None) -> Front:
+def _own(model: TrainedNetwork, first: FixedPoint, wanted: input_port.Port | None) -> Front:
     """The front whose port carries the first layer's activations."""
     fmt = first.format
     source = ir.Input(model.shape, (fmt,), (str(Fraction(2) ** first.lsb),), rounding=first.rounding)

@@ -17,20 +17,20 @@ from dwn_hw import ir
 from dwn_hw._json import Document
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.frontend import input_scaling
-from dwn_hw.frontend.shift import (
+from dwn_hw.frontend.integer_networks import (
     activation_formats,
     against_model,
     folding,
-    freeze_shift,
+    freeze_network,
     input_stage,
     narrow_activations,
     tracing,
     weight_rounding,
 )
-from dwn_hw.frontend.shift.activation_formats import Chosen
-from dwn_hw.frontend.shift.against_model import Made
-from dwn_hw.frontend.shift.input_stage import Front
-from dwn_hw.frontend.shift.trained_shift import Levels, Scaled, ShiftModel, Table, TrainedShift
+from dwn_hw.frontend.integer_networks.activation_formats import Chosen
+from dwn_hw.frontend.integer_networks.against_model import Made
+from dwn_hw.frontend.integer_networks.input_stage import Front
+from dwn_hw.frontend.integer_networks.trained_network import Levels, LiveModel, Scaled, Table, TrainedNetwork
 from dwn_hw.ir import sample_files, sample_warnings
 from dwn_hw.ir.codes import Encoded
 
@@ -60,7 +60,7 @@ class Frozen:
 
 
 def plan(
-    given: ShiftModel, asked: Asked, samples: sample_files.Samples | None, progress: Callable[[str], None]
+    given: LiveModel, asked: Asked, samples: sample_files.Samples | None, progress: Callable[[str], None]
 ) -> Frozen:
     """Freeze ``given``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
     progress("tracing the model")
@@ -75,7 +75,7 @@ def plan(
     x = None if by is None or by.x is None else by.x.reshape(len(by), -1)
     port, calibration = input_stage.port(trained, asked.input_format, x), None
     model, folded = folding.fold(trained, port, asked.weights)
-    model = freeze_shift.fold(model)
+    model = freeze_network.fold(model)
     if asked.calibrate is not None:
         chosen, calibration = narrow_activations.narrow(
             model, asked.calibrate, asked.max_drop, asked.input_format, port, folded, seed=asked.seed, progress=progress
@@ -91,7 +91,7 @@ def plan(
     entry = folded or input_stage.choose(model, chosen.formats[0], port)
     progress("freezing")
     features = () if given.table is None else given.table.feature_names
-    network = freeze_shift.freeze(model, entry, chosen.formats)
+    network = freeze_network.freeze(model, entry, chosen.formats)
     network = replace(network, class_names=names, feature_names=features, table=given.table)
     made = Made(trained, model, entry, chosen, network)
     progress("comparing with torch in float64")
@@ -120,7 +120,7 @@ def plan(
     return Frozen(network, report, None if encoded is None else encoded.codes)
 
 
-def _traced(given: ShiftModel, asked: Asked, samples: sample_files.Samples | None) -> TrainedShift:
+def _traced(given: LiveModel, asked: Asked, samples: sample_files.Samples | None) -> TrainedNetwork:
     shape = _shape(given.module, asked.input_shape, samples)
     scaler = given.scaler
     if asked.normalize is not None:
@@ -151,7 +151,7 @@ def _shape(module: Any, stated: str | None, samples: sample_files.Samples | None
     raise OptionError(Problem("--input-shape", rule, "none", "Say --input-shape 1,28,28."))
 
 
-def _encoded(model: TrainedShift, entry: Front, samples: sample_files.Samples, network: ir.Network) -> Encoded:
+def _encoded(model: TrainedNetwork, entry: Front, samples: sample_files.Samples, network: ir.Network) -> Encoded:
     """The codes of the user's samples; for a port that carries activations, of the normalised ones."""
     if samples.x is None or entry.scaled or model.scaler is None:
         return sample_files.to_codes(samples, network)
@@ -199,18 +199,18 @@ def _levels(made: Made) -> list[Document]:
     return rows
 
 
-def _activations(model: TrainedShift, chosen: Chosen) -> Document:
+def _activations(model: TrainedNetwork, chosen: Chosen) -> Document:
     rows: list[Document] = []
     for layer, wanted in zip(model.layers, chosen.formats, strict=True):
         fmt = wanted.format
         rows.append({"layer": layer.name, "bits": fmt.bits, "signed": fmt.signed, "lsb": fmt.lsb})
-        rows[-1] |= {"rounding": wanted.rounding, "bias_error": freeze_shift.bias_error(layer, wanted)}
+        rows[-1] |= {"rounding": wanted.rounding, "bias_error": freeze_network.bias_error(layer, wanted)}
     return {"origin": chosen.origin, "reason": chosen.reason, "layers": rows}
 
 
-def _norms(model: TrainedShift, chosen: Chosen) -> list[Document]:
+def _norms(model: TrainedNetwork, chosen: Chosen) -> list[Document]:
     steps = [step for step in model.steps if isinstance(step, Scaled)]
-    norms = freeze_shift.plan_norms(model, chosen.formats)
+    norms = freeze_network.plan_norms(model, chosen.formats)
     return [
         {"layer": norm.name, "multiplier_error": norm.rounding(step)} for step, norm in zip(steps, norms, strict=True)
     ]

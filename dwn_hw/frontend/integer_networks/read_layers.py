@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from dwn_hw.frontend.integer_networks.trained_network import Doubles, FixedPoint, Weighted, Window
 from dwn_hw.frontend.module_state import Findings
-from dwn_hw.frontend.shift.trained_shift import Doubles, FixedPoint, Weighted, Window
 from dwn_hw.ir.arrays import Integers
 from dwn_hw.ir.edges import Ints
 

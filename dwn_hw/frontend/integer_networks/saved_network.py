@@ -16,10 +16,10 @@ from torch import nn
 
 from dwn_hw.errors import InputError
 from dwn_hw.frontend import saved_columns, saved_forms, training_record
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.module_state import Findings, array, class_of, flatten, mapping, text_list, whole
 from dwn_hw.frontend.pickles.standins import AnyArray, shown
 from dwn_hw.frontend.read_thermometer import check_scaler_width, read_scaler
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
 from dwn_hw.nn.shift_layers import LinearShift, LinearShiftQ
 
 #: The layers that a save may hold, with the array that says a layer's size.
@@ -46,7 +46,7 @@ def layers(model: Any) -> tuple[list[dict[str, Any]], int]:
     return saved_forms.sketch(listed), width
 
 
-def read(content: Mapping[str, Any], source: str) -> ShiftModel:
+def read(content: Mapping[str, Any], source: str) -> LiveModel:
     """The network of a save (:func:`saved_forms.is_shift`), for inference. Raises CheckpointError with all that is wrong."""
     found = Findings(source or "model")
     saved_forms.check_version(content, found)
@@ -64,7 +64,7 @@ def read(content: Mapping[str, Any], source: str) -> ShiftModel:
     check_scaler_width(scaler, first.in_features, found)
     table = saved_columns.read(content.get("table"), found, first.in_features)
     found.stop()
-    return ShiftModel(
+    return LiveModel(
         model,
         f"{source}: dwn-hw save, version {saved_forms.VERSION}",
         scaler,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw.errors import CheckpointError, Problem
-from dwn_hw.frontend.shift.trained_shift import Doubles, Levels
+from dwn_hw.frontend.integer_networks.trained_network import Doubles, Levels
 
 Codes = npt.NDArray[np.int64]
 

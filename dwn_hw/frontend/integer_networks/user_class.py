@@ -20,16 +20,16 @@ import torch
 
 from dwn_hw.errors import CheckpointError, OptionError, Problem
 from dwn_hw.frontend import checkpoints
+from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.module_state import Findings, array, arrays_of, is_module, unwrapped
 from dwn_hw.frontend.pickles.standins import AnyArray, shown
-from dwn_hw.frontend.shift.trained_shift import ShiftModel
 
 _MOST_DEEP = 4
 
 _EXAMPLE = "Say FILE.py:CLASS, as in nets.py:ConvMNIST."
 
 
-def load(weights: str | os.PathLike[str], arch: str, key: str | None = None) -> ShiftModel:
+def load(weights: str | os.PathLike[str], arch: str, key: str | None = None) -> LiveModel:
     """Load the network that ``arch`` (``FILE.py:CLASS``) names, with the weights of a file, for inference.
 
     The file holds a state_dict, or the whole module, whose class is taken from ``arch`` all the same; ``key`` says which, where
@@ -42,7 +42,7 @@ def load(weights: str | os.PathLike[str], arch: str, key: str | None = None) -> 
     module = unwrapped(_build(arch))
     state = _state_dict(content, set(module.state_dict()), key, name)
     _fill(module, state, f"{name} as {arch.rpartition(':')[2]}")
-    return ShiftModel(module.eval(), f"{name}: state_dict of {arch.rpartition(':')[2]}")
+    return LiveModel(module.eval(), f"{name}: state_dict of {arch.rpartition(':')[2]}")
 
 
 def _state_dict(content: Any, wanted: set[str], key: str | None, name: str) -> dict[str, AnyArray]:
