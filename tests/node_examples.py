@@ -56,9 +56,14 @@ LEVELS = ir.Network(
             ((3, -2, 7, 1, -2), (0, 1, 2, 1, 5), (4, 0), (1, 6, 2)),
             -1,
         ),
-        ir.Sort(2, 2, descending=True),
+        ir.Sort((2,), 2, descending=True),
         ir.CompareToMean(),
     ),
+)
+
+#: The two least of each row of two images, and behind them the two least of each column.
+CROSSED = ir.Network(
+    ir.Input((2, 3, 2), (ir.Format(3, signed=True),)), (ir.Sort((2, 1), 2), ir.Reshape((20,)), ir.CompareToMean())
 )
 
 #: The places of the greatest of each of three rows.
@@ -80,7 +85,7 @@ EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
     ir.Conv2d: (IMAGES,),
     ir.ConvTranspose2d: (LEVELS.upto(2),),
     ir.MultiThreshold: (LEVELS.upto(2),),
-    ir.Sort: (LEVELS,),
+    ir.Sort: (LEVELS, CROSSED),
     ir.CompareToMean: (LEVELS,),
     ir.Quantize: (IMAGES,),
     ir.Affine: (IMAGES,),

@@ -140,17 +140,32 @@ def _level(logic: Aig, number: Number, node: ir.MultiThreshold, row: int, width:
 
 
 def _sorted(logic: Aig, node: ir.Sort, before: ir.Edge, numbers: Sequence[Number]) -> list[Number]:
-    rows = np.moveaxis(np.arange(before.size).reshape(before.shape), node.axis, -1)
-    keep = node.keep or rows.shape[-1]
-    out = np.empty((*rows.shape[:-1], keep), object)
-    for place in np.ndindex(rows.shape[:-1]):
-        row = [numbers[i] for i in rows[place].tolist()]
-        for last, i in itertools.combinations(reversed(range(len(row))), 2):
-            swap = greater(logic, row[last], row[i]) if node.descending else greater(logic, row[i], row[last])
-            row[i], row[last] = chosen(logic, swap, row[last], row[i]), chosen(logic, swap, row[i], row[last])
-        for i in range(keep):
-            out[(*place, i)] = row[i]
-    return list(np.moveaxis(out, -1, node.axis).reshape(-1))
+    """Each row along each axis by exchanges; an axis' numbers in a dictionary by their place, read in order at the end."""
+    parts: list[tuple[tuple[int, ...], dict[tuple[int, ...], Number]]] = []
+    for axis in node.axes:
+        keep = node.keep or before.shape[axis]
+        shape = (*before.shape[:axis], keep, *before.shape[axis + 1 :])
+        found: dict[tuple[int, ...], Number] = {}
+        for place in np.ndindex(*before.shape[:axis], 1, *before.shape[axis + 1 :]):
+            along = [(*place[:axis], i, *place[axis + 1 :]) for i in range(before.shape[axis])]
+            row = [numbers[int(np.ravel_multi_index(at, before.shape))] for at in along]
+            found |= zip(along[:keep], _in_order(logic, row, node.descending), strict=False)
+        parts.append((shape, found))
+    joined = before.shape[: min(node.axes)]
+    return [
+        found[(*outer, *inner)]
+        for outer in np.ndindex(joined)
+        for shape, found in parts
+        for inner in np.ndindex(shape[len(joined) :])
+    ]
+
+
+def _in_order(logic: Aig, numbers: Sequence[Number], descending: bool) -> list[Number]:
+    row = list(numbers)
+    for last, i in itertools.combinations(reversed(range(len(row))), 2):
+        swap = greater(logic, row[last], row[i]) if descending else greater(logic, row[i], row[last])
+        row[i], row[last] = chosen(logic, swap, row[last], row[i]), chosen(logic, swap, row[i], row[last])
+    return row
 
 
 def _rounded(logic: Aig, number: Number, drop: int, rounding: str) -> Number:
