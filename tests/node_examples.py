@@ -76,6 +76,19 @@ ROWS = ir.Network(
     ),
 )
 
+#: The nearest of three vectors (1, 2), (−2, 1), (3, −1) for each of two: 2·x·c − ‖c‖² is greatest there.
+NEAREST = ir.Network(
+    ir.Input((4,), (ir.Format(3, signed=True),)),
+    (
+        ir.Dense(
+            (*(2, 4, 0, 0, -4, 2, 0, 0, 6, -2, 0, 0), *(0, 0, 2, 4, 0, 0, -4, 2, 0, 0, 6, -2)), (-5, -5, -10) * 2, 0
+        ),
+        ir.Reshape((2, 3)),
+        ir.ArgMax(),
+        ir.Codebook(((1, 2), (-2, 1), (3, -1)), -1),
+    ),
+)
+
 EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
     ir.Thermometer: (LUTS,),
     ir.LutLayer: (LUTS,),
@@ -87,6 +100,7 @@ EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
     ir.MultiThreshold: (LEVELS.upto(2),),
     ir.Sort: (LEVELS, CROSSED),
     ir.CompareToMean: (LEVELS,),
+    ir.Codebook: (NEAREST,),
     ir.Quantize: (IMAGES,),
     ir.Affine: (IMAGES,),
     ir.Relu: (IMAGES,),

@@ -1,4 +1,4 @@
-"""The nodes of networks that were trained through steps: levels, order, and the mean.
+"""The nodes of networks that were trained through steps: levels, order, the mean, and the nearest vector.
 
 These nodes belong to :mod:`dwn_hw.ir`, which has the conventions, and are named there.
 """
@@ -128,5 +128,43 @@ class CompareToMean:
         return "n·x >= Σx"
 
 
+@dataclass(frozen=True, slots=True)
+class Codebook:
+    """The vector that each number is the index of: ``out[…] = values[min(in, rows − 1)]``, along a last axis of its own.
+
+    ``values``: a row of codes for each index, on the grid ``2**lsb``; rows are of one length. An index has just the bits that
+    they take; above the last row, which of three rows with two bits may be, it gives the last. Behind an ``ArgMax`` it is vector quantisation:
+    ``‖x − c‖²`` is least where ``2·x·c − ‖c‖²`` is greatest, which is linear in ``x``, so that a ``Dense`` gives it.
+    """
+
+    short_name: ClassVar[str] = "codebook"
+
+    values: Rows
+    lsb: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("codebook", "lsb", (self.lsb,), 1, None)
+        sizes = sorted({len(row) for row in self.values})
+        check(len(sizes) == 1 and sizes[0] > 0, "codebook", "rows of one length, at least one", sizes)
+        for row in self.values:
+            check_whole("codebook", "values", row, len(row), None)
+        widest = max(abs(value) for row in self.values for value in row).bit_length()
+        check(widest < MAX_CODE_BITS, "codebook", f"codes of at most {MAX_CODE_BITS} bits", f"{widest + 1}")
+
+    def output(self, edge: Edge) -> Edge:
+        """The edge after this node."""
+        signed = sorted({str(fmt) for fmt in edge.formats if fmt.signed or fmt.lsb})
+        check(not signed, "codebook", "indices, which have no sign and no fraction", ", ".join(signed))
+        indices = 1 + max(fmt.high for fmt in edge.formats)
+        check(
+            len(self.values) <= indices, "codebook", f"at most the {indices} rows that indices reach", len(self.values)
+        )
+        held = [value for row in self.values for value in row]
+        return Edge((*edge.shape, len(self.values[0])), (Format.covering(min(held), max(held), self.lsb),))
+
+    def __str__(self) -> str:
+        return f"{len(self.values)} rows of {len(self.values[0])}"
+
+
 #: The nodes of networks that were trained through steps.
-DiscreteNode: TypeAlias = MultiThreshold | Sort | CompareToMean
+DiscreteNode: TypeAlias = MultiThreshold | Sort | CompareToMean | Codebook

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.errors import DataError, Problem
-from dwn_hw.ir.discrete_nodes import CompareToMean, MultiThreshold, Sort
+from dwn_hw.ir.discrete_nodes import Codebook, CompareToMean, MultiThreshold, Sort
 from dwn_hw.ir.edges import Ints
 from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape
 from dwn_hw.ir.lut_nodes import ArgMax, GroupSum, LutLayer, Thermometer
@@ -95,6 +95,8 @@ def apply(node: Node, values: Codes, lsb: int = 0) -> Codes:
             flat = _flat(values)
             reached = flat.shape[1] * flat >= flat.sum(axis=1, keepdims=True)
             return np.asarray(reached.astype(np.int64).reshape(values.shape))
+        case Codebook():
+            return np.array(node.values, np.int64)[np.minimum(values, len(node.values) - 1)]
         case Quantize():
             return np.clip(_rounded(values, node.lsb - lsb, node.rounding), node.lowest, node.highest)
         case Affine():

@@ -46,7 +46,7 @@ def make_steps(network: ir.Network, lanes: int, kind: LaneKind) -> tuple[EngineS
                 stages[-1:] = [[replace(step, edge=written) for step in stage] for stage in stages[-1:]]
             case ir.ArgMax():
                 pass  # the last node: the result looks for the greatest number while the last step writes
-            case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.Sort() | ir.CompareToMean():
+            case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.Sort() | ir.CompareToMean() | ir.Codebook():
                 raise AssertionError(f"{place.name} was not refused")
             case _:
                 assert_never(node)
@@ -100,7 +100,7 @@ def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
             return []
         case ir.MultiThreshold() | ir.Relu() | ir.Quantize() | ir.Reshape():
             return []
-        case ir.Sort() | ir.CompareToMean():
+        case ir.Sort() | ir.CompareToMean() | ir.Codebook():
             rule = "a node that the engine has"
             return [Problem(f"node {place.index} ({place.name})", rule, type(node).__name__, "Export without --lanes.")]
         case ir.MaxPool2d():

@@ -91,6 +91,9 @@ def _values(logic: Aig, node: ir.IntegerNode, before: ir.Edge, numbers: Sequence
             ones = np.ones(before.size, np.int64)
             rows = (before.size * np.eye(before.size, dtype=np.int64) - ones).tolist()
             return [[_sum(logic, numbers, row, 0, width)[-1] ^ 1] for row in rows]
+        case ir.Codebook():
+            width = after.formats[0].bits + 1
+            return [vector for x in numbers for vector in _looked_up(logic, x, node, width)]
         case ir.Quantize():
             drop = node.lsb - before.formats[0].lsb
             return [_clamped(logic, _rounded(logic, x, drop, node.rounding), node) for x in numbers]
@@ -137,6 +140,14 @@ def _level(logic: Aig, number: Number, node: ir.MultiThreshold, row: int, width:
         below = constant(start - 1, max(len(number), ir.Format.covering(start - 1, start - 1).bits + 1))
         found = chosen(logic, greater(logic, number, below), constant(value, width), found)
     return found
+
+
+def _looked_up(logic: Aig, index: Number, node: ir.Codebook, width: int) -> list[Number]:
+    found = [constant(value, width) for value in node.values[0]]
+    for at, row in enumerate(node.values[1:], 1):
+        reached = greater(logic, index, constant(at - 1, at.bit_length() + 1))
+        found = [chosen(logic, reached, constant(value, width), old) for value, old in zip(row, found, strict=True)]
+    return list(found)
 
 
 def _sorted(logic: Aig, node: ir.Sort, before: ir.Edge, numbers: Sequence[Number]) -> list[Number]:
