@@ -133,8 +133,8 @@ class Codebook:
     """The vector that each number is the index of: ``out[…] = values[min(in, rows − 1)]``, along a last axis of its own.
 
     ``values``: a row of codes for each index, on the grid ``2**lsb``; rows are of one length. An index has just the bits that
-    they take; above the last row, which of three rows with two bits may be, it gives the last. Behind an ``ArgMax`` it is vector quantisation:
-    ``‖x − c‖²`` is least where ``2·x·c − ‖c‖²`` is greatest, which is linear in ``x``, so that a ``Dense`` gives it.
+    they take; above the last row, which of three rows with two bits may be, it gives the last. Behind an ``ArgMax`` it is
+    vector quantisation: ``‖x − c‖²`` is least where ``2·x·c − ‖c‖²`` is greatest, which is linear in ``x``, so that a ``Dense`` gives it.
     """
 
     short_name: ClassVar[str] = "codebook"
@@ -153,12 +153,9 @@ class Codebook:
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
-        signed = sorted({str(fmt) for fmt in edge.formats if fmt.signed or fmt.lsb})
-        check(not signed, "codebook", "indices, which have no sign and no fraction", ", ".join(signed))
-        indices = 1 + max(fmt.high for fmt in edge.formats)
-        check(
-            len(self.values) <= indices, "codebook", f"at most the {indices} rows that indices reach", len(self.values)
-        )
+        index = Format.covering(0, len(self.values) - 1)  # and no wider: a table for all codes of it is made
+        rule, got = f"indices of {len(self.values)} rows, {index}", ", ".join(sorted(map(str, edge.formats)))
+        check(set(edge.formats) == {index}, "codebook", rule, got)
         held = [value for row in self.values for value in row]
         return Edge((*edge.shape, len(self.values[0])), (Format.covering(min(held), max(held), self.lsb),))
 
