@@ -134,7 +134,7 @@ class Codebook:
 
     ``values``: a row of codes for each index, on the grid ``2**lsb``; rows are of one length. An index has just the bits that
     they take; above the last row, which of three rows with two bits may be, it gives the last. Behind an ``ArgMax`` it is
-    vector quantisation: ``‖x − c‖²`` is least where ``2·x·c − ‖c‖²`` is greatest, which is linear in ``x``, so that a ``Dense`` gives it.
+    vector quantisation: of ``‖x − c‖²`` the part that tells vectors apart is ``‖c‖² − 2·x·c``, which a ``Dense`` gives.
     """
 
     short_name: ClassVar[str] = "codebook"
