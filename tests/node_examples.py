@@ -63,7 +63,14 @@ LEVELS = ir.Network(
 
 #: The two least of each row of two images, and behind them the two least of each column.
 CROSSED = ir.Network(
-    ir.Input((2, 3, 2), (ir.Format(3, signed=True),)), (ir.Sort((2, 1), 2), ir.Reshape((20,)), ir.CompareToMean())
+    ir.Input((3,), (ir.Format(3, signed=True),)),
+    (
+        ir.Dense(
+            (*(1, 0, -1, 2, 1, 0, 0, -1, 1), *(1, 1, 0, -2, 0, 1, 1, 2, 3, 0, 1, -1, -1, 0, 2)) * 2, (1, 0) * 8, 0
+        ),
+        ir.Reshape((2, 4, 2)),
+        ir.Sort((2, 1), 2),
+    ),
 )
 
 #: The places of the greatest of each of three rows.
