@@ -43,7 +43,7 @@ def stock(network: Network, keep: int, bits: int) -> str:
 
 def ours(numbers: int, bits: int, keep: int, target: str) -> dict[str, str]:
     """What an export of a sort alone holds for a target."""
-    network = ir.Network(ir.Input((numbers,), (ir.Format(bits),)), (ir.Sort(0, keep if keep < numbers else 0),))
+    network = ir.Network(ir.Input((numbers,), (ir.Format(bits),)), (ir.Sort(keep=keep if keep < numbers else 0),))
     return rtl.to_verilog(make_design(network, shell="none", target=target))
 
 

@@ -101,3 +101,44 @@ def _node(rng: np.random.Generator, kind: str, edge: ir.Edge) -> ir.Node:
             return nets.narrow(rng, lsb)
         case _:
             return ir.Relu()
+
+
+@st.composite
+def ordered(
+    draw, kinds=("sort", "sort", "mean", "nearest", "argmax", "levels", "quantize", "relu"), most=4
+) -> ir.Network:
+    """A few nodes that compare numbers with each other, and some between and behind them; few codes, so that many are equal."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = tuple(rng.integers(1, 5, draw(st.integers(1, 3))).tolist())
+    source = ir.Input(shape, (ir.Format(int(rng.integers(1, 5)), bool(rng.integers(0, 2))),))
+    nodes: tuple[ir.Node, ...] = ()
+    edge = source.edge
+    for kind in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=most)):
+        if not edge.shape:
+            break
+        for node in _ordering(rng, kind, edge):
+            nodes, edge = (*nodes, node), node.output(edge)
+    if edge.shape and draw(st.booleans()):
+        last = ir.Dense(weights(rng, edge.size * 3, 4), nets.biases(rng, 3), 0)
+        nodes = (*nodes, ir.Reshape((edge.size,)), last, *[ir.ArgMax()] * draw(st.booleans()))
+    return ir.Network(source, nodes)
+
+
+def _ordering(rng: np.random.Generator, kind: str, edge: ir.Edge) -> tuple[ir.Node, ...]:
+    shape = edge.shape
+    match kind:
+        case "sort":
+            axes = tuple(rng.permutation(len(shape))[: rng.integers(1, len(shape) + 1)].tolist())
+            if len(axes) > 1 and len(shape) > 2:  # what a step's loops reach
+                axes = (len(shape) - 1, len(shape) - 2)
+            keep = int(rng.integers(0, min(shape[axis] for axis in axes) + 1))
+            return (ir.Sort(axes, keep, bool(rng.integers(0, 2))),)
+        case "mean":
+            return (ir.CompareToMean(),)
+        case "nearest":
+            values = rng.integers(-9, 10, (shape[-1], int(rng.integers(1, 4))))
+            return ir.ArgMax(), ir.Codebook(tuple(map(tuple, values.tolist())), int(rng.integers(-2, 2)))
+        case "argmax":
+            return (ir.ArgMax(),)
+        case _:
+            return (_node(rng, kind, edge),)

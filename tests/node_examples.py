@@ -56,8 +56,20 @@ LEVELS = ir.Network(
             ((3, -2, 7, 1, -2), (0, 1, 2, 1, 5), (4, 0), (1, 6, 2)),
             -1,
         ),
-        ir.Sort(2, 2, descending=True),
+        ir.Sort((2,), 2, descending=True),
         ir.CompareToMean(),
+    ),
+)
+
+#: The two least of each row of two images, and behind them the two least of each column.
+CROSSED = ir.Network(
+    ir.Input((3,), (ir.Format(3, signed=True),)),
+    (
+        ir.Dense(
+            (*(1, 0, -1, 2, 1, 0, 0, -1, 1), *(1, 1, 0, -2, 0, 1, 1, 2, 3, 0, 1, -1, -1, 0, 2)) * 2, (1, 0) * 8, 0
+        ),
+        ir.Reshape((2, 4, 2)),
+        ir.Sort((2, 1), 2),
     ),
 )
 
@@ -71,6 +83,19 @@ ROWS = ir.Network(
     ),
 )
 
+#: The nearest of three vectors (1, 2), (−2, 1), (3, −1) for each of two: 2·x·c − ‖c‖² is greatest there.
+NEAREST = ir.Network(
+    ir.Input((4,), (ir.Format(3, signed=True),)),
+    (
+        ir.Dense(
+            (*(2, 4, 0, 0, -4, 2, 0, 0, 6, -2, 0, 0), *(0, 0, 2, 4, 0, 0, -4, 2, 0, 0, 6, -2)), (-5, -5, -10) * 2, 0
+        ),
+        ir.Reshape((2, 3)),
+        ir.ArgMax(),
+        ir.Codebook(((1, 2), (-2, 1), (3, -1)), -1),
+    ),
+)
+
 EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
     ir.Thermometer: (LUTS,),
     ir.LutLayer: (LUTS,),
@@ -80,8 +105,9 @@ EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
     ir.Conv2d: (IMAGES,),
     ir.ConvTranspose2d: (LEVELS.upto(2),),
     ir.MultiThreshold: (LEVELS.upto(2),),
-    ir.Sort: (LEVELS,),
+    ir.Sort: (LEVELS, CROSSED),
     ir.CompareToMean: (LEVELS,),
+    ir.Codebook: (NEAREST,),
     ir.Quantize: (IMAGES,),
     ir.Affine: (IMAGES,),
     ir.Relu: (IMAGES,),

@@ -118,15 +118,16 @@ def _estimate_folded(plan: EngineSchedule, family: Family, gives_numbers: bool) 
     The rough figures are some LUTs and flip-flops for each bit of what a part does.
     """
     sums, operand, columns = plan.total.bits, plan.operand.bits, len(plan.steps)
-    lanes, lane = plan.lanes * bool(plan.weights.rows), _lane(plan, family)
+    lanes, lane = plan.lanes, _lane(plan, family)
     address = (plan.buffers[0].rows - 1).bit_length()
     last = plan.steps[-1]
     held = gives_numbers * plan.result.bits * last.size
     search = plan.levels.depth * plan.rounded.bits
-    known = {
-        "lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth),
+    in_turn = any(step.pick.in_turn for step in plan.steps)
+    known = {"lanes": Cost(lanes * lane.lut, lanes * lane.ff, lane.depth)} if plan.weights.rows else {}
+    known |= {
         "sequencer": _rough(12 * address + 4 * columns, 11 * address),
-        "reader": _rough(4 * operand, 4 * operand),
+        "reader": _rough((4 + 4 * in_turn) * operand, (4 + 2 * in_turn) * operand),
         "writer": _rough(6 * sums + 6 * address + search, 4 * sums + 3 * address + 3 * search),
         "result": _rough(2 * plan.result.bits, plan.result.bits + 2 * last.size.bit_length() + held),
     }

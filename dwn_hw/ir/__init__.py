@@ -7,7 +7,7 @@ emulation (:mod:`dwn_hw.ir.emulate`), its file (:mod:`dwn_hw.ir.serialize`), and
 
 from __future__ import annotations
 
-from dwn_hw.ir.discrete_nodes import CompareToMean, DiscreteNode, MultiThreshold, Sort
+from dwn_hw.ir.discrete_nodes import Codebook, CompareToMean, DiscreteNode, MultiThreshold, Sort
 from dwn_hw.ir.edges import BIT, Edge, Format, Ints
 from dwn_hw.ir.integer_nodes import Affine, IntegerNode, MaxPool2d, Quantize, Relu, Reshape
 from dwn_hw.ir.lut_nodes import MAX_LUT_INPUTS, ArgMax, Group, GroupSum, LutLayer, LutNode, Rows, Thermometer
@@ -22,6 +22,7 @@ __all__ = [
     "NEAREST",
     "Affine",
     "ArgMax",
+    "Codebook",
     "CompareToMean",
     "Conv2d",
     "ConvTranspose2d",

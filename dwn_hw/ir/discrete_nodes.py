@@ -1,4 +1,4 @@
-"""The nodes of networks that were trained through steps: levels, order, and the mean.
+"""The nodes of networks that were trained through steps: levels, order, the mean, and the nearest vector.
 
 These nodes belong to :mod:`dwn_hw.ir`, which has the conventions, and are named there.
 """
@@ -6,6 +6,7 @@ These nodes belong to :mod:`dwn_hw.ir`, which has the conventions, and are named
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
@@ -67,35 +68,47 @@ class MultiThreshold:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Numbers in order along ``axis`` of a sample, from the least or, ``descending``, from the greatest; ``keep`` of them remain.
+    """Numbers in order along an axis of a sample, from the least or, ``descending``, from the greatest; ``keep`` of them remain.
 
     ``keep`` 0 keeps all. With fewer it is a top-k, of the greatest if ``descending``. Equal numbers cannot be told apart, so no
     order of theirs is stated.
+
+    Of several ``axes`` the numbers are sorted along each by itself. What comes of the first axis then stands before what comes
+    of the next, the least of these axes and all behind it made one: (…, h, w) along the last and the one before it gives
+    (…, h·w + h·w), rows in order and behind them columns in order. It is the sort of "rows ⊕ columns" of Ramapuram & Webb,
+    arXiv:1905.03658.
     """
 
     short_name: ClassVar[str] = "sort"
 
-    axis: int = 0
+    axes: Ints = (0,)
     keep: int = 0
     descending: bool = False
 
     def __post_init__(self) -> None:
-        check_whole("sort", "axis and keep", (self.axis, self.keep), 2, 0)
+        check(isinstance(self.axes, tuple), "sort", "a tuple of axes", self.axes)
+        check_whole("sort", "axes", self.axes, len(self.axes), 0)
+        check(len(set(self.axes)) == len(self.axes), "sort", "no axis twice", self.axes)
+        check_whole("sort", "keep", (self.keep,), 1, 0)
         check(isinstance(self.descending, bool), "sort", "descending is true or false", self.descending)
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
         rank = len(edge.shape)
-        check(self.axis < rank, "sort", f"an axis of 0…{rank - 1}", self.axis)
+        check(max(self.axes) < rank, "sort", f"axes of 0…{rank - 1}", self.axes)
         check(len(edge.formats) == 1, "sort", "numbers of one format", edge)
-        size = edge.shape[self.axis]
-        check(self.keep <= size, "sort", f"at most the {size} numbers that there are", f"keep {self.keep}")
-        shape = (*edge.shape[: self.axis], self.keep or size, *edge.shape[self.axis + 1 :])
-        return replace(edge, shape=shape)
+        fewest = min(edge.shape[axis] for axis in self.axes)
+        check(self.keep <= fewest, "sort", f"at most the {fewest} numbers that there are", f"keep {self.keep}")
+        shapes = [(*edge.shape[:axis], self.keep or edge.shape[axis], *edge.shape[axis + 1 :]) for axis in self.axes]
+        if len(shapes) == 1:
+            return replace(edge, shape=shapes[0])
+        joined = min(self.axes)
+        return replace(edge, shape=(*edge.shape[:joined], sum(math.prod(shape[joined:]) for shape in shapes)))
 
     def __str__(self) -> str:
         order = "descending" if self.descending else "ascending"
-        return f"axis {self.axis}, {order}" + (f", the first {self.keep}" if self.keep else "")
+        along = f"{'axis' if len(self.axes) == 1 else 'axes'} {', '.join(map(str, self.axes))}"
+        return f"{along}, {order}" + (f", the first {self.keep}" if self.keep else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +128,40 @@ class CompareToMean:
         return "n·x >= Σx"
 
 
+@dataclass(frozen=True, slots=True)
+class Codebook:
+    """The vector that each number is the index of: ``out[…] = values[min(in, rows − 1)]``, along a last axis of its own.
+
+    ``values``: a row of codes for each index, on the grid ``2**lsb``; rows are of one length. An index has just the bits that
+    they take; above the last row, which of three rows with two bits may be, it gives the last. Behind an ``ArgMax`` it is
+    vector quantisation: of ``‖x − c‖²`` the part that tells vectors apart is ``‖c‖² − 2·x·c``, which a ``Dense`` gives.
+    """
+
+    short_name: ClassVar[str] = "codebook"
+
+    values: Rows
+    lsb: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("codebook", "lsb", (self.lsb,), 1, None)
+        sizes = sorted({len(row) for row in self.values})
+        check(len(sizes) == 1 and sizes[0] > 0, "codebook", "rows of one length, at least one", sizes)
+        for row in self.values:
+            check_whole("codebook", "values", row, len(row), None)
+        widest = max(abs(value) for row in self.values for value in row).bit_length()
+        check(widest < MAX_CODE_BITS, "codebook", f"codes of at most {MAX_CODE_BITS} bits", f"{widest + 1}")
+
+    def output(self, edge: Edge) -> Edge:
+        """The edge after this node."""
+        index = Format.covering(0, len(self.values) - 1)  # and no wider: a table for all codes of it is made
+        rule, got = f"indices of {len(self.values)} rows, {index}", ", ".join(sorted(map(str, edge.formats)))
+        check(set(edge.formats) == {index}, "codebook", rule, got)
+        held = [value for row in self.values for value in row]
+        return Edge((*edge.shape, len(self.values[0])), (Format.covering(min(held), max(held), self.lsb),))
+
+    def __str__(self) -> str:
+        return f"{len(self.values)} rows of {len(self.values[0])}"
+
+
 #: The nodes of networks that were trained through steps.
-DiscreteNode: TypeAlias = MultiThreshold | Sort | CompareToMean
+DiscreteNode: TypeAlias = MultiThreshold | Sort | CompareToMean | Codebook

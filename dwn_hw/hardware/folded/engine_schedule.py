@@ -90,6 +90,12 @@ class EngineSchedule:
         return _join(self.buffer_formats)
 
     @property
+    def picked(self) -> Format:
+        """The format of what steps that pool pick: a number, or its place in the window."""
+        places = [Format.covering(0, step.taps - 1) for step in self.steps if step.pick.place]
+        return _join([self.operand, *places])
+
+    @property
     def result(self) -> Format:
         """The format of the last step's numbers."""
         return self.values(self.steps[-1].edge)

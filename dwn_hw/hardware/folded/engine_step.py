@@ -61,14 +61,31 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Pick:
+    """What a step that pools picks of a window: the greatest number, or the ``least``; or its ``place``, that of the first.
+
+    ``in_turn``: a row's windows along ``column`` see the same numbers, and each picks what comes behind the one before.
+    """
+
+    least: bool = False
+    place: bool = False
+    in_turn: bool = False
+
+
+#: What a max pool picks.
+GREATEST = Pick()
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStep:
     """One step of an engine. ``name``: of the node that begins it; ``edge``: the index of the edge that it writes.
 
     ``loops``: one for each name in :data:`LOOPS`. ``outputs``: the output channels of a group. ``weights``: (groups, outputs,
-    taps) parts of weights as integers; empty for a max pool. ``biases``: one an output channel. ``span``: the least and the
+    taps) parts of weights as integers; empty where it pools. ``biases``: one an output channel. ``span``: the least and the
     greatest sum with its bias. ``operand``: the format of the numbers that it reads. ``post``, then ``levels``: what happens to a
     sum on its way into the buffer. ``target``: where it goes there, if not in C order. ``goes_on``: whether it reads and writes
-    the same as the step before, of which it does another part.
+    the same as the step before, of which it does another part. ``pick``: what it takes of a window where it pools.
+    ``keeps``: its numbers are added up, and nothing is written; ``less_kept``: that sum is taken off its sums.
     """
 
     name: str
@@ -84,10 +101,13 @@ class EngineStep:
     levels: Levels | None = None
     target: Target | None = None
     goes_on: bool = False
+    pick: Pick = GREATEST
+    keeps: bool = False
+    less_kept: bool = False
 
     @property
     def pools(self) -> bool:
-        """Whether the step keeps the greatest number of a window, rather than adding."""
+        """Whether the step picks a number of a window, rather than adding."""
         return not self.weights.size
 
     @property
@@ -106,6 +126,7 @@ class EngineStep:
         named = dict(zip(LOOPS, self.loops, strict=True))
         image = self.image
         column, row = (named[a].last + named[b].last for a, b in (("column", "tap_column"), ("row", "tap_row")))
+        column -= named["column"].last * self.pick.in_turn
         return bool(image.left or image.top) or column >= image.width or row >= image.area
 
     @property
@@ -126,7 +147,7 @@ class EngineStep:
     @property
     def size(self) -> int:
         """The number of numbers that the step writes."""
-        return self.groups * self.outputs * self.positions
+        return 0 if self.keeps else self.groups * self.outputs * self.positions
 
     @property
     def in_order(self) -> bool:
@@ -138,7 +159,11 @@ class EngineStep:
         return self.target or Target(0, 1, 1, self.positions)
 
     def places(self) -> npt.NDArray[np.int64]:
-        """The addresses that it writes, as (groups · outputs, rows, columns)."""
+        """The addresses that it writes, as (groups · outputs, rows, columns); of what is kept none."""
+        return self.layout()[:0] if self.keeps else self.layout()
+
+    def layout(self) -> npt.NDArray[np.int64]:
+        """The addresses of its numbers, as (groups · outputs, rows, columns)."""
         to, (columns, rows) = self.to(), (loop.count for loop in self.loops[WINDOW : WINDOW + 2])
         channel, row, column = np.ix_(*map(np.arange, (self.groups * self.outputs, rows, columns)))
         place = column * to.column + row * ((columns - 1) * to.column + to.row)

@@ -71,9 +71,13 @@ class FoldedDesign:
         return self
 
     def modules(self) -> dict[str, tuple[str, ...]]:
-        """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance: one a lane."""
+        """The parts by name, and the Verilog modules of each, without ``dwn_``, once for each instance: one a lane.
+
+        Where no step has weights there is no lane.
+        """
         single = ["sequencer", "reader", "writer", "result"]
-        return {"lanes": ("lane",) * self.lanes, **{name: (name,) for name in (*single, *self.schedule.memories)}}
+        lanes = {"lanes": ("lane",) * self.lanes} if self.schedule.weights.rows else {}
+        return lanes | {name: (name,) for name in (*single, *self.schedule.memories)}
 
 
 def make_folded(

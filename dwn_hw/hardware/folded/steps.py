@@ -3,7 +3,8 @@
 Every step is the same nest of loops with other constants: over groups, blocks of at most ``lanes`` output channels, the
 positions of a window (rows, columns), and within a window bits, input channels, rows, columns, and parts of a weight. A dense
 layer is a window of 1×1 on an image of 1×1; a max pool has a group for each channel and keeps the greatest instead of adding; an
-affine node is a layer with a group for each channel; a transposed convolution is a step for each phase of its stride.
+affine node is a layer with a group for each channel; a transposed convolution is a step for each phase of its stride, and what
+compares numbers with each other are steps of :mod:`dwn_hw.hardware.folded.order_steps`.
 ReLU, Quantize, MultiThreshold and Reshape after it belong to the step: they happen on the way into the buffer.
 """
 
@@ -19,6 +20,7 @@ from dwn_hw.errors import OptionError, Problem
 from dwn_hw.hardware.folded.engine_step import EngineStep, Image, make_loops
 from dwn_hw.hardware.folded.lane_kinds import LaneKind, Weights
 from dwn_hw.hardware.folded.levels import ends, make_levels
+from dwn_hw.hardware.folded.order_steps import codebook_step, columns_of, maximum_step, mean_steps, sort_steps
 from dwn_hw.hardware.folded.pointwise import AS_IT_IS, Pointwise, span_of
 from dwn_hw.hardware.folded.transposed import transposed_steps
 from dwn_hw.ir import Edge
@@ -44,9 +46,19 @@ def make_steps(network: ir.Network, lanes: int, kind: LaneKind) -> tuple[EngineS
             case ir.Reshape():
                 # The port's numbers are in that order already.
                 stages[-1:] = [[replace(step, edge=written) for step in stage] for stage in stages[-1:]]
+            case ir.Sort():
+                stages.append(sort_steps(node, place))
+            case ir.ArgMax() if place.after.shape or written < len(network.nodes):
+                stages.append([maximum_step(place)])
             case ir.ArgMax():
                 pass  # the last node: the result looks for the greatest number while the last step writes
-            case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.Sort() | ir.CompareToMean():
+            case ir.CompareToMean():
+                reached = ir.MultiThreshold(((0,),), ((0, 1),))
+                own = mean_steps(place, _copy(place.name, written, place.before), kind)
+                stages += _after(reached, place, [own])
+            case ir.Codebook():
+                stages += _after(columns_of(node), place, [[codebook_step(node, place, lanes, kind)]])
+            case ir.Thermometer() | ir.LutLayer() | ir.GroupSum():
                 raise AssertionError(f"{place.name} was not refused")
             case _:
                 assert_never(node)
@@ -71,6 +83,8 @@ def _after(node: ir.Relu | ir.Quantize | ir.MultiThreshold, place: ir.PlacedNode
 
 def _composed(step: EngineStep, node: ir.Relu | ir.Quantize | ir.MultiThreshold, lsb: int) -> EngineStep | None:
     """``step`` with ``node`` behind its sums; None where they do not compose."""
+    if step.keeps:
+        return step
     if not isinstance(node, ir.MultiThreshold):
         if step.levels:
             return replace(step, levels=step.levels.then(node, lsb))
@@ -86,13 +100,12 @@ def _composed(step: EngineStep, node: ir.Relu | ir.Quantize | ir.MultiThreshold,
 
 
 def _check(network: ir.Network) -> None:
-    last = len(network.nodes) - 1
-    problems = [problem for place in network.steps() for problem in _problems(place, place.index == last)]
+    problems = [problem for place in network.steps() for problem in _problems(place)]
     if problems:
         raise OptionError(*problems)
 
 
-def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
+def _problems(place: ir.PlacedNode) -> list[Problem]:
     """The reasons why a node has no place in an engine; none if it has one."""
     node = place.node
     match node:
@@ -100,15 +113,19 @@ def _problems(place: ir.PlacedNode, is_last: bool) -> list[Problem]:
             return []
         case ir.MultiThreshold() | ir.Relu() | ir.Quantize() | ir.Reshape():
             return []
-        case ir.Sort() | ir.CompareToMean():
-            rule = "a node that the engine has"
-            return [Problem(f"node {place.index} ({place.name})", rule, type(node).__name__, "Export without --lanes.")]
+        case ir.CompareToMean() | ir.Codebook():
+            return []
+        case ir.Sort():
+            rule = "a sort of one axis, or of several of which each is the first or the last of what is made one"
+            remedy = "Move the axes, or export without --lanes."
+            thing = f"node {place.index} ({place.name})"
+            return [] if sort_steps(node, place) else [Problem(thing, rule, f"Sort of axes {node.axes}", remedy)]
         case ir.MaxPool2d():
             return _blind_windows(node, place.name, place.before)
-        case ir.ArgMax() if is_last and not place.after.shape:
+        case ir.ArgMax():
             return []
-        case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.ArgMax():
-            rule = "a node that counts in integers, and ArgMax only as the last one"
+        case ir.Thermometer() | ir.LutLayer() | ir.GroupSum():
+            rule = "a node that counts in integers"
             remedy = "A folded engine takes networks of integers; export networks of look-up tables without --lanes."
             return [Problem(f"node {place.index} ({place.name})", rule, type(node).__name__, remedy)]
         case _:

@@ -9,6 +9,7 @@ from dwn_hw._progress import Progress, silent
 from dwn_hw.hardware import cell_cost, encoders, sorting_networks
 from dwn_hw.hardware.families import FAMILIES, Family
 from dwn_hw.hardware.lowering.absorb import absorb
+from dwn_hw.hardware.lowering.discrete import lower_codebook
 from dwn_hw.hardware.lowering.encoder import lower_thermometer
 from dwn_hw.hardware.lowering.integers import fits, lower_integers
 from dwn_hw.hardware.lowering.shannon import shannon
@@ -33,19 +34,14 @@ def lower_network(
     sorters: str = sorting_networks.SIZE,
 ) -> tuple[Logic, ...]:
     """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers, but that
-    sorts are whichever takes fewer LUTs. ``sorters``: what their networks are chosen by.
+    codebooks are LUTs, and sorts whichever takes fewer. ``sorters``: what their networks are chosen by.
 
     Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a ``streamed`` encoder
     the first netlist is that of its comparators (:func:`lower_streamed`).
     ``quick``: as in :func:`lower`. Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
     if not network.is_luts():
-        return tuple(
-            lower_sort(step.node, step.name, step.before, step.after, family, sorters)
-            if isinstance(step.node, ir.Sort)
-            else lower_integers(step.node, step.name, step.before, step.after)
-            for step in network.steps()
-        )
+        return tuple(_lower_integers(step, family, sorters) for step in network.steps())
     found: list[Logic] = []
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
     for step, node in zip(network.steps(), network.lut_nodes(), strict=True):
@@ -58,6 +54,19 @@ def lower_network(
             ]
         found.append(min(built, key=lambda netlist: (cell_cost.sites(family, netlist), netlist.depth())))
     return tuple(found)
+
+
+def _lower_integers(step: ir.PlacedNode, family: Family, sorters: str) -> Logic:
+    """Lower a node that counts in integers to words, or to LUTs where it is made of these."""
+    match step.node:
+        case ir.Sort():
+            return lower_sort(step.node, step.name, step.before, step.after, family, sorters)
+        case ir.Codebook():
+            sizes = range(family.lut_inputs, family.cell_inputs + 1)
+            built = [lower_codebook(step.node, step.name, step.before, step.after, k) for k in sizes]
+            return min(built, key=lambda netlist: (cell_cost.sites(family, netlist), netlist.depth()))
+        case _:
+            return lower_integers(step.node, step.name, step.before, step.after)
 
 
 def lower(

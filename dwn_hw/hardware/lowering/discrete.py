@@ -1,4 +1,4 @@
-"""Lowers step functions and transposed convolutions to operations on words."""
+"""Lowers step functions and transposed convolutions to operations on words, codebooks to LUTs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
+from dwn_hw.hardware.lowering.absorb import absorb
+from dwn_hw.hardware.lowering.shannon import shannon
+from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
 from dwn_hw.hardware.word_netlist import WordBuilder
+from dwn_hw.ir.truth_tables import table_of
 
 #: One interval of a step function: the code at which it begins, or None for the first, and its value.
 Interval = tuple[int | None, int]
@@ -50,6 +54,19 @@ def _step(build: WordBuilder, name: str, term: int, intervals: Sequence[Interval
         return reached
     below, above = _step(build, name, term, low), _step(build, name, term, high)
     return build.mux(f"{name}_at_{start}".replace("-", "m"), reached, below, above)
+
+
+def lower_codebook(node: ir.Codebook, name: str, before: ir.Edge, after: ir.Edge, k: int) -> LutNetlist:
+    """Lower a codebook to LUTs of ``k`` inputs: each bit of a vector is a function of the bits of its index."""
+    builder = LutBuilder(before.bits)
+    outputs, first, last = list[int](), 0, len(node.values) - 1
+    for i, fmt in enumerate(before.flat_formats()):
+        index = range(first, first := first + fmt.bits)
+        for column, values in enumerate(zip(*node.values, strict=True)):
+            for bit in range(after.formats[0].bits):
+                table = table_of(fmt.bits, lambda at, values=values, bit=bit: values[min(at, last)] >> bit & 1)
+                outputs.append(shannon(builder, f"{name}_{i}_v{column}_b{bit}", index, table, k))
+    return absorb(builder.finish(outputs), k)
 
 
 def unrolled_transposed(

@@ -53,10 +53,8 @@ def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) ->
             leaves = [(term, 0) for term in lower_levels(build, node, name, before)]
         case ir.Sort():
             return sort_words(node, name, before, after)
-        case ir.Thermometer() | ir.LutLayer() | ir.GroupSum():
-            raise IRError(
-                Problem(name, "a node that counts in integers", type(node).__name__, "Use one kind of network.")
-            )
+        case ir.Thermometer() | ir.LutLayer() | ir.GroupSum() | ir.Codebook():
+            raise IRError(Problem(name, "a node that is made of words", type(node).__name__, "Lower it to LUTs."))
         case _:
             assert_never(node)
     formats = after.flat_formats()

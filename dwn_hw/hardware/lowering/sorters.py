@@ -25,7 +25,6 @@ from dwn_hw.hardware.lowering.popcount_carries import count_ones
 from dwn_hw.hardware.lowering.shannon import shannon
 from dwn_hw.hardware.lowering.vote import greater
 from dwn_hw.hardware.lut_netlist import LutBuilder, LutNetlist
-from dwn_hw.hardware.sorting_networks import Network
 from dwn_hw.hardware.split_netlist import Logic
 from dwn_hw.hardware.word_netlist import Output, WordBuilder, WordNetlist
 from dwn_hw.ir.truth_tables import table_of
@@ -47,46 +46,51 @@ def lower_sort(
     node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, family: Family, by: str = sorting_networks.SIZE
 ) -> Logic:
     """Lower a sort to what takes the fewest LUTs of ``family``. ``by``: what its networks are chosen by."""
-    entries = before.shape[node.axis]
-    keep, fmt = after.shape[node.axis], before.formats[0]
-    network = sorting_networks.best(entries, keep, by)
-    choices: list[Logic] = [sort_words(node, name, before, after, network)]
+    fmt = before.formats[0]
+    choices: list[Logic] = [sort_words(node, name, before, after, by)]
     for k in range(family.lut_inputs, family.cell_inputs + 1):
         if _levels_of_slices(fmt.bits, k) <= (_DEEPEST_PORTABLE if family.portable else _DEEPEST):
-            choices.append(sort_slices(node, name, before, network, k))
+            choices.append(sort_slices(node, name, before, k, by))
         if fmt.bits <= _FEW:
-            choices.append(sort_levels(node, name, before, keep, k))
+            choices.append(sort_levels(node, name, before, k))
     return min(choices, key=lambda logic: (cell_cost.sites(family, logic), logic.depth()))
 
 
 def _along(node: ir.Sort, edge: ir.Edge, row: Callable[[str, list[int]], Sequence[_Item]], name: str) -> list[_Item]:
-    """What ``row`` makes of the numbers of each row along the axis, in the order of the edge behind the sort."""
-    numbers = np.moveaxis(np.arange(edge.size).reshape(edge.shape), node.axis, -1)
-    rows = numbers.reshape(-1, numbers.shape[-1]).tolist()
-    made = [row(name if len(rows) == 1 else f"{name}_r{i}", entries) for i, entries in enumerate(rows)]
-    place = np.arange(len(made) * len(made[0])).reshape(*numbers.shape[:-1], -1)
-    order = np.moveaxis(place, -1, node.axis).reshape(-1)
-    return [made[i // len(made[0])][i % len(made[0])] for i in order.tolist()]
+    """What ``row`` makes of the numbers of each row along each axis, in the order of the edge behind the sort."""
+    numbers = np.arange(edge.size).reshape(edge.shape)
+    joined = edge.shape[: min(node.axes)]
+    made: list[_Item] = []
+    places = []
+    for axis in node.axes:
+        across = np.moveaxis(numbers, axis, -1)
+        rows, first = across.reshape(-1, across.shape[-1]).tolist(), len(made)
+        for i, entries in enumerate(rows):
+            made += row(name if len(rows) == 1 else f"{name}_a{axis}_r{i}", entries)
+        place = np.arange(first, len(made)).reshape(*across.shape[:-1], -1)
+        places.append(np.moveaxis(place, -1, axis).reshape(*joined, -1))
+    return [made[i] for i in np.concatenate(places, axis=-1).reshape(-1).tolist()]
 
 
 def _through(
-    network: Network,
+    node: ir.Sort,
+    by: str,
     numbers: Iterable[_Item],
     exchange: Callable[[int, _Item, _Item, tuple[bool, bool]], tuple[_Item, _Item]],
 ) -> list[_Item]:
-    """What comes out of a network whose comparator ``i`` is ``exchange(i, first, second, what of it is read)``."""
+    """What comes out of the best network for numbers, whose comparator ``i`` is ``exchange(i, first, second, what is read)``."""
     wires = list(numbers)
+    network = sorting_networks.best(len(wires), node.keep or len(wires), by)
     for i, ((a, b), read) in enumerate(zip(network.comparators, network.read(), strict=True)):
         wires[a], wires[b] = exchange(i, wires[a], wires[b], read)
     return wires[: network.keep]
 
 
 def sort_words(
-    node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, network: Network | None = None
+    node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, by: str = sorting_networks.SIZE
 ) -> WordNetlist:
-    """Lower a sort to words: a comparison and two choices for each comparator of a network, the smallest unless one is given."""
+    """Lower a sort to words: a comparison and two choices for each comparator of a network, which is chosen ``by``."""
     build = WordBuilder(before.flat_formats())
-    network = network or sorting_networks.best(before.shape[node.axis], after.shape[node.axis])
 
     def row(name: str, numbers: list[int]) -> list[int]:
         def exchange(i: int, one: int, other: int, read: tuple[bool, bool]) -> tuple[int, int]:
@@ -95,13 +99,13 @@ def sort_words(
             first = build.mux(f"{name}_first{i}", rises, *sides) if read[0] else one
             return first, build.mux(f"{name}_second{i}", rises, *sides[::-1]) if read[1] else other
 
-        return _through(network, numbers, exchange)
+        return _through(node, by, numbers, exchange)
 
     terms = _along(node, before, row, name)
     return build.finish([Output(term, 0, after.formats[0]) for term in terms])
 
 
-def sort_slices(node: ir.Sort, name: str, before: ir.Edge, network: Network, k: int) -> LutNetlist:
+def sort_slices(node: ir.Sort, name: str, before: ir.Edge, k: int, by: str = sorting_networks.SIZE) -> LutNetlist:
     """Lower a sort to LUTs of ``k`` inputs: a comparison by slices, and a choice of each bit, for each comparator."""
     builder, fmt = LutBuilder(before.bits), before.formats[0]
 
@@ -115,7 +119,7 @@ def sort_slices(node: ir.Sort, name: str, before: ir.Edge, network: Network, k: 
             )
             return first, second
 
-        return _through(network, _split(numbers, fmt.bits), exchange)
+        return _through(node, by, _split(numbers, fmt.bits), exchange)
 
     return absorb(builder.finish([bit for bits in _along(node, before, row, name) for bit in bits]), k)
 
@@ -166,14 +170,14 @@ class _Comparison:
         return self.builder.lut(name, inputs, table_of(len(inputs), chosen))
 
 
-def sort_levels(node: ir.Sort, name: str, before: ir.Edge, keep: int, k: int) -> LutNetlist:
+def sort_levels(node: ir.Sort, name: str, before: ir.Edge, k: int) -> LutNetlist:
     """Lower a sort to LUTs of ``k`` inputs: how many numbers reach each level says how many of the sorted ones do."""
     builder, fmt = LutBuilder(before.bits), before.formats[0]
     codes = range(fmt.low, fmt.high + 1)
 
     def row(name: str, numbers: list[int]) -> list[_Bits]:
         size = len(numbers)
-        counts = [place + 1 if node.descending else size - place for place in range(keep)]
+        counts = [place + 1 if node.descending else size - place for place in range(node.keep or size)]
         reached = []
         for level in codes[1:]:
             table = table_of(fmt.bits, lambda address, level=level: _value(address, fmt) >= level)

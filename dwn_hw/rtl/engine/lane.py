@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.folded.engine_schedule import EngineSchedule
 from dwn_hw.hardware.folded.lane_kinds import IntegerLanes, ShiftLanes
-from dwn_hw.rtl.engine.units import Unit, bits_for, delayed, number
+from dwn_hw.rtl.engine.picking import BY_STEP, pick, picks
+from dwn_hw.rtl.engine.units import Unit, bits_for, number
 
 
 class ShiftLane(Unit):
@@ -82,14 +83,15 @@ class Reader(Unit):
     """``data0``, ``data1`` (register 3): of the buffers; ``operand`` (4): of the step's own one, 0 where there is no tap to
     ``take``. For lanes of integers ``is_one`` (5): the one at ``place`` (4), 0 where ``beside`` the operand.
 
-    ``greatest`` (7): the greatest operand of the window that ended with ``load`` (6), for steps that pool.
+    ``greatest`` (7): what is picked of the window that ended with ``load`` (6), for steps that pool.
     """
 
     def __init__(self, plan: EngineSchedule) -> None:
         self.plan = plan
         inputs = {f"data{i}": In(memory.bits) for i, memory in enumerate(plan.buffers)}
         flags = {name: In(1) for name in ("odd", "take", "begins", "load")}
-        outputs = {"operand": Out(plan.operand.bits), "greatest": Out(plan.operand.bits)}
+        flags |= {name: In(1) for what, name in BY_STEP.items() if picks(plan, what)}
+        outputs = {"operand": Out(plan.operand.bits), "greatest": Out(plan.picked.bits)}
         if isinstance(plan.kind, IntegerLanes):
             inputs |= {"place": In(place_bits(plan)), "beside": In(1)}
             outputs["is_one"] = Out(1)
@@ -98,7 +100,7 @@ class Reader(Unit):
     def elaborate(self, platform: object) -> Module:
         """A multiplexer, and a comparator."""
         m = Module()
-        plan, bits = self.plan, self.plan.operand.bits
+        plan = self.plan
         data = [number(getattr(self, f"data{i}"), fmt) for i, fmt in enumerate(plan.buffer_formats)]
         chosen = Mux(self.odd, data[1], data[0]) if len(data) == 2 else data[0]
         operand = Signal(plan.operand.bits, name="operand4", reset_less=True)
@@ -111,21 +113,7 @@ class Reader(Unit):
         if not any(step.pools for step in plan.steps):
             m.d.comb += self.greatest.eq(0)
             return m
-        taken, begins = (
-            delayed(m, name, flag, 1, 4, True)[-1] for name, flag in (("take", self.take), ("begins", self.begins))
-        )
-        best, some = Signal(bits, name="best5", reset_less=True), Signal(name="some5", reset_less=True)
-        held = Signal(bits, name="held7", reset_less=True)
-        seen = Signal()
-        here, known = number(operand, plan.operand), number(best, plan.operand)
-        m.d.comb += seen.eq(some & ~begins)
-        m.d.sync += some.eq(taken | seen)
-        with m.If(taken & (~seen | (here > known))):
-            m.d.sync += best.eq(operand)
-        delay = delayed(m, "best", best, 1, 6, True)[-1]
-        with m.If(self.load):
-            m.d.sync += held.eq(delay)
-        m.d.comb += self.greatest.eq(held)
+        m.d.comb += self.greatest.eq(pick(m, plan, self, operand))
         return m
 
 

@@ -11,6 +11,7 @@ from dwn_hw.hardware.folded.engine_schedule import LOADED, EngineSchedule
 from dwn_hw.hardware.folded.engine_step import LOOPS, WINDOW
 from dwn_hw.hardware.folded.lane_kinds import IntegerLanes
 from dwn_hw.rtl.engine.lane import place_bits
+from dwn_hw.rtl.engine.picking import BY_STEP, picks
 from dwn_hw.rtl.engine.units import Program, Unit, bits_for, delayed
 from dwn_hw.rtl.hdl import Hdl
 
@@ -23,7 +24,8 @@ class Sequencer(Unit):
     window's first. ``first`` (5): the same for the lanes. ``load`` (6): the sums are whole; ``ends_row``: the row's last
     position; ``ends_block``: the last of all; ``ends_group``: the group's last block; ``ends_step``: the last window.
     ``finished``: the step's last number is being written. For lanes of integers ``place`` (4): of the operand's bit; ``beside``:
-    there is none; ``negative`` (5): it is a sign; ``double``: the first tap with the bit.
+    there is none; ``negative`` (5): it is a sign; ``double``: the first tap with the bit. Where steps pick: ``bounded`` (3): the
+    window sees the same numbers as the one before; ``least``, ``gives_place``: of the step, what it picks.
     """
 
     def __init__(self, plan: EngineSchedule, instances: bool = False) -> None:
@@ -32,6 +34,7 @@ class Sequencer(Unit):
         self.program = Program("sequencer_program", [step.name for step in plan.steps], instances)
         flags = ["x_ready", "y_valid", "odd", "take", "begins", "first", "load", *window_flags(plan)]
         flags += ["beside", "negative", "double"] * self.serial
+        flags += [name for what, name in BY_STEP.items() if picks(plan, what)]
         place = {"place": Out(place_bits(plan))} if self.serial else {}
         super().__init__(
             "sequencer",
@@ -74,6 +77,12 @@ class Sequencer(Unit):
         self._weights(m, goes, pass_ends, ends_block)
         if self.serial:
             self._bits(m, values, goes, pass_ends)
+        if picks(self.plan, "in_turn"):
+            values["column"] = self._in_turn(m, values["column"], goes & window_ends, ends[LOOPS.index("column")])
+        for what in ("least", "place"):
+            if picks(self.plan, what):
+                own = self.program.of(BY_STEP[what], [getattr(step.pick, what) for step in self.steps])
+                m.d.comb += getattr(self, BY_STEP[what]).eq(own)
         inside = self._address(m, values)
         there, begins, *_ = (delayed(m, name, value, 3) for name, value in (("goes", goes), ("first", fresh)))
         m.d.comb += [self.take.eq(there[3] & inside), self.begins.eq(begins[3])]
@@ -146,6 +155,15 @@ class Sequencer(Unit):
         with m.If(goes):
             m.d.sync += fresh.eq(pass_ends)
         m.d.comb += self.double.eq(delayed(m, "double", fresh, 5, reset_less=True)[-1])
+
+    def _in_turn(self, m: Module, column: Any, ends: Any, ends_row: Any) -> Any:
+        """Drives ``bounded``. Returns the column of a window in the image, which stays where windows see the same numbers."""
+        in_turn = self.program.of("in_turn", [step.pick.in_turn for step in self.steps])
+        again = Signal()
+        with m.If(ends):
+            m.d.sync += again.eq(~ends_row)
+        m.d.comb += self.bounded.eq(delayed(m, "bounded", in_turn & again, 3)[-1])
+        return Mux(in_turn, 0, column)
 
     def _weights(self, m: Module, goes: Any, pass_ends: Any, ends_block: Any) -> None:
         """Every tap has the next row; passes and windows of a block have the same ones."""

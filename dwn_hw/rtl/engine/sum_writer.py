@@ -29,11 +29,11 @@ class Writer(Unit):
         sums, rows = plan.total.bits, plan.biases.rows
         self.flags = window_flags(plan)
         inputs = {"step": bits_for(len(plan.steps) - 1), "load": 1, **dict.fromkeys(self.flags, 1)}
-        inputs |= {"held": sums, "greatest": plan.operand.bits, "bias": sums}
+        inputs |= {"held": sums, "greatest": plan.picked.bits, "bias": sums}
         tables = {name: memory for name, (memory, _) in plan.levels.memories.items()}
         inputs |= {f"{name}_data": memory.bits for name, memory in tables.items()}
         outputs = {"row": bits_for(max(rows - 1, 0)), "write": 1, "finished": 1, "value": plan.written.bits}
-        outputs |= {"at": bits_for(max(int(step.places().max()) for step in plan.steps))}
+        outputs |= {"at": bits_for(max(int(step.layout().max()) for step in plan.steps))}
         outputs |= {f"{name}_address": bits_for(memory.rows - 1) for name, memory in tables.items()}
         ports = {**{name: In(n) for name, n in inputs.items()}, **{name: Out(n) for name, n in outputs.items()}}
         super().__init__("writer", ports, reset=True)
@@ -57,12 +57,14 @@ class Writer(Unit):
         # What copies has rows for its levels, too.
         rowless = self.program.of("rowless", [not step.biases for step in steps]) if plan.levels.depth else pools
         self._biases(m, leaves & ~rowless, ends, flags["ends_block"])
-        self._numbers(m, pools, rowless)
         wait = plan.arrival - HELD
+        there, end = (delayed(m, name, flag, wait, HELD + 1) for name, flag in (("leaves", leaves), ("ends", ends)))
+        self._numbers(m, pools, rowless, there)
         last = {name: delayed(m, name, ends & flag, wait, HELD + 1)[-1] for name, flag in flags.items()}
-        there, end = (delayed(m, name, flag, wait, HELD + 1)[-1] for name, flag in (("leaves", leaves), ("ends", ends)))
-        self._address(m, there, end, last)
-        m.d.comb += [self.write.eq(there), self.finished.eq(there & last["ends_step"])]
+        self._address(m, there[-1], end[-1], last)
+        keeps = self.program.of("keeps", [step.keeps for step in steps]) if any(step.keeps for step in steps) else 0
+        written = there[-1] & ~keeps if any(step.keeps for step in steps) else there[-1]
+        m.d.comb += [self.write.eq(written), self.finished.eq(there[-1] & last["ends_step"])]
         self.program.place(m, self.step)
         return m
 
@@ -79,15 +81,18 @@ class Writer(Unit):
         with m.If(self.finished & (self.step == len(self.plan.steps) - 1)):
             m.d.sync += [row.eq(0), block.eq(0)]
 
-    def _numbers(self, m: Module, pools: Any, rowless: Any) -> None:
-        """The registers from ``HELD`` on: what leaves, its sum with the bias, rounded, clamped, and its level."""
+    def _numbers(self, m: Module, pools: Any, rowless: Any, there: list[Any]) -> None:
+        """The registers from ``HELD`` on: what leaves, its sum with the bias, rounded, clamped, and its level.
+
+        ``there``: whether something is in each register.
+        """
         plan, steps = self.plan, self.plan.steps
         leaving = Signal(plan.total.bits, name=f"leaving{HELD + 1}", reset_less=True)
         total = Signal(plan.total.bits, name=f"sum{HELD + 2}", reset_less=True)
         rounded = Signal(plan.rounded.bits, name=f"rounded{HELD + 3}", reset_less=True)
         value = Signal(plan.written.bits, name=f"value{CLAMPED}", reset_less=True)
-        greatest = number(self.greatest, plan.operand)
-        m.d.sync += leaving.eq(Mux(pools, greatest, self.held.as_signed()))
+        source = Mux(pools, number(self.greatest, plan.picked), self.held.as_signed())
+        m.d.sync += leaving.eq(self._less_kept(m, source, total, there[2]))
         offset = self.program.of("offset", [0 if step.biases else step.post.offset for step in steps])
         m.d.sync += total.eq(leaving + Mux(rowless, offset, self.bias))
         choices = list(dict.fromkeys((step.post.shift, step.post.even) for step in steps))
@@ -107,6 +112,21 @@ class Writer(Unit):
             ports = {name: getattr(self, name) for name in self.signature.members}
             found = find_level(m, plan, self.program, ports, rounded, value, row)
         m.d.comb += self.value.eq(found)
+
+    def _less_kept(self, m: Module, source: Any, total: Any, there: Any) -> Any:
+        """Keep the sum of what a step counts, in register 9, and give ``source``, in the step behind it without that sum."""
+        steps = self.plan.steps
+        if not any(step.keeps for step in steps):
+            return source
+        keeps, less = (
+            self.program.of(name, [getattr(step, name) for step in steps]) for name in ("keeps", "less_kept")
+        )
+        kept = Signal(self.plan.total.bits)
+        with m.If(there & keeps):
+            m.d.sync += kept.eq(kept + total)
+        with m.If(self.finished & less):
+            m.d.sync += kept.eq(0)
+        return source - Mux(less, kept.as_signed(), 0)
 
     def _address(self, m: Module, there: Any, end: Any, last: dict[str, Hdl]) -> None:
         """A channel's numbers lie together: the sums of a window go that far from each other."""
@@ -145,7 +165,7 @@ def _rounded(total: Any, shift: int, even: bool) -> Any:
 
 def _to_next_block(step: EngineStep, sums: int) -> int:
     """From the address of a block's last position to that of the next block's first, past the ``sums`` channels of this one."""
-    places = step.places()[0]
+    places = step.layout()[0]
     return sums * step.to().channel - int(places[-1, -1] - places[0, 0])
 
 

@@ -91,6 +91,9 @@ def _values(logic: Aig, node: ir.IntegerNode, before: ir.Edge, numbers: Sequence
             ones = np.ones(before.size, np.int64)
             rows = (before.size * np.eye(before.size, dtype=np.int64) - ones).tolist()
             return [[_sum(logic, numbers, row, 0, width)[-1] ^ 1] for row in rows]
+        case ir.Codebook():
+            width = after.formats[0].bits + 1
+            return [vector for x in numbers for vector in _looked_up(logic, x, node, width)]
         case ir.Quantize():
             drop = node.lsb - before.formats[0].lsb
             return [_clamped(logic, _rounded(logic, x, drop, node.rounding), node) for x in numbers]
@@ -139,18 +142,41 @@ def _level(logic: Aig, number: Number, node: ir.MultiThreshold, row: int, width:
     return found
 
 
+def _looked_up(logic: Aig, index: Number, node: ir.Codebook, width: int) -> list[Number]:
+    found = [constant(value, width) for value in node.values[0]]
+    for at, row in enumerate(node.values[1:], 1):
+        reached = greater(logic, index, constant(at - 1, at.bit_length() + 1))
+        found = [chosen(logic, reached, constant(value, width), old) for value, old in zip(row, found, strict=True)]
+    return list(found)
+
+
 def _sorted(logic: Aig, node: ir.Sort, before: ir.Edge, numbers: Sequence[Number]) -> list[Number]:
-    rows = np.moveaxis(np.arange(before.size).reshape(before.shape), node.axis, -1)
-    keep = node.keep or rows.shape[-1]
-    out = np.empty((*rows.shape[:-1], keep), object)
-    for place in np.ndindex(rows.shape[:-1]):
-        row = [numbers[i] for i in rows[place].tolist()]
-        for last, i in itertools.combinations(reversed(range(len(row))), 2):
-            swap = greater(logic, row[last], row[i]) if node.descending else greater(logic, row[i], row[last])
-            row[i], row[last] = chosen(logic, swap, row[last], row[i]), chosen(logic, swap, row[i], row[last])
-        for i in range(keep):
-            out[(*place, i)] = row[i]
-    return list(np.moveaxis(out, -1, node.axis).reshape(-1))
+    """Each row along each axis by exchanges; an axis' numbers in a dictionary by their place, read in order at the end."""
+    parts: list[tuple[tuple[int, ...], dict[tuple[int, ...], Number]]] = []
+    for axis in node.axes:
+        keep = node.keep or before.shape[axis]
+        shape = (*before.shape[:axis], keep, *before.shape[axis + 1 :])
+        found: dict[tuple[int, ...], Number] = {}
+        for place in np.ndindex(*before.shape[:axis], 1, *before.shape[axis + 1 :]):
+            along = [(*place[:axis], i, *place[axis + 1 :]) for i in range(before.shape[axis])]
+            row = [numbers[int(np.ravel_multi_index(at, before.shape))] for at in along]
+            found |= zip(along[:keep], _in_order(logic, row, node.descending), strict=False)
+        parts.append((shape, found))
+    joined = before.shape[: min(node.axes)]
+    return [
+        found[(*outer, *inner)]
+        for outer in np.ndindex(joined)
+        for shape, found in parts
+        for inner in np.ndindex(shape[len(joined) :])
+    ]
+
+
+def _in_order(logic: Aig, numbers: Sequence[Number], descending: bool) -> list[Number]:
+    row = list(numbers)
+    for last, i in itertools.combinations(reversed(range(len(row))), 2):
+        swap = greater(logic, row[last], row[i]) if descending else greater(logic, row[i], row[last])
+        row[i], row[last] = chosen(logic, swap, row[last], row[i]), chosen(logic, swap, row[i], row[last])
+    return row
 
 
 def _rounded(logic: Aig, number: Number, drop: int, rounding: str) -> Number:
