@@ -71,8 +71,9 @@ def _run(
                 case Clamp():
                     value = value.clamp(step.low, step.high)
                 case ir.Sort():
-                    ordered = value.sort(step.axis + 1, step.descending).values
-                    value = ordered.narrow(step.axis + 1, 0, step.keep or ordered.shape[step.axis + 1])
+                    value = _sorted(step, value)
+                case ir.Codebook():
+                    value = (torch.tensor(step.values, dtype=torch.float64) * 2.0**step.lsb)[value.long()]
                 case ir.CompareToMean():
                     flat = value.flatten(1)
                     value = (flat.shape[1] * flat >= flat.sum(1, keepdim=True)).double().reshape(value.shape)
@@ -87,6 +88,18 @@ def _run(
                 case _:
                     assert_never(step)
     return value.numpy(), exact.numpy()
+
+
+def _sorted(step: ir.Sort, value: torch.Tensor) -> torch.Tensor:
+    """Along each axis by itself; of several the results stand beside each other, from the least of these axes on flat."""
+    ordered = []
+    for axis in (axis + 1 for axis in step.axes):
+        along = value.sort(axis, step.descending).values
+        ordered.append(along.narrow(axis, 0, step.keep or along.shape[axis]))
+    if len(ordered) == 1:
+        return ordered[0]
+    joined = min(step.axes) + 1
+    return torch.cat([along.flatten(joined) for along in ordered], joined)
 
 
 def _weighted(layer: Weighted, wanted: FixedPoint, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

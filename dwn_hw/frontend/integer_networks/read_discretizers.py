@@ -89,9 +89,6 @@ def _ours(module: Any) -> torch.nn.Module:
     """Our layer with what ``module`` has learnt."""
     kind = OURS[type(module).__name__]
     if isinstance(module, kind):
-        if isinstance(module, dab.KMeans) and module.width > 1:
-            remedy = "Take KMeans of numbers, width=1; vectors have no hardware yet."
-            raise OptionError(Problem("KMeans", "of numbers", f"width={module.width}", remedy))
         return copy.deepcopy(module).eval()
     if kind is dab.Bernoulli:
         remedy = "Take dwn_hw.nn.dab.Bernoulli(seed=1), or deterministic=True for x ≥ 0.5."

@@ -209,6 +209,7 @@ TrainedStep: TypeAlias = (
     | ir.Sort
     | ir.CompareToMean
     | ir.ArgMax
+    | ir.Codebook
 )
 
 #: A run of a module: samples (count, *shape) → what it gives.

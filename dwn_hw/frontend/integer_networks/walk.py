@@ -13,7 +13,7 @@ from torch import fx
 
 from dwn_hw import ir
 from dwn_hw.errors import IRError
-from dwn_hw.frontend.integer_networks import read_discretizers
+from dwn_hw.frontend.integer_networks import read_discretizers, vector_quantisation
 from dwn_hw.frontend.integer_networks.operations import KIND_OF, KNOWN, REMEDIES, REMEDY
 from dwn_hw.frontend.integer_networks.read_layers import pair, read_layer, read_linear
 from dwn_hw.frontend.integer_networks.trained_network import (
@@ -31,7 +31,7 @@ from dwn_hw.frontend.integer_networks.trained_network import (
 )
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.ir.edges import Ints
-from dwn_hw.nn.dab import Bernoulli, BinaryByMean, Sort, TopK
+from dwn_hw.nn.dab import Bernoulli, BinaryByMean, KMeans, Sort, TopK
 
 #: The samples of the run that finds shapes.
 BATCH = 2
@@ -174,6 +174,9 @@ class Walk:
         if isinstance(module, Bernoulli) and not module.deterministic and len(before) > 1:
             got, remedy = f"samples of shape {before}", "Flatten before it, or take deterministic=True."
             self.found.add(part, "must draw for one row of numbers a sample", got, remedy)
+        if isinstance(module, KMeans) and module.width > 1:
+            self.made += vector_quantisation.steps(part, module, before, self.found)
+            return
         read = read_discretizers.read(part, module, self._composed(self._chain(part)), self.found)
         if read is not None:
             self.made.append(read)
@@ -217,15 +220,11 @@ class Walk:
             remedy = f"Take dwn_hw.nn.dab.{type(module).__name__}."
             self.found.add(part, "must be the layer of dwn_hw.nn.dab", "another class of that name", remedy)
             return
-        axes = module.axes
-        if axes not in ("flat", "last"):
-            remedy = "Sort flat, or along the last axis."
-            self.found.add(part, "must sort along one axis", f"axes {axes!r}", remedy)
-            return
-        if axes == "flat" and len(before) > 1:
-            self.made.append(ir.Reshape((int(np.prod(before)),)))
-        axis = 0 if axes == "flat" else len(before) - 1
-        self.made.append(ir.Sort(axis, module.first or 0, bool(module.descending)))
+        if module.axes == "flat" and len(before) > 1:
+            self.made.append(ir.Reshape((math.prod(before),)))
+        last = len(before) - 1
+        axes = {"flat": (0,), "last": (last,), "rows and columns": (last, last - 1)}[module.axes]
+        self.made.append(ir.Sort(axes, module.first or 0, bool(module.descending)))
 
     def _mean(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         if not isinstance(module, BinaryByMean) and not read_discretizers.compares_to_mean(module, before):
