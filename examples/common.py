@@ -6,7 +6,7 @@ import argparse
 import gzip
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
+import dwn_hw
+from dwn_hw.ir.codes import encode
+from dwn_hw.ir.emulate import Emulator
 from dwn_hw.nn.training import Epoch, fit
 
 
@@ -126,6 +129,27 @@ def keep(name: str, model: nn.Module, asked: argparse.Namespace) -> Path:
     torch.save(model.state_dict(), path)
     print(f"{name}: kept in {path}")
     return path
+
+
+def share(scores: torch.Tensor, y: torch.Tensor) -> str:
+    """How many scores (samples, classes) are greatest where they should be, in words."""
+    return f"{float((scores.argmax(1) == y).double().mean()):.2%} of {len(y):,} test images"
+
+
+def as_integers(
+    name: str, model: nn.Module, x: torch.Tensor, judge: Callable[[torch.Tensor], str], bits: Iterable[str] = ("8",)
+) -> None:
+    """Freeze a model with weights of so many bits, and judge what the network of integers gives for ``x``, exactly as hardware
+    will. Formats between layers, where no step decides them, are placed by the first samples.
+    """
+    for each in bits:
+        network = dwn_hw.freeze(model, x=x[:1000].numpy(), weights=each)
+        codes = encode(network.input, x.flatten(1).numpy()).codes.reshape(-1, *network.input.shape)
+        before, last = Emulator(network).run(codes)
+        given = before if network.classifies else last
+        print(
+            f"{name}: weights of {each} bits: {judge(torch.from_numpy(given * 2.0 ** network.scores_edge.formats[0].lsb))}"
+        )
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:

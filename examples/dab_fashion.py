@@ -74,6 +74,7 @@ def main() -> None:
         right = accuracy(model, data.x_test, data.y_test)
         print(f"{net}: {right:.2%} of {len(data.y_test):,} test images")
         common.keep(f"dab_fashion_{net}", model, asked)
+        common.as_integers(net, model, data.x_test, lambda scores: common.share(scores, data.y_test))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,12 @@ def main() -> None:
         common.train(net, model, data.x, normalised(data.x), asked, loss=mse_loss)
         reached, floor = errors(model, data.x_test)
         print(f"{net}: mean square {reached:.4f} of {len(data.x_test):,} test images; of them cut to −1…1 {floor:.4f}")
+        wanted = normalised(data.x_test)
+
+        def judge(images: torch.Tensor, wanted: torch.Tensor = wanted) -> str:
+            return f"mean square {float(mse_loss(images, wanted.double())):.4f}"
+
+        common.as_integers(net, model, data.x_test, judge)
         for part, name in ((model, ""), (model[0], "_encoder"), (model[1], "_decoder")):
             common.keep(f"ste_autoencoder_{net}{name}", part, asked)
 

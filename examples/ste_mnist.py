@@ -74,6 +74,9 @@ def main() -> None:
         right = accuracy(model, data.x_test, data.y_test)
         print(f"{net}: {right:.2%} of {len(data.y_test):,} test images; the notebook: 97 %")
         common.keep(f"ste_mnist_{net}", model, asked)
+        if net != "float":
+            bits = ("8",) if asked.quick else ("8", "6", "4", "3", "2")
+            common.as_integers(net, model, data.x_test, lambda scores: common.share(scores, data.y_test), bits)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,9 @@ def _levels(report: Report) -> list[str]:
     said = []
     for row in report["levels"]:
         counts = sorted({row["least_thresholds"], row["most_thresholds"]})
+        noun = "threshold" if counts == [1] else "thresholds"
         error = f", values within {row['value_error']:.1e}" if row["value_error"] else ""
-        said.append(f"levels     {row['layer']}: {'…'.join(map(str, counts))} thresholds{error}")
+        said.append(f"levels     {row['layer']}: {'…'.join(map(str, counts))} {noun}{error}")
     return said
 
 

@@ -160,7 +160,8 @@ def freeze(model: TrainedNetwork, front: Front, formats: Sequence[FixedPoint]) -
     if model.classifies:
         nodes.append(ir.ArgMax())
     left_out = "; ".join(model.left_out) or "nothing"
-    where = "the first multiplier" if any(isinstance(node, ir.Affine) for node in front.nodes) else "the port's grid"
+    affine = any(isinstance(node, ir.Affine) for node in front.nodes)
+    where = "the first layer's weights" if front.folded else "the first multiplier" if affine else "the port's grid"
     scaler = "none" if model.scaler is None else f"{model.scaler.kind}, folded into {where}"
     if model.scaler is not None and not front.scaled:
         scaler = f"{LEFT_TO_HOST} the model's {model.scaler.kind} scaler comes before this port"
