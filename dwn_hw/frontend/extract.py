@@ -11,6 +11,7 @@ from typing import Any
 
 from dwn_hw.frontend import saved_columns, training_record
 from dwn_hw.frontend.beside import Beside
+from dwn_hw.frontend.integer_networks.trained_network import LINEAR_LAYERS, SHIFT_LAYERS
 from dwn_hw.frontend.module_state import (
     Findings,
     Layer,
@@ -84,6 +85,7 @@ class _Roles:
 
 def _assemble(parts: Parts, source: str, found: Findings) -> TrainedDwn:
     """Read all parts, then refuse or build."""
+    _refuse_integers(parts, found)
     roles = _sort(parts, found)
     thresholds = _thermometer(parts, roles, found)
     scaler = read_scaler(parts.beside.scaler, found)
@@ -112,6 +114,18 @@ def _assemble(parts: Parts, source: str, found: Findings) -> TrainedDwn:
 
 def _words(source: str, parts: Parts) -> str:
     return f"{source}: {parts.form}" if source else parts.form
+
+
+def _refuse_integers(parts: Parts, found: Findings) -> None:
+    """Refuse a network that counts in integers, once: its forward says what it is, and is in a file of the user's."""
+    names = [class_of(module)[1] for _, module in parts.layers]
+    summing = [name for name in names if name in (*SHIFT_LAYERS, *LINEAR_LAYERS)]
+    if summing and "LUTLayer" not in names:
+        remedy = 'Save its weights, torch.save(model.state_dict(), "weights.pt"), and name its class: --arch FILE.py:CLASS. '
+        remedy += "Live, it goes to dwn_hw.export(model, …)."
+        got = ", ".join(dict.fromkeys(summing))
+        found.add("", "must consist of look-up tables, or come with the class that it is of", f"layers {got}", remedy)
+        found.stop()
 
 
 def _sort(parts: Parts, found: Findings) -> _Roles:
