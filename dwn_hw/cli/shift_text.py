@@ -43,8 +43,8 @@ def _own_forward(found: Report) -> str:
     of = f"{found['codes']} directed and random codes through the module's own forward{weights}"
     if "numbers" in found:
         if not found["numbers_changed"]:
-            return f"{of}: every number equal"
-        count = f"{found['numbers_changed']} of {found['numbers']} numbers differ"
+            return f"{of}: every number equal" + (", to the grid" if found["largest_difference"] else "")
+        count = f"{found['numbers_changed']} of {found['numbers']} numbers differ by more than their grid"
         return f"{of}: {count}, by at most {found['largest_difference']:.2g}"
     changed, largest = found["predictions_changed"], found["largest_score_difference"]
     if found["softmax"]:
@@ -89,7 +89,8 @@ def _calibration(found: Report) -> list[str]:
     for row in found["curve"]:
         right = f", accuracy {row['accuracy']:.4f} ± {row['standard_error']:.4f}" if "accuracy" in row else ""
         bits = "/".join(map(str, row["bits"]))
+        weights = f", weights of {'/'.join(map(str, row['weights']))}" if row["weights"] else ""
         said.append(
-            f"           {bits} bits: {row['changed']} predictions change{right}, {'holds' if row['holds'] else 'fails'}"
+            f"           {bits} bits{weights}: {row['changed']} predictions change{right}, {'holds' if row['holds'] else 'fails'}"
         )
     return said

@@ -121,7 +121,9 @@ def _refuse_integers(parts: Parts, found: Findings) -> None:
     names = [class_of(module)[1] for _, module in parts.layers]
     summing = [name for name in names if name in (*SHIFT_LAYERS, *LINEAR_LAYERS)]
     if summing and "LUTLayer" not in names:
-        remedy = 'Save its weights, torch.save(model.state_dict(), "weights.pt"), and name its class: --arch FILE.py:CLASS. '
+        remedy = (
+            'Save its weights, torch.save(model.state_dict(), "weights.pt"), and name its class: --arch FILE.py:CLASS. '
+        )
         remedy += "Live, it goes to dwn_hw.export(model, …)."
         got = ", ".join(dict.fromkeys(summing))
         found.add("", "must consist of look-up tables, or come with the class that it is of", f"layers {got}", remedy)

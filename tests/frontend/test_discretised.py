@@ -273,6 +273,11 @@ def test_activations_of_levels_are_kept_where_formats_are_searched_for():
     assert bits[:2] == [8, 1]
     assert 2 <= bits[2] <= 16
     assert made.report["calibration"]["met"]
+    made = plan(model, calibrate=Samples(x, None, y, "x"), max_drop=0.1)
+    bits = [row["bits"] for row in made.report["weights"]]
+    assert made.report["calibration"]["met"]
+    assert made.report["calibration"]["taken"]["weights"] == bits
+    assert min(bits) < 8
 
 
 # ------------------------------------------------------------------------------------------ networks without classes

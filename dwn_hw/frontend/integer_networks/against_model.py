@@ -89,11 +89,12 @@ def _beside(made: Made, run: Run, weights: str, codes: Codes, x: npt.NDArray[np.
 
 def _differences(made: Made, scores: Codes, y: Codes, original: Doubles) -> dict[str, int | float]:
     """How far what the network gives is from what the module gives."""
-    real = np.asarray(scores * 2.0 ** made.network.scores_edge.formats[0].lsb, np.float64)
+    step = 2.0 ** made.network.scores_edge.formats[0].lsb
+    real = np.asarray(scores * step, np.float64)
     if not made.network.classifies:
         apart = np.abs(real - original)
         return {
-            "numbers_changed": int((apart > 0).sum()),
+            "numbers_changed": int((apart > step / 2).sum()),  # by more than the rounding to their grid
             "numbers": int(apart.size),
             "largest_difference": float(apart.max(initial=0.0)),
             "mean_square_difference": float((apart**2).mean()) if apart.size else 0.0,

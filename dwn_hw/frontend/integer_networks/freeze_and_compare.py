@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw._json import Document
 from dwn_hw.errors import OptionError, Problem
-from dwn_hw.frontend import input_scaling
+from dwn_hw.frontend import input_port, input_scaling
 from dwn_hw.frontend.integer_networks import (
     activation_formats,
     against_model,
@@ -73,21 +74,8 @@ def plan(
             asked = replace(asked, calibrate=sample_files.labelled(asked.calibrate, classes, names))
     by = samples or asked.calibrate
     x = None if by is None or by.x is None else by.x.reshape(len(by), -1)
-    port, calibration = input_stage.port(trained, asked.input_format, x), None
-    model, folded = folding.fold(trained, port, asked.weights)
-    model = freeze_network.fold(model)
-    if asked.calibrate is not None:
-        chosen, calibration = narrow_activations.narrow(
-            model, asked.calibrate, asked.max_drop, asked.input_format, port, folded, seed=asked.seed, progress=progress
-        )
-    else:
-        progress("choosing number formats")
-        real = (
-            None
-            if samples is None or samples.x is None
-            else input_stage.first_values(model, folded, asked.input_format, samples)
-        )
-        chosen = activation_formats.choose(model, asked.activations, real)
+    port = input_stage.port(trained, asked.input_format, x)
+    model, folded, chosen, calibration = _chosen(trained, asked, port, samples, progress)
     entry = folded or input_stage.choose(model, chosen.formats[0], port)
     progress("freezing")
     features = () if given.table is None else given.table.feature_names
@@ -118,6 +106,41 @@ def plan(
         if asked.strict:
             sample_warnings.refuse(warnings, samples.name)
     return Frozen(network, report, None if encoded is None else encoded.codes)
+
+
+def _chosen(
+    trained: TrainedNetwork,
+    asked: Asked,
+    port: input_port.Port | None,
+    samples: sample_files.Samples | None,
+    progress: Callable[[str], None],
+) -> tuple[TrainedNetwork, Front | None, Chosen, Document | None]:
+    """The model with rounded weights, the front where that is fixed, the formats, and how these were calibrated if they were."""
+    model, folded = _rounded(trained, port, asked.weights)
+    if asked.calibrate is not None:
+        waiting = sum(layer.bits is not None for layer in model.layers) if asked.weights is None else 0
+
+        @lru_cache(4)
+        def rounded(bits: tuple[int, ...]) -> TrainedNetwork:
+            return _rounded(trained, port, ",".join(map(str, bits)) or asked.weights)[0]
+
+        given = (asked.calibrate, asked.max_drop, asked.input_format, port, folded)
+        chosen, bits, calibration = narrow_activations.narrow(
+            rounded, waiting, *given, seed=asked.seed, progress=progress
+        )
+        return rounded(bits), folded, chosen, calibration
+    progress("choosing number formats")
+    real = None
+    if samples is not None and samples.x is not None:
+        real = input_stage.first_values(model, folded, asked.input_format, samples)
+    return model, folded, activation_formats.choose(model, asked.activations, real), None
+
+
+def _rounded(
+    trained: TrainedNetwork, port: input_port.Port | None, bits: str | None
+) -> tuple[TrainedNetwork, Front | None]:
+    model, folded = folding.fold(trained, port, bits)
+    return freeze_network.fold(model), folded
 
 
 def _traced(given: LiveModel, asked: Asked, samples: sample_files.Samples | None) -> TrainedNetwork:
