@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from groups import swept
 
 from dwn_hw import ir
 from dwn_hw.exports import planning, reader, writer
@@ -77,7 +76,8 @@ def test_numbers_of_few_bits_become_their_code_in_large_luts():
     assert levels_as_words(network, FAMILIES["ice40"]) != network
 
 
-@pytest.mark.parametrize(("target", "latency"), [("generic", None), *swept(("xc7", 3), ("ice40", 3))])
+@pytest.mark.sweeps
+@pytest.mark.parametrize(("target", "latency"), [("generic", None), ("xc7", 3), ("ice40", 3)])
 def test_verilog_of_words_gives_what_the_network_gives_and_is_read_back(target, latency, tmp_path):
     design = make_design(FIVE, target=target, latency=latency)
     writer.write(planning.ExportPlan(design, 0, {}, None), tmp_path / "export")
