@@ -28,11 +28,21 @@ EXCHANGES = tuple((2, bits, 2) for bits in (4, 8, 16))
 FIRST = ((8, 4, 2), (8, 4, 4), (10, 4, 3), (16, 4, 1), (16, 4, 2), (16, 4, 4))
 LEVELS = ((5, 1, 5), (5, 2, 5), (8, 2, 8), (16, 2, 16), (16, 3, 16))
 
+#: (numbers, bits, levels) of numbers that first become levels.
+BECOME = ((5, 8, 4), (5, 16, 4), (16, 16, 4), (5, 16, 8))
 
-def stock(network: Network, keep: int, bits: int) -> str:
-    """The first ``keep`` numbers of a sorting network as plain Verilog, module ``dwn_top``."""
+
+def stock(network: Network, keep: int, bits: int, wide: int = 0, thresholds: tuple[int, ...] = ()) -> str:
+    """The first ``keep`` numbers of a sorting network as plain Verilog, module ``dwn_top``.
+
+    With ``thresholds`` numbers of ``wide`` bits come in, and how many of these each reaches is sorted.
+    """
     wires = [f"x[{i * bits} +: {bits}]" for i in range(network.wires)]
-    lines = [f"module dwn_top (input [{network.wires * bits - 1}:0] x, output [{keep * bits - 1}:0] y);"]
+    lines = [f"module dwn_top (input [{network.wires * (wide or bits) - 1}:0] x, output [{keep * bits - 1}:0] y);"]
+    for i in range(network.wires) if thresholds else ():
+        chosen = " : ".join(f"x[{i * wide} +: {wide}] < {t} ? {bits}'d{j}" for j, t in enumerate(thresholds))
+        lines.append(f"  wire [{bits - 1}:0] level{i} = {chosen} : {bits}'d{len(thresholds)};")
+        wires[i] = f"level{i}"
     for i, (a, b) in enumerate(network.comparators):
         one, other = wires[a], wires[b]
         lines.append(f"  wire [{bits - 1}:0] lesser{i} = {one} < {other} ? {one} : {other};")
@@ -41,10 +51,28 @@ def stock(network: Network, keep: int, bits: int) -> str:
     return "\n".join([*lines, f"  assign y = {{{', '.join(wires[:keep][::-1])}}};", "endmodule\n"])
 
 
-def ours(numbers: int, bits: int, keep: int, target: str) -> dict[str, str]:
-    """What an export of a sort alone holds for a target."""
-    network = ir.Network(ir.Input((numbers,), (ir.Format(bits),)), (ir.Sort(keep=keep if keep < numbers else 0),))
+def ours(numbers: int, bits: int, keep: int, target: str, *levels: ir.MultiThreshold) -> dict[str, str]:
+    """What an export of a sort alone, or of ``levels`` that are sorted, holds for a target."""
+    nodes = (*levels, ir.Sort(keep=keep if keep < numbers else 0))
+    network = ir.Network(ir.Input((numbers,), (ir.Format(bits),)), nodes)
     return rtl.to_verilog(make_design(network, shell="none", target=target))
+
+
+def show_levels(targets: list[str]) -> None:
+    """Print a table of numbers that become levels, which are sorted: comparisons with thresholds are in all figures."""
+    print("\nNumbers that become levels, which are sorted; the comparisons with thresholds included\n")
+    print("| numbers | bits | levels | target | stock LUT | ours LUT | ratio |\n|" + " ---: |" * 7)
+    for numbers, bits, levels in BECOME:
+        thresholds = tuple((1 << bits) * (i + 1) // levels + i * 3 + 1 for i in range(levels - 1))
+        node = ir.MultiThreshold((thresholds,), (tuple(range(levels)),))
+        code = (levels - 1).bit_length()
+        for target in targets:
+            theirs, their_luts, _ = mapped(
+                {"stock.v": stock(best(numbers, numbers), numbers, code, bits, thresholds)}, target
+            )
+            own, own_luts, _ = mapped(ours(numbers, bits, numbers, target, node), target)
+            row = [numbers, bits, levels, target, theirs, own, f"{own_luts / their_luts:.2f}"]
+            print("| " + " | ".join(map(str, row)) + " |", flush=True)
 
 
 def mapped(sources: dict[str, str], target: str) -> tuple[str, float, int | str]:
@@ -118,6 +146,7 @@ def main() -> None:
     show("Sorts", tuple((n, bits, n) for n in asked.sizes for bits in asked.bits), asked.targets)
     show("The first few; stock: the whole sorter, of which yosys removes what is not read", FIRST, asked.targets)
     show("Values of few levels", LEVELS, asked.targets)
+    show_levels(asked.targets)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,12 @@ CROSSED = ir.Network(
     ),
 )
 
+#: The two greatest of three levels, each of which comes as a word that says which levels are reached.
+WORDS = ir.Network(
+    ir.Input((3,), (ir.Format(3, signed=True),)),
+    (ir.MultiThreshold(((-2, 1, 1, 3),), ((0, 1, 0, 3, 7),)), ir.Sort((0,), 2, True, (-3, 0, 2, 9), -1)),
+)
+
 #: The places of the greatest of each of three rows.
 ROWS = ir.Network(
     ir.Input((4,), (ir.Format(3),)),
@@ -105,7 +111,7 @@ EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
     ir.Conv2d: (IMAGES,),
     ir.ConvTranspose2d: (LEVELS.upto(2),),
     ir.MultiThreshold: (LEVELS.upto(2),),
-    ir.Sort: (LEVELS, CROSSED),
+    ir.Sort: (LEVELS, CROSSED, WORDS),
     ir.CompareToMean: (LEVELS,),
     ir.Codebook: (NEAREST,),
     ir.Quantize: (IMAGES,),

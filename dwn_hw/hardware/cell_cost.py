@@ -11,6 +11,8 @@ def through(family: Family, cell: Lut | Operation) -> float:
     """Nanoseconds from the inputs of a cell to its output; words are added and compared along a carry chain."""
     delay = family.delay
     if isinstance(cell, Operation):
+        if cell.kind is WordOp.JOIN:
+            return 0.0
         chained = delay.carry * cell.format.bits if cell.kind is not WordOp.MUX else 0.0
         clamped = delay.lut + delay.wire if cell.kind is WordOp.QUANTIZE else 0.0
         return delay.lut + chained + clamped

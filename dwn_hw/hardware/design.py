@@ -23,6 +23,7 @@ from dwn_hw.hardware import (
 )
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.interface import ParallelSettings, Part, output_edges
+from dwn_hw.hardware.levels_as_words import levels_as_words
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.register_placement import Placer, Registers
 from dwn_hw.hardware.split_netlist import Logic
@@ -183,7 +184,8 @@ def make_design(
 
     ``latency``: clocks; ``clock_mhz``: as few clocks as meet it by the delay model; neither: a register after each part.
     With either, sorting networks of the least depth stand beside the smallest, and the better design is taken.
-    ``share`` off keeps one comparator a threshold. ``encoder``: ``streamed`` takes one feature a clock.
+    ``share`` off keeps one comparator a threshold, and levels that are sorted in their code. ``encoder``: ``streamed`` takes one
+    feature a clock.
     ``quick``: for an estimate alone, in somewhat more LUTs than are needed.
     """
     output_edges(network, with_scores)  # or it is refused
@@ -192,6 +194,8 @@ def make_design(
         remedy = "Use the parallel encoder."
         raise OptionError(Problem("--encoder", rule, type(network.nodes[0]).__name__, remedy))
     _check_widths(network, encoder)
+
+    network = levels_as_words(network, FAMILIES[target]) if share else network
 
     def lowered(sorters: str) -> ParallelDesign:
         netlists = lower_network(network, FAMILIES[target], share, encoder, progress, quick=quick, sorters=sorters)

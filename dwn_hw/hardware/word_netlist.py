@@ -26,14 +26,17 @@ class WordOp(enum.StrEnum):
     ``ADD`` gives ``(a << shifts[0]) + sign · (b << shifts[1])`` for inputs (a, b). ``QUANTIZE`` gives for (a,) a
     without its lowest ``shifts[0]`` bits, by ``rounding``, clamped to ``lowest``…``highest``; a shift below 0 appends
     zeros. ``GREATER`` gives for (a, b) the bit ``b > a``. ``MUX`` gives for (s, a, b) a where the bit s is 0, else b.
+    ``JOIN`` gives for bits the word that they are, the first lowest.
     """
 
     ADD = "add"
     QUANTIZE = "quantize"
     GREATER = "greater"
     MUX = "mux"
+    JOIN = "join"
 
 
+#: The inputs of each kind; a ``JOIN`` has as many as it needs.
 _INPUTS = {WordOp.ADD: 2, WordOp.QUANTIZE: 1, WordOp.GREATER: 2, WordOp.MUX: 3}
 
 
@@ -54,7 +57,7 @@ class Operation:
     @property
     def levels(self) -> int:
         """The number of levels that the cell adds."""
-        return 1
+        return int(self.kind is not WordOp.JOIN)
 
     @property
     def reads(self) -> Ints:
@@ -82,9 +85,10 @@ class WordNetlist(Levelled):
 
     def __post_init__(self) -> None:
         for i, cell in enumerate(self.cells):
-            good = len(cell.inputs) == _INPUTS[cell.kind] and bool(cell.reads)
+            wanted = _INPUTS.get(cell.kind, len(cell.inputs))
+            good = len(cell.inputs) == wanted and bool(cell.reads)
             if not good or min(cell.inputs) < -len(self.constants) or max(cell.inputs) >= self.inputs + i:
-                rule = f"{_INPUTS[cell.kind]} terms in {-len(self.constants)}…{self.inputs + i - 1}, not all constant"
+                rule = f"{wanted} terms in {-len(self.constants)}…{self.inputs + i - 1}, not all constant"
                 raise IRError(Problem(f"cell {cell.name}", rule, f"{cell.inputs}", "Mend the lowering."))
 
     @property
@@ -129,6 +133,8 @@ class WordNetlist(Levelled):
                 return max(self.limits(term)[2] for term in cell.inputs)
             case WordOp.MUX:
                 return cell.format.bits
+            case WordOp.JOIN:
+                return 0
             case WordOp.QUANTIZE:
                 _, _, before = self.limits(cell.inputs[0])
                 adds = cell.rounding != "floor" and cell.shifts[0] > 0
@@ -235,6 +241,10 @@ class WordBuilder:
         """The term of the bit ``right > left``."""
         return self.add(Operation(name, WordOp.GREATER, (left, right), Format(1)))
 
+    def join(self, name: str, bits: Sequence[int]) -> int:
+        """The term of the word whose bits these are, the first lowest."""
+        return bits[0] if len(bits) == 1 else self.add(Operation(name, WordOp.JOIN, tuple(bits), Format(len(bits))))
+
     def finish(self, leaves: Sequence[Output]) -> WordNetlist:
         """The netlist of the cells that its outputs need."""
         whole = WordNetlist(self.formats, tuple(self._constants), tuple(self._cells), tuple(leaves))
@@ -262,6 +272,9 @@ def _apply(cell: Operation, inputs: list[npt.NDArray[np.int64]]) -> npt.NDArray[
         case WordOp.MUX:
             select, a, b = inputs
             return np.where(select != 0, b, a)
+        case WordOp.JOIN:
+            bits = [bit << i for i, bit in enumerate(inputs)]
+            return np.asarray(np.sum(bits, axis=0, dtype=np.int64))
         case WordOp.QUANTIZE:
             return np.clip(_rounded(inputs[0], cell.shifts[0], cell.rounding), cell.lowest, cell.highest)
         case _:

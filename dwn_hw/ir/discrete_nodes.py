@@ -77,6 +77,10 @@ class Sort:
     of the next, the least of these axes and all behind it made one: (…, h, w) along the last and the one before it gives
     (…, h·w + h·w), rows in order and behind them columns in order. It is the sort of "rows ⊕ columns" of Ramapuram & Webb,
     arXiv:1905.03658.
+
+    With ``levels``, rising values on the grid ``2**lsb``, numbers come as words with a bit for each level but the lowest, the
+    lowest first: whether it is reached. Each bit is put in order by itself, and what is left leaves as the value of its level,
+    which is found by halving, the middle bit first. (The idea of sorting in unary is that of Najafi et al., TVLSI 2018.)
     """
 
     short_name: ClassVar[str] = "sort"
@@ -84,6 +88,8 @@ class Sort:
     axes: Ints = (0,)
     keep: int = 0
     descending: bool = False
+    levels: Ints = ()
+    lsb: int = 0
 
     def __post_init__(self) -> None:
         check(isinstance(self.axes, tuple), "sort", "a tuple of axes", self.axes)
@@ -91,12 +97,21 @@ class Sort:
         check(len(set(self.axes)) == len(self.axes), "sort", "no axis twice", self.axes)
         check_whole("sort", "keep", (self.keep,), 1, 0)
         check(isinstance(self.descending, bool), "sort", "descending is true or false", self.descending)
+        check_whole("sort", "levels and lsb", (*self.levels, self.lsb), len(self.levels) + 1, None)
+        rising = all(a < b for a, b in itertools.pairwise(self.levels))
+        check(rising and len(self.levels) != 1, "sort", "levels that rise, two at least or none", self.levels[:8])
+        widest = max(map(abs, self.levels), default=0).bit_length()
+        check(widest < MAX_CODE_BITS, "sort", f"codes of at most {MAX_CODE_BITS} bits", f"{widest + 1}")
 
     def output(self, edge: Edge) -> Edge:
         """The edge after this node."""
         rank = len(edge.shape)
         check(max(self.axes) < rank, "sort", f"axes of 0…{rank - 1}", self.axes)
         check(len(edge.formats) == 1, "sort", "numbers of one format", edge)
+        if self.levels:
+            word = Format(len(self.levels) - 1)
+            check(edge.formats == (word,), "sort", f"words of {word.bits} bits, {word}", edge.formats[0])
+            edge = replace(edge, formats=(Format.covering(self.levels[0], self.levels[-1], self.lsb),))
         fewest = min(edge.shape[axis] for axis in self.axes)
         check(self.keep <= fewest, "sort", f"at most the {fewest} numbers that there are", f"keep {self.keep}")
         shapes = [(*edge.shape[:axis], self.keep or edge.shape[axis], *edge.shape[axis + 1 :]) for axis in self.axes]
@@ -108,7 +123,8 @@ class Sort:
     def __str__(self) -> str:
         order = "descending" if self.descending else "ascending"
         along = f"{'axis' if len(self.axes) == 1 else 'axes'} {', '.join(map(str, self.axes))}"
-        return f"{along}, {order}" + (f", the first {self.keep}" if self.keep else "")
+        of_levels = f" of {len(self.levels)} levels" if self.levels else ""
+        return f"{along}, {order}{of_levels}" + (f", the first {self.keep}" if self.keep else "")
 
 
 @dataclass(frozen=True, slots=True)

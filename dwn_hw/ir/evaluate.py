@@ -9,6 +9,7 @@ Arrays are ``int64``, of shape (samples, *edge.shape).
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
@@ -190,6 +191,10 @@ def _levels(node: MultiThreshold, values: Codes) -> Codes:
 
 
 def _sorted(node: Sort, values: Codes) -> Codes:
+    if node.levels:
+        each = replace(node, levels=())
+        bits = [_sorted(each, values >> i & 1) for i in range(len(node.levels) - 1)]
+        return np.array(node.levels, np.int64)[_level(bits)]
     parts = []
     for axis in node.axes:
         order = np.sort(values, axis=axis + 1)
@@ -200,6 +205,15 @@ def _sorted(node: Sort, values: Codes) -> Codes:
     joined = min(node.axes) + 1
     rows = [part.reshape(*part.shape[:joined], math.prod(part.shape[joined:])) for part in parts]
     return np.concatenate(rows, axis=-1)
+
+
+def _level(bits: list[Codes]) -> Codes:
+    """The level that bits lead to, of which bit ``i`` says whether level ``i + 1`` is reached: the middle one is asked first."""
+    middle = len(bits) // 2
+    below, above = bits[:middle], bits[middle + 1 :]
+    lower = _level(below) if below else np.zeros_like(bits[0])
+    higher = _level(above) if above else np.zeros_like(bits[0])
+    return np.where(bits[middle] == 1, middle + 1 + higher, lower)
 
 
 def _windows(values: Codes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, **pad: Any) -> Codes:

@@ -65,10 +65,14 @@ def _result(cell: Operation, inputs: list[Any], limits: tuple[int, ...]) -> Any:
             return a + b if cell.sign > 0 else a - b
         case WordOp.GREATER:
             a, b = inputs
+            if isinstance(a, Const):
+                return b >= a.value + 1  # a carry chain alone, where one that inverts `b` takes a LUT a bit
             return a < b  # yosys makes less of it than of `b > a`
         case WordOp.MUX:
             select, a, b = inputs
             return Mux(select, b, a)
+        case WordOp.JOIN:
+            return Cat(*(bit[:1] for bit in inputs))
         case WordOp.QUANTIZE:
             value = inputs[0]
             if cell.lowest in limits:

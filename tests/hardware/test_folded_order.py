@@ -52,17 +52,18 @@ def network_of(shape, fmt, *nodes):
 @pytest.mark.parametrize(
     ("node", "clocks"),
     [
-        (ir.Sort(keep=2, descending=True), 2 * 4),
-        *swept((ir.Sort(), 4 * 4), (ir.Sort(descending=True), 4 * 4), (ir.CompareToMean(), 4 + 4)),
+        (ir.Sort(keep=2, descending=True), 2 * 3),
+        *swept((ir.Sort(), 3 * 3), (ir.Sort(descending=True), 3 * 3), (ir.CompareToMean(), 3 + 2 * 3)),
     ],
 )
 def test_all_codes_of_few_numbers_and_the_clocks_they_take(node, clocks):
     """Equal numbers, and a mean that is met exactly, among them."""
-    network = network_of((4,), ir.Format(2, signed=True), node)
+    network = network_of((3,), ir.Format(2, signed=True), node)
     design = make_folded(network, lanes=1)
-    compare(design, np.array(list(itertools.product(range(-2, 2), repeat=4))))
+    compare(design, np.array(list(itertools.product(range(-2, 2), repeat=3))))
     plan = design.schedule
-    assert sum(map(plan.clocks, plan.steps)) == clocks + len(plan.steps) * (1 + plan.flush)
+    own = [step for step in plan.steps if step.name != "in_order"]
+    assert sum(map(plan.clocks, own)) == clocks + len(own) * (1 + plan.flush)
 
 
 def test_the_mean_is_added_up_anew_in_every_sample_and_for_every_mean():
@@ -88,4 +89,5 @@ def test_a_codebook_takes_a_lane_for_each_column():
     network = network_of((3,), ir.Format(2), ir.Codebook(((1, -2), (5, 0), (3, 3), (-4, 7))))
     design = make_folded(network, lanes=2)
     compare(design, np.array(list(itertools.product(range(4), repeat=3)))[::3])
-    assert [step.name for step in design.schedule.steps] == ["codebook", "in_order"]
+    step = design.schedule.steps[0]
+    assert (step.name, step.outputs, step.positions) == ("codebook", 2, 3)

@@ -144,7 +144,7 @@ def test_words_slices_and_levels_give_what_is_sorted(shape, node, bits, signed):
     ways = [sorters.sort_words(node, "sort", step.before, step.after)]
     for k in (4, 6):
         ways.append(sorters.sort_slices(node, "sort", step.before, k))
-        ways += [sorters.sort_levels(node, "sort", step.before, k)] if bits <= 4 else []
+        ways += [sorters.sort_levels(node, "sort", step.before, step.after, k)] if bits <= 4 else []
     for logic in ways:
         assert np.array_equal(given(logic, codes, step.before, step.after), wanted)
 

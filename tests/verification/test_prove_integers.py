@@ -38,6 +38,7 @@ SUMS = network(
 ORDER = network(
     3, ir.MultiThreshold(((-2, 0, 0, 2),), ((2, -3, 1, 0, 1),)), ir.Sort(keep=2, descending=True), signed=True
 )
+WORDS = network(3, ir.MultiThreshold(((-2, 0, 1),), ((-1, 0, 2, 3),)), ir.Sort(), signed=True)
 MEANS = network(2, ir.CompareToMean(), shape=(3,))
 IMAGE = network(2, ir.Conv2d((1, 1, 2, 1), (1, -3), (2,), 0), ir.MaxPool2d((1, 2), (1, 1), (0, 1)), shape=(1, 3, 2))
 SORTER = network(4, ir.Sort(), shape=(5,))
@@ -56,7 +57,7 @@ def write(net, out, **options):
     [
         (SUMS, {}),
         (ORDER, {"latency": 4}),
-        *swept(*((net, {}) for net in (MEANS, IMAGE, SORTER, SIXTEEN, GROWN, LINEAR))),
+        *swept(*((net, {}) for net in (WORDS, MEANS, IMAGE, SORTER, SIXTEEN, GROWN, LINEAR))),
     ],
 )
 def test_small_networks_are_proven(net, options, tmp_path):

@@ -119,6 +119,8 @@ def _problems(place: ir.PlacedNode) -> list[Problem]:
             rule = "a sort of one axis, or of several of which each is the first or the last of what is made one"
             remedy = "Move the axes, or export without --lanes."
             thing = f"node {place.index} ({place.name})"
+            if node.levels:
+                return [Problem(thing, "a sort of numbers", "Sort of words of levels", "Export without --lanes.")]
             return [] if sort_steps(node, place) else [Problem(thing, rule, f"Sort of axes {node.axes}", remedy)]
         case ir.MaxPool2d():
             return _blind_windows(node, place.name, place.before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,9 @@ def lower_levels(build: WordBuilder, node: ir.MultiThreshold, name: str, before:
     found = []
     for i, fmt in enumerate(before.flat_formats()):
         row = 0 if len(node.thresholds) == 1 else i // inner
-        found.append(_step(build, f"{name}_{i}", i, within(node.intervals(row), fmt)))
+        intervals = within(node.intervals(row), fmt)
+        place = _word if _is_of_levels(intervals) else _step
+        found.append(place(build, f"{name}_{i}", i, intervals))
     return found
 
 
@@ -41,6 +44,30 @@ def within(intervals: Sequence[Interval], fmt: ir.Format) -> list[Interval]:
     return found
 
 
+def _is_of_levels(intervals: Sequence[Interval]) -> bool:
+    """Whether the values are words of levels: from 0 on, each has the bits of the one before, and those above them."""
+    values = [value for _, value in intervals]
+    return (
+        values[0] == 0
+        and values[-1] > 1
+        and all(low < high and high & high + 1 == 0 for low, high in itertools.pairwise(values))
+    )
+
+
+def _word(build: WordBuilder, name: str, term: int, intervals: Sequence[Interval]) -> int:
+    """Build a word of levels: each bit is a comparison."""
+    bits: list[int] = []
+    for start, value in intervals[1:]:
+        assert start is not None  # of all but the first interval
+        reached = _reached(build, name, term, start)
+        bits += [reached] * (value.bit_length() - len(bits))
+    return build.join(f"{name}_levels", bits)
+
+
+def _reached(build: WordBuilder, name: str, term: int, start: int) -> int:
+    return build.greater(f"{name}_ge_{start}".replace("-", "m"), build.constant(start - 1), term)
+
+
 def _step(build: WordBuilder, name: str, term: int, intervals: Sequence[Interval]) -> int:
     """Build a step function of a term: a comparison in the middle chooses between two shorter ones."""
     if len(intervals) == 1:
@@ -48,7 +75,7 @@ def _step(build: WordBuilder, name: str, term: int, intervals: Sequence[Interval
     middle = len(intervals) // 2
     start = intervals[middle][0]
     assert start is not None  # of all but the first interval
-    reached = build.greater(f"{name}_ge_{start}".replace("-", "m"), build.constant(start - 1), term)
+    reached = _reached(build, name, term, start)
     low, high = intervals[:middle], [(None, intervals[middle][1]), *intervals[middle + 1 :]]
     if [value for _, value in (*low, *high)] == [0, 1]:
         return reached

@@ -5,9 +5,10 @@ Three ways are built and counted:
 * *Words*: a comparison and two choices for each comparator, for the tool's carry chains.
 * *Slices*: the same in LUTs. Bits below the highest are compared in slices; what chooses a bit also sees both highest bits, and
   so finds out by itself who wins.
-* *Levels*: of numbers of few bits. Entry ``j`` of what is sorted reaches a level if enough of the numbers do, which is a
-  function of their bits at that level alone: of up to a LUT's inputs one LUT, of more a count of ones. A number is the count of
-  the levels that it reaches. (The idea is that of sorting in unary, Najafi et al., TVLSI 2018, with counts for its networks.)
+* *Levels*: of numbers of few bits, or that come as words of levels. Entry ``j`` of what is sorted reaches a level if enough of
+  the numbers do, which is a function of their bits at that level alone: of up to a LUT's inputs one LUT, of more a count of
+  ones. A number is the count of the levels that it reaches. (The idea is that of sorting in unary, Najafi et al., TVLSI 2018,
+  with counts for its networks.)
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ def lower_sort(
 ) -> Logic:
     """Lower a sort to what takes the fewest LUTs of ``family``. ``by``: what its networks are chosen by."""
     fmt = before.formats[0]
-    choices: list[Logic] = [sort_words(node, name, before, after, by)]
+    choices: list[Logic] = [] if node.levels else [sort_words(node, name, before, after, by)]
     for k in range(family.lut_inputs, family.cell_inputs + 1):
-        if _levels_of_slices(fmt.bits, k) <= (_DEEPEST_PORTABLE if family.portable else _DEEPEST):
+        deepest = _DEEPEST_PORTABLE if family.portable else _DEEPEST
+        if not node.levels and _levels_of_slices(fmt.bits, k) <= deepest:
             choices.append(sort_slices(node, name, before, k, by))
-        if fmt.bits <= _FEW:
-            choices.append(sort_levels(node, name, before, k))
+        if node.levels or fmt.bits <= _FEW:
+            choices.append(sort_levels(node, name, before, after, k))
     return min(choices, key=lambda logic: (cell_cost.sites(family, logic), logic.depth()))
 
 
@@ -170,29 +172,30 @@ class _Comparison:
         return self.builder.lut(name, inputs, table_of(len(inputs), chosen))
 
 
-def sort_levels(node: ir.Sort, name: str, before: ir.Edge, k: int) -> LutNetlist:
-    """Lower a sort to LUTs of ``k`` inputs: how many numbers reach each level says how many of the sorted ones do."""
+def sort_levels(node: ir.Sort, name: str, before: ir.Edge, after: ir.Edge, k: int) -> LutNetlist:
+    """Lower a sort to LUTs of ``k`` inputs: how many numbers reach each level says how many of the sorted ones do.
+
+    Numbers that come as words of levels have these as their bits; others are read.
+    """
     builder, fmt = LutBuilder(before.bits), before.formats[0]
-    codes = range(fmt.low, fmt.high + 1)
+    codes: Sequence[int] = node.levels or range(fmt.low, fmt.high + 1)
+    code = _code_of_level if node.levels else _code_of_parity
 
     def row(name: str, numbers: list[int]) -> list[_Bits]:
         size = len(numbers)
         counts = [place + 1 if node.descending else size - place for place in range(node.keep or size)]
-        reached = []
-        for level in codes[1:]:
-            table = table_of(fmt.bits, lambda address, level=level: _value(address, fmt) >= level)
-            bits = [
-                builder.lut(f"{name}_x{i}_ge{level - fmt.low}", nets, table)
-                for i, nets in enumerate(_split(numbers, fmt.bits))
-            ]
+        words, reached = _split(numbers, fmt.bits), []
+        for level in range(1, len(codes)):
+            if node.levels:
+                bits = [nets[level - 1] for nets in words]
+            else:
+                table = table_of(fmt.bits, lambda address, level=level: _value(address, fmt) - fmt.low >= level)
+                bits = [builder.lut(f"{name}_x{i}_ge{level}", nets, table) for i, nets in enumerate(words)]
             # A sign is the inverse of level 0, where all bits turn: so that level is made as its inverse.
-            inverse = fmt.signed and level == 0
-            reached.append(at_least(builder, f"{name}_l{level - fmt.low}", bits, counts, k, inverse))
+            inverse = fmt.signed and level == -fmt.low
+            reached.append(at_least(builder, f"{name}_l{level}", bits, counts, k, inverse))
         return [
-            [
-                _parity(builder, f"{name}_y{j}_b{bit}", _turns(entry, codes, bit), fmt.low >> bit & 1 ^ fmt.signed, k)
-                for bit in range(fmt.bits)
-            ]
+            [code(builder, f"{name}_y{j}_b{bit}", entry, bit, codes, k) for bit in range(after.formats[0].bits)]
             for j, entry in enumerate(zip(*reached, strict=True))
         ]
 
@@ -203,18 +206,45 @@ def _value(address: int, fmt: ir.Format) -> int:
     return address - ((address >> fmt.bits - 1) << fmt.bits if fmt.signed else 0)
 
 
-def _turns(reached: Sequence[int], codes: range, bit: int) -> list[int]:
-    """Of the levels that a number reaches, those at which a bit of its code turns."""
-    return [net for net, code in zip(reached, codes[1:], strict=True) if (code ^ code - 1) >> bit & 1]
-
-
-def _parity(builder: LutBuilder, name: str, nets: Sequence[int], start: int, k: int) -> int:
-    """The net of ``start`` turned as often as there are ones among ``nets``."""
-    rest = list(nets)
+def _code_of_parity(
+    builder: LutBuilder, name: str, reached: Sequence[int], bit: int, codes: Sequence[int], k: int
+) -> int:
+    """The net of a bit of the code of the highest level reached: it turns at some of the levels."""
+    rest = [net for net, code in zip(reached, codes[1:], strict=True) if (code ^ code - 1) >> bit & 1]
+    start = codes[0] >> bit & 1 ^ (codes[0] < 0)
     while len(rest) > k:
         inner = builder.lut(f"{name}_p{len(rest)}", rest[:k], table_of(k, lambda address: address.bit_count() & 1))
         rest = [*rest[k:], inner]
     return builder.lut(name, rest, table_of(len(rest), lambda address: (address.bit_count() & 1) ^ start))
+
+
+def _code_of_level(
+    builder: LutBuilder, name: str, reached: Sequence[int], bit: int, codes: Sequence[int], k: int
+) -> int:
+    """The net of a bit of the code of the level that is found by halving."""
+    if len(reached) <= k:
+        return builder.lut(
+            name, reached, table_of(len(reached), lambda address: codes[_level(address, len(reached))] >> bit & 1)
+        )
+    middle = len(reached) // 2
+    low, high = (
+        _code_of_level(builder, f"{name}{side}", nets, bit, own, k)
+        for side, nets, own in (
+            ("l", reached[:middle], codes[: middle + 1]),
+            ("h", reached[middle + 1 :], codes[middle + 1 :]),
+        )
+    )
+    return builder.lut(name, [low, high, reached[middle]], 0b11001010)  # input 2 chooses: 1 of input 0, input 1
+
+
+def _level(address: int, count: int) -> int:
+    """The level, of ``count`` above the lowest, that the bits of an address lead to, the middle one asked first."""
+    if not count:
+        return 0
+    middle = count // 2
+    if address >> middle & 1:
+        return middle + 1 + _level(address >> middle + 1, count - middle - 1)
+    return _level(address, middle)
 
 
 def at_least(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -151,7 +152,14 @@ def _looked_up(logic: Aig, index: Number, node: ir.Codebook, width: int) -> list
 
 
 def _sorted(logic: Aig, node: ir.Sort, before: ir.Edge, numbers: Sequence[Number]) -> list[Number]:
-    """Each row along each axis by exchanges; an axis' numbers in a dictionary by their place, read in order at the end."""
+    """Each row along each axis by exchanges; an axis' numbers in a dictionary by their place, read in order at the end.
+
+    Words of levels a bit at a time.
+    """
+    if node.levels:
+        each, width = replace(node, levels=()), node.output(before).formats[0].bits + 1
+        words = [_sorted(logic, each, before, [[x[i], FALSE] for x in numbers]) for i in range(len(node.levels) - 1)]
+        return [_of_level(logic, [x[0] for x in bits], node.levels, width) for bits in zip(*words, strict=True)]
     parts: list[tuple[tuple[int, ...], dict[tuple[int, ...], Number]]] = []
     for axis in node.axes:
         keep = node.keep or before.shape[axis]
@@ -169,6 +177,14 @@ def _sorted(logic: Aig, node: ir.Sort, before: ir.Edge, numbers: Sequence[Number
         for shape, found in parts
         for inner in np.ndindex(shape[len(joined) :])
     ]
+
+
+def _of_level(logic: Aig, reached: Sequence[int], levels: Sequence[int], width: int) -> Number:
+    if not reached:
+        return constant(levels[0], width)
+    middle = len(reached) // 2
+    above = _of_level(logic, reached[middle + 1 :], levels[middle + 1 :], width)
+    return chosen(logic, reached[middle], above, _of_level(logic, reached[:middle], levels[: middle + 1], width))
 
 
 def _in_order(logic: Aig, numbers: Sequence[Number], descending: bool) -> list[Number]:

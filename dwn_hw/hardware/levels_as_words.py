@@ -1,0 +1,48 @@
+"""Lets levels that are sorted travel as words with a bit for each level, so that nothing codes and decodes them in between."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+from dwn_hw import ir
+from dwn_hw.hardware import cell_cost
+from dwn_hw.hardware.families import Family
+from dwn_hw.hardware.lowering import lower_network
+
+#: The bits of a number whose code of levels tools make of it in LUTs of six inputs, without a net for each comparison.
+IN_LUTS = 12
+
+#: The most levels above the lowest: each takes a comparison, and a sort of bits.
+MOST = 15
+
+
+def levels_as_words(network: ir.Network, family: Family) -> ir.Network:
+    """The same network, where each ``Sort`` behind levels takes these as words if that needs fewer LUTs of ``family``."""
+    nodes, edges = list(network.nodes), network.edges()
+
+    def luts(pair: tuple[ir.Node, ...], before: ir.Edge) -> int:
+        own = ir.Network(ir.Input(before.shape, before.formats), pair)
+        return sum(cell_cost.sites(family, logic) for logic in lower_network(own, family))
+
+    for i, pair in enumerate(itertools.pairwise(network.nodes)):
+        if family.lut_inputs == 6 and max(fmt.bits for fmt in edges[i].formats) <= IN_LUTS:
+            continue
+        words = _as_words(*pair)
+        if words and luts(words, edges[i]) < luts(pair, edges[i]):
+            nodes[i : i + 2] = words
+    return replace(network, nodes=tuple(nodes))
+
+
+def _as_words(levels: ir.Node, sort: ir.Node) -> tuple[ir.MultiThreshold, ir.Sort] | None:
+    """Both with words between; None where they are no levels that rise and a sort of them."""
+    if not isinstance(levels, ir.MultiThreshold) or not isinstance(sort, ir.Sort) or sort.levels:
+        return None
+    rows = [levels.reached(row) for row in range(len(levels.values))]
+    values = sorted({value for row in rows for value in row})
+    if not 1 < len(values) <= MOST + 1 or any(list(row) != sorted(row) for row in rows):
+        return None
+    # A value that no number takes may be none of these.
+    word = {value: (1 << i) - 1 for i, value in enumerate(values)}
+    words = tuple(tuple(word.get(value, 0) for value in row) for row in levels.values)
+    return ir.MultiThreshold(levels.thresholds, words), replace(sort, levels=tuple(values), lsb=levels.lsb)
