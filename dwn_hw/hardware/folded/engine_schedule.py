@@ -44,7 +44,7 @@ class EngineSchedule:
     """The steps of a network on ``lanes`` lanes, with the clocks and memories that follow from them.
 
     ``kind``: that of the lanes. ``edges``: the network's edges. ``classifies``: whether the greatest of the last step's numbers
-    is looked for.
+    is looked for. ``behind``: the clocks that what reads these numbers takes, where they are not the result.
     """
 
     steps: tuple[EngineStep, ...]
@@ -52,6 +52,7 @@ class EngineSchedule:
     kind: LaneKind
     edges: tuple[Edge, ...] = field(repr=False)
     classifies: bool = False
+    behind: int = 0
 
     # What flows.
 
@@ -194,7 +195,7 @@ class EngineSchedule:
     @property
     def latency(self) -> int:
         """The clocks from the last code accepted to the result."""
-        return 1 + sum(map(self.clocks, self.steps))
+        return 1 + sum(map(self.clocks, self.steps)) + self.behind
 
     def __str__(self) -> str:
         """The schedule as a table with a line for each step, and one for the lanes."""

@@ -35,9 +35,9 @@ def lower_network(
 ) -> tuple[Logic, ...]:
     """Lower a network to one netlist for each node: of words for one that counts in integers, else of LUT cells.
 
-    A codebook is LUTs, a sort whichever takes fewer (``sorters``: what its network is chosen by), a first maximum is made of what the
-    numbers before it are made of. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a
-    ``streamed`` encoder the first netlist is that of its comparators (:func:`lower_streamed`).
+    A codebook is LUTs, a sort whichever takes fewer (``sorters``: what its network is chosen by), a first maximum is made of what
+    the numbers before it are made of. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in
+    :func:`lower`. With a ``streamed`` encoder the first netlist is that of its comparators (:func:`lower_streamed`).
     ``quick``: as in :func:`lower`. Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
     found: list[Logic] = []
