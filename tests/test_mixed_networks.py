@@ -16,9 +16,11 @@ from node_examples import HYBRID
 from torch.nn import functional
 
 from dwn_hw import ir
-from dwn_hw.errors import Mismatch
+from dwn_hw.errors import Mismatch, OptionError
 from dwn_hw.exports import planning, writer
+from dwn_hw.hardware import cost
 from dwn_hw.hardware.design import make_design
+from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.lut_netlist import LutNetlist
 from dwn_hw.hardware.word_netlist import WordNetlist
@@ -171,15 +173,16 @@ def test_a_first_maximum_of_rows_is_one_of_each_row():
 
 def write(net, out, **options):
     frozen = options.pop("frozen", None)
-    writer.write(planning.ExportPlan(make_design(net, **options), 0, {}, None, frozen), out)
+    make = make_folded if "lanes" in options else make_design
+    writer.write(planning.ExportPlan(make(net, **options), 0, {}, None, frozen), out)
     return out
 
 
 @pytest.mark.parametrize(
     ("net", "options"),
     [
-        (HYBRID, {"latency": 5, "with_scores": True}),
-        *swept((HYBRID, {}), (HYBRID, {"latency": 0, "shell": "none"}), (HYBRID, {"clock_mhz": 250.0})),
+        *swept((HYBRID, {"latency": 5, "with_scores": True}), (HYBRID, {}), (HYBRID, {"clock_mhz": 250.0})),
+        *swept((HYBRID, {"latency": 0, "shell": "none"})),
         *swept(*((passes.optimize(network(seed, **kind)), {}) for seed in range(2) for kind in KINDS)),
     ],
 )
@@ -218,3 +221,78 @@ def test_a_planted_fault_in_either_kind_of_part_is_found_by_simulation_and_proof
         proof.prove(tmp_path / "out")
     with pytest.raises(Mismatch, match=f"differs from the network: {part}, unit"):
         compare_rtl.verify(tmp_path / "out", random=200)
+
+
+@pytest.mark.parametrize(
+    ("net", "options"),
+    [
+        (HYBRID, {"lanes": 2, "with_scores": True}),
+        *swept(*((network(seed, **kind), {"lanes": seed + 1}) for seed in range(2) for kind in KINDS)),
+    ],
+)
+def test_an_engine_with_look_up_tables_behind_it_is_equal_stalled_and_after_resets_too(net, options, tmp_path):
+    report = compare_rtl.verify(write(net, tmp_path / "out", **options), simulator="icarus", random=5)
+    assert report["phases"]["full_speed"]["timings"] > report["vectors"]
+    assert report["phases"]["reset_in_each_step"]["resets"] > make_folded(net, **options).schedule.behind
+
+
+def test_what_stands_behind_an_engine_reads_its_numbers_as_they_come_and_takes_clocks_of_its_own():
+    """No step puts the numbers in order, and no buffer holds them."""
+    design = make_folded(HYBRID, lanes=2)
+    assert [step.name for step in design.schedule.steps] == ["conv"]
+    assert len(design.schedule.buffers) == 1
+    # By places, and channel after channel.
+    assert design.schedule.order == (0, 4, 1, 5, 2, 6, 3, 7)
+    *_, last = design.settings().steps
+    assert (last.name, last.writes, last.clocks) == ("l0", "argmax", 6)
+    assert design.latency == 1 + design.schedule.clocks(design.schedule.steps[0]) + 6
+    parts = cost.estimate(design)
+    assert parts["tail_l1"] == cost.estimate(make_design(HYBRID))["l1"]
+    assert {name for name in design.modules() if name.startswith("tail")} <= set(parts)
+
+
+def test_an_engine_without_anything_to_fold_is_refused_by_name():
+    net = ir.Network(ir.Input((1,), (ir.Format(2),)), (ir.Thermometer(((1, 2),)), ir.Dense((1, 1), (0,), 0)))
+    with pytest.raises(OptionError, match=r"node 0 \(encoder\)"):
+        make_folded(net, lanes=1)
+
+
+@pytest.mark.sweeps
+@pytest.mark.parametrize(
+    ("part", "pattern", "fault", "where"),
+    [
+        ("tail_l0.v", r"\.LUT\(\d+'h(.)", lambda digit: f"{int(digit, 16) ^ 1:x}", "result"),
+        ("tail.v", r"tail_popcount (tail_popcount) \(\.x\(tail_l1_q", lambda name: name, "result"),
+        ("result.v", r"held\[(1)\]", lambda _: "0", "result"),
+        ("weights.hex", r"^(.)", lambda digit: f"{int(digit, 16) ^ 1:x}", "reshape"),
+    ],
+)
+def test_a_planted_fault_in_the_engine_or_behind_it_is_found(part, pattern, fault, where, tmp_path):
+    path = write(HYBRID, tmp_path / "out", lanes=2, with_scores=True) / "rtl" / f"dwn_{part}"
+    text = path.read_text()
+    found = re.search(pattern, text)
+    path.write_text(text[: found.start(1)] + fault(found[1]) + text[found.end(1) :])
+    with pytest.raises(Mismatch, match=f"differs from the network: {where}"):
+        compare_rtl.verify(tmp_path / "out", simulator="icarus", random=50)
+
+
+def image_hybrid(seed):
+    """An image of 28 × 28 through 16 channels of 3 × 3, then twice 1,000 LUTs of six inputs: examples/hybrid.py's sizes."""
+    rng = np.random.default_rng(seed)
+    rows = tuple((int(t),) for t in rng.integers(-20_000, 20_000, 16))
+    weights = tuple(rng.integers(-128, 128, 144).tolist())
+    nodes = [ir.Conv2d((16, 1, 3, 3), weights, (0,) * 16, 0, (2, 2), (1, 1)), ir.MultiThreshold(rows, ((0, 1),) * 16)]
+    nodes.append(ir.Reshape((3136,)))
+    for size in (3136, 1000):
+        wires = tuple(tuple(rng.integers(0, size, 6).tolist()) for _ in range(1000))
+        nodes.append(ir.LutLayer(wires, tuple(int.from_bytes(rng.bytes(8), "little") for _ in wires)))
+    return ir.Network(ir.Input((1, 28, 28), (ir.Format(8),)), (*nodes, ir.GroupSum(10), ir.ArgMax()))
+
+
+@pytest.mark.sweeps
+def test_whole_images_through_a_network_of_the_example_s_size_are_equal(tmp_path):
+    net = passes.optimize(image_hybrid(0))
+    report = compare_rtl.verify(write(net, tmp_path / "out", lanes=16, with_scores=True), random=10)
+    assert report["phases"]["full_speed"]["results"] >= 10
+    assert set(report["reached"]["classes"]) - {0}
+    assert make_folded(net, lanes=16).interval < 16_000

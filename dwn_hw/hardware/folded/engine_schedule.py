@@ -101,6 +101,14 @@ class EngineSchedule:
         """The format of the last step's numbers."""
         return self.values(self.steps[-1].edge)
 
+    @cached_property
+    def order(self) -> Ints:
+        """The addresses of the last step's numbers in the order in which they are written."""
+        step = self.steps[-1]
+        together, groups = self.full(step), step.places().reshape(step.groups, step.outputs, -1)
+        blocks = [group[at : at + together] for group in groups for at in range(0, step.outputs, together)]
+        return tuple(np.concatenate([block.T.reshape(-1) for block in blocks]).tolist())
+
     @property
     def written(self) -> Format:
         """The format of what the steps write, all of them together."""

@@ -62,7 +62,8 @@ def make_steps(network: ir.Network, lanes: int, kind: LaneKind) -> tuple[EngineS
                 raise AssertionError(f"{place.name} was not refused")
             case _:
                 assert_never(node)
-    if not stages or not stages[-1][-1].in_order:
+    # An image may leave in any order, which is a matter of wires; the first of equal scores must come first.
+    if not stages or len(stages[-1]) > 1 or (network.classifies and not stages[-1][-1].in_order):
         last = stages[-1][-1].edge if stages else 0
         stages.append([_copy("in_order", last, edges[last])])
     return tuple(replace(step, goes_on=i > 0) for stage in stages for i, step in enumerate(stage))
