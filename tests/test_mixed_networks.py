@@ -262,8 +262,8 @@ def test_an_engine_without_anything_to_fold_is_refused_by_name():
     ("part", "pattern", "fault", "where"),
     [
         ("tail_l0.v", r"\.LUT\(\d+'h(.)", lambda digit: f"{int(digit, 16) ^ 1:x}", "result"),
-        ("tail.v", r"tail_popcount (tail_popcount) \(\.x\(tail_l1_q", lambda name: name, "result"),
-        ("result.v", r"held\[(1)\]", lambda _: "0", "result"),
+        ("sequencer.v", r"else if \(whole(5)\) y_valid", lambda _: "4", "result"),
+        ("result.v", r"scores\[7\], scores\[(5)\]", lambda _: "3", "result"),
         ("weights.hex", r"^(.)", lambda digit: f"{int(digit, 16) ^ 1:x}", "reshape"),
     ],
 )
