@@ -21,6 +21,7 @@ from dwn_hw.exports import planning, writer
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.folded import make_folded
+from dwn_hw.hardware.folded.levels_before_thermometer import levels_before_thermometer
 from dwn_hw.hardware.lowering import lower_network
 from dwn_hw.hardware.lut_netlist import LutNetlist
 from dwn_hw.hardware.word_netlist import WordNetlist
@@ -296,3 +297,27 @@ def test_whole_images_through_a_network_of_the_example_s_size_are_equal(tmp_path
     assert report["phases"]["full_speed"]["results"] >= 10
     assert set(report["reached"]["classes"]) - {0}
     assert make_folded(net, lanes=16).interval < 16_000
+
+
+@pytest.mark.parametrize("sums", [True, False])
+def test_a_thermometer_behind_an_engine_reads_levels_of_its_sums_instead_of_the_sums(sums):
+    net = network(3, steps=False, sums=sums)
+    net = ir.Network(net.input, (net.nodes[0], ir.Reshape((net.edges()[1].size,)), *net.nodes[1:]))
+    found = levels_before_thermometer(net)
+    assert [type(node) for node in found.nodes[:4]] == [ir.Conv2d, ir.MultiThreshold, ir.Reshape, ir.Thermometer]
+    assert found.edges()[2].formats[0].bits < net.edges()[1].formats[0].bits
+    codes = vectors.make(net, random=300, seed=0).codes
+    for wanted, got in zip(evaluate.trace(net, codes)[3:], evaluate.trace(found, codes)[4:], strict=True):
+        assert np.array_equal(wanted, got)
+    assert levels_before_thermometer(found) == found
+    design = make_folded(net, lanes=3)
+    assert [step.name for step in design.schedule.steps] == ["conv"]
+    assert design.tail.network.input.edge.bits == found.edges()[2].bits
+
+
+def test_levels_are_left_to_a_thermometer_where_they_take_no_fewer_bits():
+    wide = ir.Thermometer(((-1, 0, 1, 2), (1,)))
+    narrow = ir.Network(ir.Input((2,), (ir.Format(1),)), (ir.Dense((1, 1, -1, 0), (0, 0), 0), wide))
+    assert levels_before_thermometer(narrow) == narrow
+    assert levels_before_thermometer(HYBRID) == HYBRID
+    assert levels_before_thermometer(narrow.upto(1)) == narrow.upto(1)

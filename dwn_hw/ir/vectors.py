@@ -4,7 +4,7 @@ Kinds, in order
     ``zero``, ``one``: every code at its lowest, at its highest (all thermometer bits 0, 1), and all codes 0;
     ``boundary``: every different threshold −1, 0, +1 code, one feature at a time, on a random background; of a network so large
     that these were more than :data:`MOST_CODES` codes in all, several features at a time;
-    ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them); the pool is small
+    ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them); of a small pool
     where no thermometer reads the port;
     ``search``: of networks of integers, codes that bring their numbers to their ends and their classes to ties;
     ``tie``: codes for which the two best classes score the same, as far as a bounded search finds some;

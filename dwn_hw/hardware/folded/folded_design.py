@@ -9,6 +9,7 @@ from dwn_hw import ir
 from dwn_hw.hardware import naming, shell_facts
 from dwn_hw.hardware.design import ParallelDesign, Pipeline, make_design
 from dwn_hw.hardware.folded.engine_schedule import EngineSchedule, schedule
+from dwn_hw.hardware.folded.levels_before_thermometer import levels_before_thermometer
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.interface import FoldedSettings, FoldedStep, output_edges
 
@@ -96,7 +97,7 @@ def make_folded(
 ) -> FoldedDesign:
     """Fold ``network`` onto ``lanes`` lanes. Raises OptionError for what this network cannot have."""
     output_edges(network, with_scores)  # or it is refused
-    network = narrow_before_pooling(network)
+    network = levels_before_thermometer(narrow_before_pooling(network))
     luts = (i for i, node in enumerate(network.nodes) if isinstance(node, ir.Thermometer | ir.LutLayer | ir.GroupSum))
     # A network that begins with them has nothing to fold, and is refused.
     if not (first := next(luts, 0)):
