@@ -15,9 +15,10 @@ from groups import swept
 from node_examples import HYBRID
 from torch.nn import functional
 
-from dwn_hw import ir
+from dwn_hw import ir, toolchain
 from dwn_hw.errors import Mismatch, OptionError
 from dwn_hw.exports import planning, writer
+from dwn_hw.fpga import synthesis
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.folded import make_folded
@@ -321,3 +322,39 @@ def test_levels_are_left_to_a_thermometer_where_they_take_no_fewer_bits():
     assert levels_before_thermometer(narrow) == narrow
     assert levels_before_thermometer(HYBRID) == HYBRID
     assert levels_before_thermometer(narrow.upto(1)) == narrow.upto(1)
+
+
+@pytest.mark.sweeps
+@pytest.mark.parametrize("options", [{}, {"lanes": 2}])
+def test_the_verilog_is_lint_clean_and_the_same_each_time(options, tmp_path):
+    first, second = (write(HYBRID, tmp_path / name, **options) / "rtl" for name in ("one", "two"))
+    assert [path.read_bytes() for path in sorted(first.iterdir())] == [p.read_bytes() for p in sorted(second.iterdir())]
+    tool = toolchain.verilator()
+    sources = sorted(path.name for path in first.glob("*.v"))
+    command = [tool.path, "--lint-only", "-Wall", "--top-module", "dwn_top", *sources]
+    toolchain.run(command, name="verilator", cwd=first, env=tool.env, timeout=60)
+
+
+@pytest.mark.sweeps
+def test_synthesis_of_an_engine_with_look_up_tables_finds_no_multiplier_and_counts_each_part(tmp_path):
+    out = write(network(0), tmp_path / "out", lanes=3)
+    report = synthesis.synth(out, "xc7")
+    assert report["total"]["dsp"] == 0
+    assert report["parts"]["tail_l0"]["lut"] <= len(network(0).nodes[3].tables)
+    assert report["parts"]["tail_l0"]["ff"] == len(network(0).nodes[3].tables)
+
+
+@pytest.mark.sweeps
+@pytest.mark.parametrize("options", [{}, {"latency": 4, "with_scores": True}])
+def test_bits_of_a_streamed_encoder_may_be_summed(options, tmp_path):
+    nodes = (
+        ir.Thermometer(((-2, 1, 3), (0, 2), (5,))),
+        ir.Dense((1, -2, 3, 1, 1, -1, 2, 0, 1, 1, -1, -1), (0, 1), 0),
+        ir.Thermometer(((0, 2), (1, 3))),
+        ir.LutLayer(((0, 1), (2, 3, 1)), (0b0110, 0b11010010)),
+        ir.GroupSum(2),
+        ir.ArgMax(),
+    )
+    net = ir.Network(ir.Input((3,), (ir.Format(4, signed=True),)), nodes)
+    out = write(net, tmp_path / "out", encoder="streamed", **options)
+    assert compare_rtl.verify(out, simulator="icarus", random=100)["equal"]
