@@ -6,12 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from dwn_hw import ir
+from dwn_hw.errors import OptionError
 from dwn_hw.hardware import naming, shell_facts
 from dwn_hw.hardware.design import ParallelDesign, Pipeline, make_design
 from dwn_hw.hardware.folded.engine_schedule import EngineSchedule, schedule
 from dwn_hw.hardware.folded.levels_before_thermometer import levels_before_thermometer
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.interface import FoldedSettings, FoldedStep, output_edges
+
+#: MHz that what stands behind the lanes is built for, by the delay model, where it can be: registers there cost a clock a sample.
+TAIL_MHZ = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,10 @@ def make_folded(
 
 def _tail(network: ir.Network, first: int, fmt: ir.Format, with_scores: bool) -> ParallelDesign:
     """The nodes from ``first`` on, as parallel hardware that reads numbers of ``fmt``."""
-    source = ir.Input(network.edges()[first].shape, (fmt,))
-    made = make_design(ir.Network(source, network.nodes[first:]), shell="none", with_scores=with_scores)
+    behind = ir.Network(ir.Input(network.edges()[first].shape, (fmt,)), network.nodes[first:])
+    try:
+        made = make_design(behind, clock_mhz=TAIL_MHZ, shell="none", with_scores=with_scores)
+    except OptionError:  # a single level takes longer: carry chains of words, wires to many readers
+        made = make_design(behind, shell="none", with_scores=with_scores)
     stages = tuple(replace(stage, name=f"tail_{stage.name}") for stage in made.pipeline.stages)
     return replace(made, pipeline=Pipeline(stages))
