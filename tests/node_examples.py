@@ -102,15 +102,31 @@ NEAREST = ir.Network(
     ),
 )
 
+#: Bits of an image by a convolution and a step, through LUTs; and one number more of three levels by a thermometer.
+HYBRID = ir.Network(
+    ir.Input((1, 3, 3), (ir.Format(2),)),
+    (
+        ir.Conv2d((2, 1, 2, 2), (3, -2, 1, -1, -3, 1, 2, 1), (-1, -2), 0),
+        ir.MultiThreshold(((1,), (-2, 1)), ((0, 1), (1, 0, 1))),
+        ir.Reshape((8,)),
+        ir.LutLayer(((0, 1, 4), (2, 5), (3, 6, 7), (7, 0)), (0b10010110, 0b0111, 0b11101000, 0b0110)),
+        ir.Dense((2, -1, 3, 1, -2, 2, 1, -3), (0, 1), 0),
+        ir.Thermometer(((-1, 1, 3), (0, 2))),
+        ir.LutLayer(((0, 1), (2, 3, 4), (4, 1), (0,)), (0b0110, 0b11010010, 0b1011, 0b01)),
+        ir.GroupSum(2, (2, 3, 1, 0)),
+        ir.ArgMax(),
+    ),
+)
+
 EXAMPLES: dict[type[ir.Node], tuple[ir.Network, ...]] = {
-    ir.Thermometer: (LUTS,),
-    ir.LutLayer: (LUTS,),
-    ir.GroupSum: (LUTS,),
-    ir.ArgMax: (LUTS, IMAGES, ROWS),
-    ir.Dense: (IMAGES, ROWS.upto(2)),
+    ir.Thermometer: (LUTS, HYBRID),
+    ir.LutLayer: (LUTS, HYBRID),
+    ir.GroupSum: (LUTS, HYBRID),
+    ir.ArgMax: (LUTS, IMAGES, ROWS, HYBRID),
+    ir.Dense: (IMAGES, ROWS.upto(2), HYBRID),
     ir.Conv2d: (IMAGES,),
     ir.ConvTranspose2d: (LEVELS.upto(2),),
-    ir.MultiThreshold: (LEVELS.upto(2),),
+    ir.MultiThreshold: (LEVELS.upto(2), HYBRID),
     ir.Sort: (LEVELS, CROSSED, WORDS),
     ir.CompareToMean: (LEVELS,),
     ir.Codebook: (NEAREST,),

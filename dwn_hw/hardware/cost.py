@@ -54,7 +54,9 @@ def estimate(design: Design, family: Family | None = None) -> dict[str, Cost]:
         case ParallelDesign():
             return _estimate_parallel(design, family)
         case FoldedDesign():
-            return _estimate_folded(design.schedule, family, design.with_scores or not design.schedule.classifies)
+            gives_numbers = design.with_scores or not design.schedule.classifies
+            behind = _estimate_parallel(design.tail, family) if design.tail else {}
+            return _estimate_folded(design.schedule, family, gives_numbers) | behind
         case _:
             assert_never(design)
 

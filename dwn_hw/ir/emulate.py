@@ -248,7 +248,8 @@ _FAST: dict[type[Node], Callable[[Any, Edge], PlaneStep]] = {
 
 def _prepare(step: PlacedNode) -> PlaneStep:
     """The fast form of a node; one that has none keeps the oracle's own code, and is not where the time goes."""
-    if type(step.node) in _FAST:
-        return _FAST[type(step.node)](step.node, step.after)
     lsb = step.before.formats[0].lsb
-    return lambda value: evaluate.apply(step.node, _values(value).astype(np.int64), lsb)
+    if type(step.node) not in _FAST:
+        return lambda value: evaluate.apply(step.node, _values(value).astype(np.int64), lsb)
+    fast = _FAST[type(step.node)](step.node, step.after)
+    return fast if isinstance(step.node, LutLayer | GroupSum) else lambda value: fast(_values(value))

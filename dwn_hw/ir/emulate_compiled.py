@@ -21,7 +21,7 @@ from dwn_hw import _assets
 from dwn_hw._progress import Progress, silent
 from dwn_hw.ir import evaluate
 from dwn_hw.ir.codes import narrowest
-from dwn_hw.ir.lut_nodes import ArgMax, Group, GroupSum, LutLayer, Thermometer
+from dwn_hw.ir.lut_nodes import ArgMax, Group, GroupSum, LutLayer
 from dwn_hw.ir.network import Network
 
 #: The LUTs times samples from which the kernel is loaded: a second's work without it.
@@ -55,9 +55,10 @@ def fits(network: Network) -> bool:
     *front, vote, last = network.nodes if len(network.nodes) > 1 else (None, None)
     if not isinstance(vote, GroupSum) or not isinstance(last, ArgMax) or len(network.scores_edge.shape) != 1:
         return False
-    begins = bool(front) and (isinstance(front[0], Thermometer) or network.input.edge.is_bits)
+    begins = bool(front) and (network.encoder is not None or network.input.edge.is_bits)
     heaviest = max(sum(map(abs, group.weights)) + abs(group.bias) for group in groups_of(network))
-    return begins and all(isinstance(node, LutLayer) for node in front[1:]) and heaviest < _MOST_WEIGHT
+    layers = front[1:] if network.encoder else front
+    return begins and all(isinstance(node, LutLayer) for node in layers) and heaviest < _MOST_WEIGHT
 
 
 def groups_of(network: Network) -> tuple[Group, ...]:

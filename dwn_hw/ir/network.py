@@ -195,15 +195,8 @@ class Network:
         return first if isinstance(first, Thermometer) else None
 
     def is_luts(self) -> bool:
-        """Whether the network is one of look-up tables; else it counts in integers."""
+        """Whether the network is one of look-up tables alone; else some of its nodes count in integers."""
         return all(isinstance(node, LutNode) for node in self.nodes)
-
-    def lut_nodes(self) -> tuple[LutNode, ...]:
-        """The nodes, where all are those of a network of look-up tables; else IRError."""
-        nodes = tuple(node for node in self.nodes if isinstance(node, LutNode))
-        others = sorted({type(node).__name__ for node in self.nodes if not isinstance(node, LutNode)})
-        check(not others, "network", "a network of look-up tables", ", ".join(others))
-        return nodes
 
     def upto(self, count: int) -> Network:
         """The network of the first ``count`` nodes: its output is what flows on that edge."""

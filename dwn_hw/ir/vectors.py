@@ -4,7 +4,8 @@ Kinds, in order
     ``zero``, ``one``: every code at its lowest, at its highest (all thermometer bits 0, 1), and all codes 0;
     ``boundary``: every different threshold −1, 0, +1 code, one feature at a time, on a random background; of a network so large
     that these were more than :data:`MOST_CODES` codes in all, several features at a time;
-    ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them);
+    ``address``: until every address that some code of a pool brings to a LUT has come (``verify`` asks for them); of a small pool
+    where no thermometer reads the port;
     ``search``: of networks of integers, codes that bring their numbers to their ends and their classes to ties;
     ``tie``: codes for which the two best classes score the same, as far as a bounded search finds some;
     ``data``: the user's own samples, where given;
@@ -92,7 +93,7 @@ def make(
     base = directed(network, seed, searched)
     parts = {"directed": base.codes} if corners else {}
     kinds = base.kinds if corners else ()
-    if corners and addresses and network.encoder:
+    if corners and addresses and any(isinstance(node, ir.LutLayer) for node in network.nodes):
         parts["address"] = _addresses(network, np.random.default_rng(seed + 2))
         kinds = (*kinds, ("address", len(parts["address"])))
     if data is not None and len(data):
@@ -184,7 +185,7 @@ def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64
 
 def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """The codes of a pool that bring some LUT to an address which none before them did: a fault in a table shows."""
-    pool = _random(network, rng, _pool(network))
+    pool = _random(network, rng, _pool(network) if network.encoder else SMALL_POOL)
     reached = _reached(network, pool)
     seen = [np.zeros((layer.shape[1], 1 << ir.MAX_LUT_INPUTS), bool) for layer in reached]
     kept: list[int] = []
@@ -202,12 +203,12 @@ def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.
 
 
 def _reached(network: ir.Network, codes: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
-    """The addresses (samples, luts) of the LUTs of each layer that only layers and a thermometer precede."""
+    """The addresses (samples, luts) of the LUTs of each layer, up to the last one."""
     values, found = codes, list[npt.NDArray[np.uint8]]()
-    for node in network.nodes:
-        if isinstance(node, ir.Thermometer):
-            values = evaluate.apply(node, values)
-        elif isinstance(node, ir.LutLayer):
+    last = max(i for i, node in enumerate(network.nodes) if isinstance(node, ir.LutLayer))
+    for step in network.steps()[: last + 1]:
+        node = step.node
+        if isinstance(node, ir.LutLayer):
             # Short rows read a last column of zeros in the slots that they lack.
             bits = np.pad(values.reshape(len(values), -1).astype(np.uint8), ((0, 0), (0, 1)))
             slots = itertools.zip_longest(*node.wires, fillvalue=bits.shape[1] - 1)
@@ -220,5 +221,5 @@ def _reached(network: ir.Network, codes: npt.NDArray[np.int64]) -> list[npt.NDAr
             found.append(address)
             values = tables[np.arange(len(tables)), address].astype(np.int64)
         else:
-            break
+            values = evaluate.apply(node, values, step.before.formats[0].lsb)
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +49,24 @@ _TIMEOUT = 900.0
 
 def parallel_to_verilog(design: ParallelDesign, header: str = "") -> dict[str, str]:
     """Write a parallel design, as :func:`dwn_hw.rtl.to_verilog` gives it. A portable design includes ``dwn_lut``."""
-    network, core = design.network, Core(design, instances=True)
+    core = Core(design, instances=True)
     top = shell_around(core)
-    clocked = [
-        rtlil_of("dwn_top", top, top.ports(), reset=top.reset),
-        component_rtlil("dwn_core", core, reset=design.stream is not None),
-    ]
+    return core_to_verilog(core, "core", [rtlil_of("dwn_top", top, top.ports(), reset=top.reset)], {"dwn_top": header})
+
+
+def core_to_verilog(core: Core, name: str, around: Sequence[str] = (), said: Mapping[str, str] = {}) -> dict[str, str]:
+    """Write a core as module ``dwn_<name>``, and its parts. ``around``: RTLIL of modules beside it, of which that is ``said``."""
+    design, network = core.design, core.design.network
+    clocked = [*around, component_rtlil(f"dwn_{name}", core, reset=design.stream is not None)]
     made = make_parts(design)
     parts = [_part_rtlil(part) for part in made if isinstance(part, Part)]
     # Words are expressions, which the passes for registers also tidy; LUT cells stay as they are.
     clocked += [_part_rtlil(part) for part in made if isinstance(part, WordPart)]
-    about = {"dwn_top": header, "dwn_core": "The pipelined core: parts and registers."}
+    about = {f"dwn_{name}": "The pipelined core: parts and registers.", **said}
     if design.stream:
-        name, node = design.pipeline.stages[0].name, network.nodes[0]
-        clocked.append(component_rtlil(f"dwn_{name}", StreamedEncoder(design, instances=True), reset=True))
-        about[f"dwn_{name}"] = f"{type(node).__name__}: {node}\n{describe(design.stream)}"
+        first, node = design.pipeline.stages[0].name, network.nodes[0]
+        clocked.append(component_rtlil(f"dwn_{first}", StreamedEncoder(design, instances=True), reset=True))
+        about[f"dwn_{first}"] = f"{type(node).__name__}: {node}\n{describe(design.stream)}"
     sections = design.sections()
     nodes = {stage.name: network.nodes[stage.node] for stage in design.pipeline.stages}
     for section in sections:
@@ -71,14 +75,14 @@ def parallel_to_verilog(design: ParallelDesign, header: str = "") -> dict[str, s
         about[f"dwn_{section.name}"] = f"{type(node).__name__}: {node}{piece}"
     modules = print_modules(clocked, parts)
     stages = tuple(stage.name for stage in design.pipeline.stages[:1] if design.stream)
-    modules["dwn_core"] = _in_order(modules["dwn_core"], (*stages, *(section.name for section in sections)))
+    modules[f"dwn_{name}"] = _in_order(modules[f"dwn_{name}"], (*stages, *(section.name for section in sections)))
     for part in made:
         if isinstance(part, WordPart):
             off, on = ("".join(f"// verilator lint_{turn} {rule}\n" for rule in _MEANT) for turn in ("off", "on"))
             modules[f"dwn_{part.name}"] = f"{off}{modules[f'dwn_{part.name}']}{on}"
     files = {
-        f"{name}.v": comment(about[name]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
-        for name, text in modules.items()
+        f"{module}.v": comment(about[module]) + f"`default_nettype none\n\n{text}\n`default_nettype wire\n"
+        for module, text in modules.items()
     }
     return files | (models(design.target) if FAMILIES[design.target].portable and parts else {})
 

@@ -233,7 +233,8 @@ def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, 
     Codes come without a pause in this phase, so that it is known when a step begins: after a reset, the two clocks until the
     bench offers a code, and the transfers.
     """
-    clocks = [design.schedule.clocks(step) for step in design.schedule.steps]
+    behind = [design.schedule.behind] if design.schedule.behind else []
+    clocks = [*(design.schedule.clocks(step) for step in design.schedule.steps), *behind]
     begins = list(itertools.accumulate(clocks, initial=1))[:-1]
     some = [int(rng.integers(count)) for count in clocks]
     # While a step's last numbers leave the pipeline, each clock has another register that a reset must clear.

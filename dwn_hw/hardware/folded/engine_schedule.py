@@ -44,7 +44,7 @@ class EngineSchedule:
     """The steps of a network on ``lanes`` lanes, with the clocks and memories that follow from them.
 
     ``kind``: that of the lanes. ``edges``: the network's edges. ``classifies``: whether the greatest of the last step's numbers
-    is looked for.
+    is looked for. ``behind``: the clocks that what reads these numbers takes, where they are not the result.
     """
 
     steps: tuple[EngineStep, ...]
@@ -52,6 +52,7 @@ class EngineSchedule:
     kind: LaneKind
     edges: tuple[Edge, ...] = field(repr=False)
     classifies: bool = False
+    behind: int = 0
 
     # What flows.
 
@@ -99,6 +100,14 @@ class EngineSchedule:
     def result(self) -> Format:
         """The format of the last step's numbers."""
         return self.values(self.steps[-1].edge)
+
+    @cached_property
+    def order(self) -> Ints:
+        """The addresses of the last step's numbers in the order in which they are written."""
+        step = self.steps[-1]
+        together, groups = self.full(step), step.places().reshape(step.groups, step.outputs, -1)
+        blocks = [group[at : at + together] for group in groups for at in range(0, step.outputs, together)]
+        return tuple(np.concatenate([block.T.reshape(-1) for block in blocks]).tolist())
 
     @property
     def written(self) -> Format:
@@ -194,7 +203,7 @@ class EngineSchedule:
     @property
     def latency(self) -> int:
         """The clocks from the last code accepted to the result."""
-        return 1 + sum(map(self.clocks, self.steps))
+        return 1 + sum(map(self.clocks, self.steps)) + self.behind
 
     def __str__(self) -> str:
         """The schedule as a table with a line for each step, and one for the lanes."""

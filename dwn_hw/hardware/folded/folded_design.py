@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from dwn_hw import ir
+from dwn_hw.errors import OptionError
 from dwn_hw.hardware import naming, shell_facts
+from dwn_hw.hardware.design import ParallelDesign, Pipeline, make_design
 from dwn_hw.hardware.folded.engine_schedule import EngineSchedule, schedule
+from dwn_hw.hardware.folded.levels_before_thermometer import levels_before_thermometer
 from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.interface import FoldedSettings, FoldedStep, output_edges
+
+#: MHz that what stands behind the lanes is built for, by the delay model, where it can be: registers there cost a clock a sample.
+TAIL_MHZ = 150.0
 
 
 @dataclass(frozen=True, slots=True)
 class FoldedDesign:
     """A network folded onto ``lanes`` lanes. It takes one code in each transfer, and gives the packed result once a sample.
 
-    ``name``: what the names of its modules begin with.
+    ``name``: what the names of its modules begin with. ``tail``: the look-up tables that stand parallel behind the lanes, and all
+    that follows them; the schedule is that of the nodes before.
     """
 
     kind: ClassVar[str] = FoldedSettings.kind
@@ -26,6 +33,7 @@ class FoldedDesign:
     with_scores: bool
     schedule: EngineSchedule = field(repr=False, compare=False)
     name: str = naming.DEFAULT
+    tail: ParallelDesign | None = field(default=None, repr=False, compare=False)
 
     @property
     def shell(self) -> str:
@@ -64,6 +72,9 @@ class FoldedDesign:
             FoldedStep(step.name, names[step.edge - 1] if step.edge else "input", self.schedule.clocks(step))
             for step in self.schedule.steps
         )
+        if self.tail:
+            first = len(names) - len(self.tail.network.nodes)
+            steps += (FoldedStep(names[first], names[-1], self.tail.latency),)
         return FoldedSettings(self.lanes, steps)
 
     def lowered(self, target: str | None = None) -> FoldedDesign:
@@ -77,7 +88,8 @@ class FoldedDesign:
         """
         single = ["sequencer", "reader", "writer", "result"]
         lanes = {"lanes": ("lane",) * self.lanes} if self.schedule.weights.rows else {}
-        return lanes | {name: (name,) for name in (*single, *self.schedule.memories)}
+        own = lanes | {name: (name,) for name in (*single, *self.schedule.memories)}
+        return own | (self.tail.modules() if self.tail else {})
 
 
 def make_folded(
@@ -89,5 +101,22 @@ def make_folded(
 ) -> FoldedDesign:
     """Fold ``network`` onto ``lanes`` lanes. Raises OptionError for what this network cannot have."""
     output_edges(network, with_scores)  # or it is refused
-    network = narrow_before_pooling(network)
-    return FoldedDesign(network, lanes, with_scores, schedule(network, lanes), name)
+    network = levels_before_thermometer(narrow_before_pooling(network))
+    luts = (i for i, node in enumerate(network.nodes) if isinstance(node, ir.Thermometer | ir.LutLayer | ir.GroupSum))
+    # A network that begins with them has nothing to fold, and is refused.
+    if not (first := next(luts, 0)):
+        return FoldedDesign(network, lanes, with_scores, schedule(network, lanes), name)
+    plan = schedule(network.upto(first), lanes)
+    tail = _tail(network, first, plan.result, with_scores)
+    return FoldedDesign(network, lanes, with_scores, replace(plan, behind=tail.latency), name, tail)
+
+
+def _tail(network: ir.Network, first: int, fmt: ir.Format, with_scores: bool) -> ParallelDesign:
+    """The nodes from ``first`` on, as parallel hardware that reads numbers of ``fmt``."""
+    behind = ir.Network(ir.Input(network.edges()[first].shape, (fmt,)), network.nodes[first:])
+    try:
+        made = make_design(behind, clock_mhz=TAIL_MHZ, shell="none", with_scores=with_scores)
+    except OptionError:  # a single level takes longer: carry chains of words, wires to many readers
+        made = make_design(behind, shell="none", with_scores=with_scores)
+    stages = tuple(replace(stage, name=f"tail_{stage.name}") for stage in made.pipeline.stages)
+    return replace(made, pipeline=Pipeline(stages))

@@ -62,10 +62,17 @@ def make_steps(network: ir.Network, lanes: int, kind: LaneKind) -> tuple[EngineS
                 raise AssertionError(f"{place.name} was not refused")
             case _:
                 assert_never(node)
-    if not stages or not stages[-1][-1].in_order:
+    if not stages or not _gives_all(stages[-1][-1], network):
         last = stages[-1][-1].edge if stages else 0
         stages.append([_copy("in_order", last, edges[last])])
     return tuple(replace(step, goes_on=i > 0) for stage in stages for i, step in enumerate(stage))
+
+
+def _gives_all(last: EngineStep, network: ir.Network) -> bool:
+    """Whether a step alone can be the last one. Numbers may leave in any order, which is a matter of wires; but of scores the
+    first greatest is looked for.
+    """
+    return last.size == network.edges()[last.edge].size and (last.in_order or not network.classifies)
 
 
 def _after(node: ir.Relu | ir.Quantize | ir.MultiThreshold, place: ir.PlacedNode, last: list[Stage]) -> list[Stage]:

@@ -33,27 +33,32 @@ def lower_network(
     quick: bool = False,
     sorters: str = sorting_networks.SIZE,
 ) -> tuple[Logic, ...]:
-    """Lower a network to one netlist for each node, of LUT cells; of words for a network that counts in integers, but that
-    codebooks are LUTs, and sorts whichever takes fewer. ``sorters``: what their networks are chosen by.
+    """Lower a network to one netlist for each node: of words for one that counts in integers, else of LUT cells.
 
-    Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in :func:`lower`. With a ``streamed`` encoder
-    the first netlist is that of its comparators (:func:`lower_streamed`).
+    A codebook is LUTs, a sort whichever takes fewer (``sorters``: what its network is chosen by), a first maximum is made of what
+    the numbers before it are made of. Bits of an edge are packed: its first entry's LSB is bit 0. ``share``: as in
+    :func:`lower`. With a ``streamed`` encoder the first netlist is that of its comparators (:func:`lower_streamed`).
     ``quick``: as in :func:`lower`. Each node is built of cells of every size that the family has, and the fewest LUTs win.
     """
-    if not network.is_luts():
-        return tuple(_lower_integers(step, family, sorters) for step in network.steps())
     found: list[Logic] = []
     sizes = range(family.lut_inputs, family.cell_inputs + 1)
-    for step, node in zip(network.steps(), network.lut_nodes(), strict=True):
+    in_words = False
+    for step in network.steps():
+        node, named = step.node, (step.name, step.before, step.after)
+        in_words = isinstance(node, ir.IntegerNode) or (isinstance(node, ir.ArgMax) and (in_words or _has_rows(step)))
+        if in_words or isinstance(node, ir.IntegerNode):
+            found.append(_lower_integers(step, family, sorters))
+            continue
         if step.index == 0 and encoder == encoders.STREAMED and network.encoder:
             built = [absorb(lower_streamed(network.encoder, step.before, k), k) for k in sizes]
         else:
-            built = [
-                lower(node, step.name, step.before, step.after, k, share, family.chain_inputs, progress, quick=quick)
-                for k in sizes
-            ]
+            built = [lower(node, *named, k, share, family.chain_inputs, progress, quick=quick) for k in sizes]
         found.append(min(built, key=lambda netlist: (cell_cost.sites(family, netlist), netlist.depth())))
     return tuple(found)
+
+
+def _has_rows(step: ir.PlacedNode) -> bool:
+    return len(step.before.shape) > 1
 
 
 def _lower_integers(step: ir.PlacedNode, family: Family, sorters: str) -> Logic:

@@ -20,7 +20,9 @@ MOST_PAIRS = 2_000_000
 
 
 def lower_integers(node: ir.Node, name: str, before: ir.Edge, after: ir.Edge) -> WordNetlist:
-    """Lower a node to words: the entries of the edge before it come in, those of the edge behind it leave, in C order."""
+    """Lower a node that counts in integers, or a first maximum, to words: the entries of the edge before it come in, those of the
+    edge behind it leave, in C order.
+    """
     build = WordBuilder(before.flat_formats())
     terms = np.arange(before.size).reshape(before.shape)
     match node:

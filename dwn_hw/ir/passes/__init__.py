@@ -20,7 +20,6 @@ from dwn_hw.ir.passes.unread import drop_unread
 from dwn_hw.ir.truth_tables import LUT_INPUTS
 
 __all__ = [
-    "INTEGER_PASSES",
     "PASSES",
     "Pass",
     "drop_finer_grids",
@@ -35,11 +34,17 @@ __all__ = [
 
 Pass = Callable[[ir.Network], ir.Network]
 
-#: The passes in order. What nobody reads goes before merging, in whose way it would stand, and again after it, which leaves more.
-PASSES: tuple[Pass, ...] = (fold_bits, drop_idle_inputs, drop_unread, merge_into_readers, drop_unread)
-
-#: The passes for networks that count in integers.
-INTEGER_PASSES: tuple[Pass, ...] = (merge_clamps, drop_finer_grids)
+#: The passes in order; each leaves nodes alone that it knows nothing of. What nobody reads goes before merging, in whose way it
+#: would stand, and again after it, which leaves more.
+PASSES: tuple[Pass, ...] = (
+    merge_clamps,
+    drop_finer_grids,
+    fold_bits,
+    drop_idle_inputs,
+    drop_unread,
+    merge_into_readers,
+    drop_unread,
+)
 
 #: The most rounds of all passes. Two or three are enough for the networks that we know; the last changes nothing.
 MAX_ROUNDS = 10
@@ -49,7 +54,7 @@ def optimize(network: ir.Network, k: int = LUT_INPUTS) -> ir.Network:
     """Run all passes in order, until nothing changes, for LUTs of ``k`` inputs: larger ones are not made of smaller ones."""
     for _ in range(MAX_ROUNDS):
         before = network
-        for one in PASSES if network.is_luts() else INTEGER_PASSES:
+        for one in PASSES:
             network = one(network, k) if one is merge_into_readers else one(network)
         if network == before:
             break

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import assert_never
 
 from dwn_hw import ir
 from dwn_hw.ir.truth_tables import FALSE, TRUE, invert_input, simplify
@@ -13,11 +12,14 @@ Same = tuple[int, bool]
 
 
 def fold_bits(network: ir.Network) -> ir.Network:
-    """Take constants, and equal or inverse copies of other bits, into tables, weights and biases, so that nothing reads them."""
+    """Take constants, and equal or inverse copies of other bits, into tables, weights and biases, so that nothing reads them.
+
+    Of what other nodes give, a bit of levels may be constant; nothing else is known.
+    """
     edge = network.input.edge
     nodes: list[ir.Node] = []
     same: list[Same] = []
-    for node, follower in zip(network.lut_nodes(), (*network.nodes[1:], None), strict=True):
+    for node, follower in zip(network.nodes, (*network.nodes[1:], None), strict=True):
         match node:
             case ir.Thermometer():
                 node = _clamp(node, edge)
@@ -28,10 +30,12 @@ def fold_bits(network: ir.Network) -> ir.Network:
             case ir.GroupSum():
                 node = _fold_votes(node, same or _all_different(edge), edge)
                 same = []
-            case ir.ArgMax():
-                same = []
+            case ir.MultiThreshold() if node.output(edge).is_bits:
+                same = _constant_levels(node, edge)
+            case ir.Reshape():
+                pass  # the same bits in the same order
             case _:
-                assert_never(node)
+                same = []
         nodes.append(node)
         edge = node.output(edge)
     return dataclasses.replace(network, nodes=tuple(nodes))
@@ -54,6 +58,18 @@ def _equal_thresholds(node: ir.Thermometer, edge: ir.Edge) -> list[Same]:
         for threshold in row:
             net = TRUE if threshold <= fmt.low else FALSE if threshold > fmt.high else len(same)
             same.append((net if net < 0 else first.setdefault(threshold, net), False))
+    return same
+
+
+def _constant_levels(node: ir.MultiThreshold, edge: ir.Edge) -> list[Same]:
+    """Numbers that reach intervals of one value alone are constant."""
+    inner = edge.size // edge.shape[0] if len(node.thresholds) > 1 else edge.size
+    same: list[Same] = []
+    for bit, fmt in enumerate(edge.flat_formats()):
+        intervals = [(fmt.low if start is None else start, value) for start, value in node.intervals(bit // inner)]
+        ends = [start for start, _ in intervals[1:]] + [fmt.high + 1]
+        reached = {v for (start, v), end in zip(intervals, ends, strict=True) if start <= fmt.high and end > fmt.low}
+        same.append(((TRUE if reached.pop() else FALSE) if len(reached) == 1 else bit, False))
     return same
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import assert_never
 
 from dwn_hw import ir
 from dwn_hw.ir.passes.cases import Cases
@@ -19,7 +18,7 @@ def drop_idle_inputs(network: ir.Network) -> ir.Network:
     """
     nodes: list[ir.Node] = []
     cases: Cases | None = None
-    for node in network.lut_nodes():
+    for node in network.nodes:
         match node:
             case ir.Thermometer():
                 cases = Cases(node)
@@ -28,10 +27,8 @@ def drop_idle_inputs(network: ir.Network) -> ir.Network:
                     luts = [_reduce(row, table, cases) for row, table in zip(node.wires, node.tables, strict=True)]
                     node = ir.LutLayer(tuple(row for row, _ in luts), tuple(table for _, table in luts))
                     cases.add(node)
-            case ir.GroupSum() | ir.ArgMax():
-                cases = None
             case _:
-                assert_never(node)
+                cases = None
         nodes.append(node)
     return dataclasses.replace(network, nodes=tuple(nodes))
 

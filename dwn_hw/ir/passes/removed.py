@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from dwn_hw import ir
 
 
 def removed(before: ir.Network, after: ir.Network) -> dict[str, dict[str, int]]:
     """Count by node what was taken out: thresholds, LUTs and their inputs, members of groups that are constant or duplicates.
 
-    A layer that took in LUTs of the layer before may have lost fewer than no inputs.
+    A layer that took in LUTs of the layer before may have lost fewer than no inputs. Of nodes that count in integers nothing is
+    counted.
     """
     was, now = (
-        [_measure(node, edge.size) for node, edge in zip(n.lut_nodes(), n.edges(), strict=False)]
+        {step.name: counts for step in n.steps() if (counts := _measure(step.node, step.before.size))}
         for n in (before, after)
     )
-    return {
-        name: {what: old[what] - new[what] for what in old}
-        for name, old, new in zip(before.names(), was, now, strict=True)
-        if old
-    }
+    return {name: {what: old[what] - now[name][what] for what in old} for name, old in was.items()}
 
 
-def _measure(node: ir.LutNode, bits: int) -> dict[str, int]:
+def _measure(node: ir.Node, bits: int) -> dict[str, int]:
     match node:
         case ir.Thermometer():
             return {"thresholds": node.bits}
@@ -34,7 +29,5 @@ def _measure(node: ir.LutNode, bits: int) -> dict[str, int]:
             weights = [abs(weight) for group in node.split(bits) for weight in group.weights]
             # A duplicate member counts with the weight of another instead.
             return {"constant members": sum(weights), "duplicate members": len(weights) - sum(weights)}
-        case ir.ArgMax():
-            return {}
         case _:
-            assert_never(node)
+            return {}

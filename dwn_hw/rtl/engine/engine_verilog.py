@@ -11,7 +11,7 @@ from dwn_hw.hardware.folded.folded_design import FoldedDesign
 from dwn_hw.rtl.engine.memories import Ram, Rom
 from dwn_hw.rtl.engine.top import Engine
 from dwn_hw.rtl.engine.units import Program, Unit
-from dwn_hw.rtl.parallel_verilog import comment, component_rtlil, print_modules, rtlil_of
+from dwn_hw.rtl.parallel_verilog import comment, component_rtlil, core_to_verilog, print_modules, rtlil_of
 
 #: Three or more times the same bit in a row.
 _RUN = re.compile(r"(?<![\w'.(])([a-z]\w*(?:\[\d+\])?)((?:,\s+\1(?![\w\[':])){2,})")
@@ -46,7 +46,9 @@ def engine_to_verilog(design: FoldedDesign, header: str = "") -> dict[str, str]:
         f"{name}.v": f"{comment(about[name])}{_QUIET}`default_nettype none\n\n{text}\n`default_nettype wire\n"
         for name, text in modules.items()
     }
-    return files | {unit.file: unit.content() for unit in units if isinstance(unit, Rom)}
+    files |= {unit.file: unit.content() for unit in units if isinstance(unit, Rom)}
+    said = {"dwn_tail": "What stands parallel behind the engine: parts and registers."}
+    return files | (core_to_verilog(engine.tail, "tail", said=said) if engine.tail else {})
 
 
 def _plain(text: str) -> str:

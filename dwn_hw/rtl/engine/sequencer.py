@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal
@@ -105,9 +106,13 @@ class Sequencer(Unit):
             m.d.sync += self.index.eq(self.index + 1)
             with m.If(self.index == self.plan.edges[0].size - 1):
                 m.d.sync += [self.index.eq(0), loading.eq(0), running.eq(1)]
+        whole = [*(Signal(name=f"whole{i}") for i in range(self.plan.behind)), self.y_valid]
+        for now, then in itertools.pairwise(whole):
+            with m.If(now):
+                m.d.sync += [now.eq(0), then.eq(1)]
         with m.If(self.finished):
             with m.If(self.step == len(self.steps) - 1):
-                m.d.sync += self.y_valid.eq(1)
+                m.d.sync += whole[0].eq(1)
             with m.Else():
                 m.d.sync += [self.step.eq(self.step + 1), running.eq(1)]
         with m.If(self.y_valid & self.y_ready):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
@@ -201,7 +202,7 @@ class Result(Unit):
             held = Signal(bits * self.plan.steps[-1].size, name="scores", reset_less=True)
             with m.If(self.write):
                 m.d.sync += held.eq(Cat(held, self.value)[bits:])
-            fields.append(held)
+            fields += [held.word_select(place, bits) for place in np.argsort(self.plan.order).tolist()]
         m.d.comb += self.y.eq(Cat(*fields))
         return m
 

@@ -10,12 +10,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from dwn_hw.hardware.folded.folded_design import FoldedDesign
+from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.engine.lane import Reader, make_lane
 from dwn_hw.rtl.engine.memories import Ram, Rom
 from dwn_hw.rtl.engine.sequencer import Sequencer
 from dwn_hw.rtl.engine.sum_writer import Result, Writer
 from dwn_hw.rtl.engine.units import Unit, place
 from dwn_hw.rtl.hdl import Hdl
+from dwn_hw.rtl.shells.stream import output_width, place_core
 
 
 class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
@@ -37,7 +39,9 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         self.writer, self.result = Writer(self.plan, instances), Result(self.plan, design.with_scores)
         self.lane = make_lane(self.plan) if self.plan.weights.rows else None
         self.memories = self._memories()
-        super().__init__({"x": In(stream.Signature(design.word.bits)), "y": Out(stream.Signature(len(self.result.y)))})
+        self.tail = Core(design.tail, instances) if design.tail else None
+        width = output_width(self.tail) if self.tail else len(self.result.y)
+        super().__init__({"x": In(stream.Signature(design.word.bits)), "y": Out(stream.Signature(width))})
 
     def ports(self) -> dict[str, Hdl]:
         """Top-level ports by name, clock and reset excepted."""
@@ -77,7 +81,12 @@ class Engine(wiring.Component):  # type: ignore[misc]  # amaranth ships no types
         data = {name: Signal(len(unit.data), name=f"{name}_data") for name, unit in self.memories.items()}
         held = self._lanes(m, wires, data)
         y = Signal(len(self.result.y), name="result_y")
-        m.d.comb += [self.x.ready.eq(wires["x_ready"]), self.y.valid.eq(wires["y_valid"]), self.y.payload.eq(y)]
+        m.d.comb += [self.x.ready.eq(wires["x_ready"]), self.y.valid.eq(wires["y_valid"])]
+        payload: Any = y
+        if self.tail:  # what it reads stands still until the result was taken
+            payload, enable, _ = place_core(m, self.tail, y, Const(1, 1), "tail")
+            m.d.comb += enable.eq(1)
+        m.d.comb += self.y.payload.eq(payload)
         self._place(m, self.sequencer, wires, x_valid=self.x.valid, y_ready=self.y.ready)
         reads = {f"data{i}": data[f"buffer{i}"] for i in range(len(self.plan.buffers))}
         self._place(m, self.reader, wires, **reads)

@@ -102,9 +102,9 @@ def output_width(core: Core) -> int:
     return len(core.y) + (len(core.scores) if core.with_scores else 0)
 
 
-def place_core(m: Module, core: Core, x: Any, valid: Any) -> tuple[Any, Any, Any]:
+def place_core(m: Module, core: Core, x: Any, valid: Any, name: str = "core") -> tuple[Any, Any, Any]:
     """Put ``core`` into ``m``, fed by ``x``; its packed result, its enable (idle when it has no registers), and whether this
-    clock's ``x`` completes a sample."""
+    clock's ``x`` completes a sample. ``name``: its own, and what its module's ends with."""
     clocked, streamed = core.pipeline.latency > 0, core.design.stream is not None
     last, complete = Signal(name="last"), valid
     if streamed:
@@ -112,16 +112,16 @@ def place_core(m: Module, core: Core, x: Any, valid: Any) -> tuple[Any, Any, Any
         m.d.comb += complete.eq(valid & last)
     enable = core.enable if clocked and not core.instances else Signal(name="enable" if clocked else "unused_enable")
     if not core.instances:
-        m.submodules.core = core
+        m.submodules[name] = core
         m.d.comb += core.x.eq(x)
         if streamed:
             m.d.comb += [core.valid.eq(valid), last.eq(core.last)]
         return (Cat(core.y, core.scores) if core.with_scores else core.y), enable, complete
-    outputs = {name: Signal(len(getattr(core, name)), name=f"core_{name}") for name in core.outputs()}
-    connections: dict[str, Hdl] = {"i_x": x, **{f"o_{name}": signal for name, signal in outputs.items()}}
+    outputs = {port: Signal(len(getattr(core, port)), name=f"{name}_{port}") for port in core.outputs()}
+    connections: dict[str, Hdl] = {"i_x": x, **{f"o_{port}": signal for port, signal in outputs.items()}}
     if clocked:
         connections |= {"i_clk": ClockSignal(), "i_enable": enable}
     if streamed:
         connections |= {"i_rst": ResetSignal(), "i_valid": valid, "o_last": last}
-    m.submodules.core = Instance("dwn_core", **connections)
+    m.submodules[name] = Instance(f"dwn_{name}", **connections)
     return Cat(*outputs.values()), enable, complete
