@@ -197,6 +197,6 @@ def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | trained_
         return model
     model = module_state.unwrapped(model)
     layers = (*trained_network.SHIFT_LAYERS, *trained_network.LINEAR_LAYERS)
-    if trained_network.holds(model, layers) and not trained_network.holds(model, ("LUTLayer", "GroupSum")):
+    if trained_network.holds(model, layers):
         return trained_network.LiveModel(model, type(model).__name__)
     return extract.extract_modules(model, thermometer, scaler)

@@ -18,7 +18,17 @@ from dwn_hw.frontend.integer_networks import freeze_and_compare
 from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.ir import evaluate
 from dwn_hw.ir.sample_files import Samples
-from dwn_hw.nn import STE, BinaryDiscretizer, MultiDiscretizer, StraightThroughEstimator, StraightThroughWrapper, dab
+from dwn_hw.nn import (
+    STE,
+    BinaryDiscretizer,
+    DistributiveThermometer,
+    GroupSum,
+    LUTLayer,
+    MultiDiscretizer,
+    StraightThroughEstimator,
+    StraightThroughWrapper,
+    dab,
+)
 
 
 def every_code(features: int, bits: int) -> np.ndarray:
@@ -322,6 +332,32 @@ def test_rows_of_scores_give_a_place_each_and_one_row_a_class():
         layer = with_weights_of(network, model)
         wanted = layer(torch.from_numpy(codes).float()).numpy()
         assert np.array_equal(evaluate.trace(network, codes)[-1], wanted)
+
+
+# -------------------------------------------------------------------------------------------- DWN's layers behind sums
+
+
+@pytest.mark.parametrize("bits", [1, 3])
+def test_look_up_tables_behind_sums_are_those_of_the_module(bits):
+    torch.manual_seed(10)
+    generator = torch.Generator().manual_seed(3)
+    step: list[nn.Module] = [nn.Sigmoid(), BinaryDiscretizer()]
+    if bits > 1:
+        thresholds = torch.randn(8, bits, generator=generator)  # in no order
+        thermometer = DistributiveThermometer(bits).fit(torch.randn(9, 8))
+        thermometer.thresholds.copy_(thresholds)
+        step = [nn.Tanh(), thermometer, nn.Flatten()]
+    layers = [LUTLayer(8 * bits, 12, n=3), nn.Linear(12, 6), STE(), LUTLayer(6, 9, n=2), GroupSum(3, tau=2.5)]
+    model = nn.Sequential(nn.Linear(3, 8), *step, *layers).eval()
+    made = plan(model, input_format="u4/4", weights="8")
+    network, codes = made.network, every_code(3, 4)
+    rounded = with_weights_of(network, model)
+    rounded[0].weight.data *= 4
+    with torch.no_grad():
+        wanted = rounded(torch.from_numpy(codes / 4).float()).numpy()
+    assert np.allclose(scores(network, codes) / 2.5, wanted)
+    assert len(np.unique(wanted, axis=0)) > 4
+    assert made.report["own_forward"][0]["largest_score_difference"] < 1e-6
 
 
 # ------------------------------------------------------------------------------------------------- pasted classes

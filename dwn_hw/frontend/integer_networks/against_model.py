@@ -90,7 +90,7 @@ def _beside(made: Made, run: Run, weights: str, codes: Codes, x: npt.NDArray[np.
 def _differences(made: Made, scores: Codes, y: Codes, original: Doubles) -> dict[str, int | float]:
     """How far what the network gives is from what the module gives."""
     step = 2.0 ** made.network.scores_edge.formats[0].lsb
-    real = np.asarray(scores * step, np.float64)
+    real = np.asarray(scores * step / made.model.divisor, np.float64)
     if not made.network.classifies:
         apart = np.abs(real - original)
         return {

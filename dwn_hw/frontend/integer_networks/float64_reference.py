@@ -74,6 +74,14 @@ def _run(
                     value = _sorted(step, value)
                 case ir.Codebook():
                     value = (torch.tensor(step.values, dtype=torch.float64) * 2.0**step.lsb)[value.long()]
+                case ir.Thermometer():
+                    value = (value.flatten(1)[:, :, None] >= torch.tensor(step.thresholds)).double().flatten(1)
+                case ir.LutLayer():
+                    value = _looked_up(step, value)
+                case ir.GroupSum():
+                    ordered = value[:, list(step.members)] if step.members else value
+                    padded = functional.pad(ordered, (0, -ordered.shape[1] % step.groups))
+                    value = padded.reshape(len(padded), step.groups, -1).sum(2)
                 case ir.CompareToMean():
                     flat = value.flatten(1)
                     value = (flat.shape[1] * flat >= flat.sum(1, keepdim=True)).double().reshape(value.shape)
@@ -100,6 +108,16 @@ def _sorted(step: ir.Sort, value: torch.Tensor) -> torch.Tensor:
         return ordered[0]
     joined = min(step.axes) + 1
     return torch.cat([along.flatten(joined) for along in ordered], joined)
+
+
+def _looked_up(layer: ir.LutLayer, bits: torch.Tensor) -> torch.Tensor:
+    """What each table has at the address of its bits, slot 0 the least significant."""
+    outputs = []
+    for wires, table in zip(layer.wires, layer.tables, strict=True):
+        entries = torch.tensor([table >> at & 1 for at in range(1 << len(wires))], dtype=torch.float64)
+        address = bits[:, list(wires)] @ (2.0 ** torch.arange(len(wires), dtype=torch.float64))
+        outputs.append(entries[address.long()])
+    return torch.stack(outputs, 1)
 
 
 def _weighted(layer: Weighted, wanted: FixedPoint, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

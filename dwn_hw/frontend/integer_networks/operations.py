@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dwn_hw.frontend.integer_networks.read_discretizers import OURS
 from dwn_hw.frontend.integer_networks.trained_network import LINEAR_LAYERS, SHIFT_LAYERS
+from dwn_hw.frontend.read_thermometer import THERMOMETERS
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "relu": ("ReLU", "relu", "relu_"),
@@ -51,6 +52,9 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "sort": ("Sort", "TopK"),
     "mean": ("BinaryByMean",),
     "argmax": ("argmax",),
+    "thermometer": THERMOMETERS,
+    "luts": ("LUTLayer",),
+    "vote": ("GroupSum",),
 }
 
 #: What is made of an operation here (a method of the walk), by its name.
@@ -58,12 +62,12 @@ KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
 
 #: The same in words.
 KNOWN = (
-    "shift and linear layers, convolutions, ReLU, max pooling, batch norm, discretizers, functions of one number, flatten and "
-    "view, dropout, and log_softmax or softmax at the end"
+    "shift and linear layers, convolutions, ReLU, max pooling, batch norm, discretizers, functions of one number, DWN's "
+    "layers, flatten and view, dropout, and log_softmax or softmax at the end"
 )
 
 #: The layers that a tracer keeps whole.
-WHOLE = (*SHIFT_LAYERS, *OURS, "Sort", "TopK", "BinaryByMean")
+WHOLE = (*SHIFT_LAYERS, *OURS, "Sort", "TopK", "BinaryByMean", "LUTLayer", "GroupSum", *THERMOMETERS)
 
 #: The remedies for operations that users meet; others get the general remedy.
 REMEDIES = dict.fromkeys(

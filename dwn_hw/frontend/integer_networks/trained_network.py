@@ -156,6 +156,10 @@ class Scaled:
     offset: Doubles
 
 
+#: A function of numbers (samples, *shape) to as many, in a model's own arithmetic.
+Smooth: TypeAlias = Callable[[Doubles], Doubles]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
     """A function of each number that gives few values: what stands between a sum and a step, and the step itself.
@@ -166,8 +170,8 @@ class Levels:
     """
 
     name: str
-    smooth: Callable[[Doubles], Doubles]
-    step: Callable[[Doubles], Doubles]
+    smooth: Smooth
+    step: Smooth
     edges: Doubles
     grid: FixedPoint
     error: float = 0.0
@@ -186,7 +190,7 @@ class Table:
 
     name: str
     kind: str
-    smooth: Callable[[Doubles], Doubles]
+    smooth: Smooth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,8 +212,8 @@ TrainedStep: TypeAlias = (
     | ir.Reshape
     | ir.Sort
     | ir.CompareToMean
-    | ir.ArgMax
     | ir.Codebook
+    | ir.LutNode
 )
 
 #: A run of a module: samples (count, *shape) → what it gives.
@@ -235,6 +239,12 @@ class TrainedNetwork:
     left_out: tuple[str, ...] = ()
     source: str = ""
     classifies: bool = True
+
+    @property
+    def divisor(self) -> float:
+        """What the model divides its scores by, and the network does not: the tau of a vote at its end."""
+        last = self.steps[-1]
+        return float(last.tau) if isinstance(last, ir.GroupSum) else 1.0
 
     @property
     def layers(self) -> tuple[Weighted, ...]:

@@ -13,7 +13,7 @@ from torch import fx
 
 from dwn_hw import ir
 from dwn_hw.errors import IRError
-from dwn_hw.frontend.integer_networks import read_discretizers, vector_quantisation
+from dwn_hw.frontend.integer_networks import read_discretizers, read_lut_layers, vector_quantisation
 from dwn_hw.frontend.integer_networks.operations import KIND_OF, KNOWN, REMEDIES, REMEDY
 from dwn_hw.frontend.integer_networks.read_layers import pair, read_layer, read_linear
 from dwn_hw.frontend.integer_networks.trained_network import (
@@ -122,7 +122,7 @@ class Walk:
         else:
             self.chosen = []
             row = len(self.shapes[last]) == 2
-            self.classifies = row and bool(steps) and isinstance(steps[-1], Weighted | Scaled | ir.Relu)
+            self.classifies = row and bool(steps) and isinstance(steps[-1], Weighted | Scaled | ir.Relu | ir.GroupSum)
 
     def _shift(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         if "Linear" in type(module).__name__ and len(before) != 1:
@@ -146,8 +146,11 @@ class Walk:
         steps = [s for s in self.made if not isinstance(s, ir.Reshape | ir.MaxPool2d | ir.Sort)]
         if steps and isinstance(steps[-1], Levels):
             layer = replace(layer, own=steps[-1].grid, discrete=True)
-        elif steps and isinstance(steps[-1], ir.CompareToMean):
+        elif steps and isinstance(steps[-1], ir.CompareToMean | ir.LutLayer | ir.Thermometer):
             layer = replace(layer, own=FixedPoint(0, 0, 1), discrete=True)
+        elif steps and isinstance(steps[-1], ir.Codebook):
+            held = [value for row in steps[-1].values for value in row]
+            layer = replace(layer, own=FixedPoint(steps[-1].lsb, min(held), max(held)), discrete=True)
         self.made.append(layer)
 
     def _smooth(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
@@ -238,6 +241,22 @@ class Walk:
             self.found.add(part, "must be along the last axis", f"dim={dim}", "Say argmax(dim=-1).")
         self.made.append(ir.ArgMax())
         self.chosen = [node]
+
+    def _thermometer(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        if len(before) != 1:
+            got, remedy = f"samples of shape {before}", "Flatten before it: torch.flatten(x, 1)."
+            self.found.add(part, "must read one row of numbers a sample", got, remedy)
+            return
+        smooth = self._composed(self._chain(part))
+        self.made += read_lut_layers.thermometer(part, module, smooth, before, self.found)
+        if len(self.shapes[node]) > 2:  # (samples, features, bits), which the next layer has flattened
+            self.made.append(ir.Reshape(self.shapes[node][1:]))
+
+    def _luts(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        self.made += read_lut_layers.lut_layer(part, module, before, self.found)
+
+    def _vote(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
+        self.made += read_lut_layers.group_sum(part, module, before, self.found)
 
     def _relu(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         self._pointwise(ir.Relu(), node)
