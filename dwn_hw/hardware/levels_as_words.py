@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dwn_hw import ir
@@ -21,16 +22,19 @@ def levels_as_words(network: ir.Network, family: Family) -> ir.Network:
     """The same network, where each ``Sort`` behind levels takes these as words if that needs fewer LUTs of ``family``."""
     nodes, edges = list(network.nodes), network.edges()
 
-    def luts(pair: tuple[ir.Node, ...], before: ir.Edge) -> int:
-        own = ir.Network(ir.Input(before.shape, before.formats), pair)
+    def luts(some: Sequence[ir.Node], before: ir.Edge) -> int:
+        own = ir.Network(ir.Input(before.shape, before.formats), tuple(some))
         return sum(cell_cost.sites(family, logic) for logic in lower_network(own, family))
 
-    for i, pair in enumerate(itertools.pairwise(network.nodes)):
+    # What changes no number may stand in between.
+    kept = [i for i, node in enumerate(nodes) if not isinstance(node, ir.Reshape)]
+    for i, j in itertools.pairwise(kept):
         if family.lut_inputs == 6 and max(fmt.bits for fmt in edges[i].formats) <= IN_LUTS:
             continue
-        words = _as_words(*pair)
-        if words and luts(words, edges[i]) < luts(pair, edges[i]):
-            nodes[i : i + 2] = words
+        if pair := _as_words(nodes[i], nodes[j]):
+            words = [pair[0], *nodes[i + 1 : j], pair[1]]
+            if luts(words, edges[i]) < luts(nodes[i : j + 1], edges[i]):
+                nodes[i : j + 1] = words
     return replace(network, nodes=tuple(nodes))
 
 
