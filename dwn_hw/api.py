@@ -114,9 +114,7 @@ def freeze(
     """
     trained = _trained(model, thermometer, scaler)
     asked = _options(input_format=input_format, optimize=False, **options)
-    frozen = planning.plan(trained, asked, _samples("x", x, y)).frozen
-    assert frozen is not None
-    return frozen
+    return planning.freeze(trained, asked, _samples("x", x, y))
 
 
 def export(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,9 @@ from dwn_hw.ir.column_coding import Told
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.network import LEFT_TO_HOST
 
+if TYPE_CHECKING:  # which needs torch
+    from dwn_hw.frontend.integer_networks.freeze_and_compare import Frozen
+
 #: Random codes on which the frozen network is compared with torch at every export.
 CHECKED_CODES = 2048
 
@@ -73,6 +76,25 @@ def plan(
     progress: Progress = lambda text: None,
 ) -> ExportPlan:
     """Freeze ``model`` and compare it with torch; what ``check`` shows and ``export`` writes."""
+    options, samples, told = _asked(model, options, samples)
+    if isinstance(model, LiveModel):
+        return _plan_live(model, options, samples, told, progress)
+    return _plan_dwn(model, options, samples, told, progress)
+
+
+def freeze(model: TrainedDwn | LiveModel, options: Options, samples: sample_files.Samples | None = None) -> ir.Network:
+    """The frozen network alone, compared with torch; of one that counts in integers no hardware is planned, which takes long."""
+    if isinstance(model, LiveModel):
+        return _frozen(model, *_asked(model, options, samples), silent).network
+    network = plan(model, options, samples).frozen
+    assert network is not None
+    return network
+
+
+def _asked(
+    model: TrainedDwn | LiveModel, options: Options, samples: sample_files.Samples | None
+) -> tuple[Options, sample_files.Samples | None, list[Told]]:
+    """What was asked, checked, with tables made features and names of classes numbers; and what was told of these."""
     check(Request(options, model, folded=options.lanes is not None and isinstance(model, LiveModel)))
     (samples, told), (tried, also) = (
         (None, Told()) if given is None else sample_files.resolved(given, model.table)
@@ -83,33 +105,42 @@ def plan(
             None if given is None else sample_files.labelled(given, model.group.k, model.class_names)
             for given in (samples, tried)
         )
-    options = dataclasses.replace(options, calibrate=tried)
-    if isinstance(model, LiveModel):
-        return _plan_shift(model, options, samples, [told, also], progress)
-    return _plan_dwn(model, options, samples, [told, also], progress)
+    return dataclasses.replace(options, calibrate=tried), samples, [told, also]
 
 
-def _plan_shift(
+def _frozen(
+    model: LiveModel,
+    options: Options,
+    samples: sample_files.Samples | None,
+    told: Sequence[Told],
+    progress: Progress,
+) -> Frozen:
+    """A network that counts in integers, frozen and compared; with the warnings of tables, which ``strict`` refuses."""
+    from dwn_hw.frontend.integer_networks import freeze_and_compare
+
+    taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(freeze_and_compare.Asked)}
+    frozen = freeze_and_compare.plan(model, freeze_and_compare.Asked(**taken), samples, progress)
+    warnings = [text for each in told for text in each.warnings()]
+    if options.strict and (given := samples or options.calibrate):
+        sample_warnings.refuse(warnings, given.name)
+    of_samples: Any = frozen.report["warnings"]
+    return dataclasses.replace(frozen, report={**frozen.report, "warnings": [*of_samples, *warnings]})
+
+
+def _plan_live(
     model: LiveModel,
     options: Options,
     samples: sample_files.Samples | None,
     told: Sequence[Told],
     progress: Progress,
 ) -> ExportPlan:
-    from dwn_hw.frontend.integer_networks import freeze_and_compare as shift
-
-    taken = {field.name: getattr(options, field.name) for field in dataclasses.fields(shift.Asked)}
-    frozen = shift.plan(model, shift.Asked(**taken), samples, progress)
+    frozen = _frozen(model, options, samples, told, progress)
     progress("planning hardware")
     design = _design(model, frozen.network, options, progress)
     codes = vectors.make(frozen.network, random=CHECKED_IMAGES, seed=options.seed, searched=0).codes
     equal = freeze_dwn.check_scores(frozen.network, design.network, codes)
     report: Document = {"tool": TOOL, **frozen.report, "optimized_scores": equal, **_hardware(design, options)}
-    warnings = [text for each in told for text in each.warnings()]
-    of_samples: Any = frozen.report["warnings"]
-    report |= _columns(model, told) | {"warnings": [*of_samples, *warnings]}
-    if options.strict and (given := samples or options.calibrate):
-        sample_warnings.refuse(warnings, given.name)
+    report |= _columns(model, told)
     return ExportPlan(design, options.seed, report, frozen.codes, frozen.network)
 
 
