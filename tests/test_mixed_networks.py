@@ -208,7 +208,7 @@ def test_a_small_one_is_proven_for_all_inputs_passes_included(options, tmp_path)
     [
         *swept(
             ("l0", r"\.LUT\(\d+'h(.)", lambda digit: f"{int(digit, 16) ^ 1:x}"),
-            ("levels", r" (<) ", lambda _: "<="),
+            ("levels", r" (>=) ", lambda _: ">"),
             ("dense", r" (\+) ", lambda _: "-"),
             ("encoder", r"\.LUT\(\d+'h[\da-f]*([\da-f])\)", lambda digit: f"{int(digit, 16) ^ 1:x}"),
         ),
@@ -266,7 +266,7 @@ def test_an_engine_without_anything_to_fold_is_refused_by_name():
     ("part", "pattern", "fault", "where"),
     [
         ("tail_l0.v", r"\.LUT\(\d+'h(.)", lambda digit: f"{int(digit, 16) ^ 1:x}", "result"),
-        ("sequencer.v", r"else if \(whole(5)\) y_valid", lambda _: "4", "result"),
+        ("sequencer.v", r"else if \(whole(\d)\) y_valid", lambda digit: f"{int(digit) - 1}", "result"),
         ("result.v", r"scores\[7\], scores\[(5)\]", lambda _: "3", "result"),
         ("weights.hex", r"^(.)", lambda digit: f"{int(digit, 16) ^ 1:x}", "reshape"),
     ],
@@ -343,7 +343,7 @@ def test_synthesis_of_an_engine_with_look_up_tables_finds_no_multiplier_and_coun
     report = synthesis.synth(out, "xc7")
     assert report["total"]["dsp"] == 0
     assert report["parts"]["tail_l0"]["lut"] <= len(network(0).nodes[3].tables)
-    assert report["parts"]["tail_l0"]["ff"] == len(network(0).nodes[3].tables)
+    assert {"lanes", "result", "tail_l1", "tail_popcount"} <= set(report["parts"])
 
 
 @pytest.mark.sweeps
