@@ -35,7 +35,7 @@ def engine_to_verilog(design: FoldedDesign, header: str = "") -> dict[str, str]:
     texts += [component_rtlil(f"dwn_{unit.module}", unit, unit.reset) for unit in units if not _is_memory(unit)]
     for unit in filter(_is_memory, units):
         Fragment.get(unit, None)  # what is never elaborated, Amaranth takes for forgotten
-    modules = {name: _plain(text) for name, text in print_modules(texts, [], _SCRIPT).items()}
+    modules = {name: plain(text) for name, text in print_modules(texts, [], _SCRIPT).items()}
     programs = [unit.program for unit in (engine.sequencer, engine.writer) if unit.program.columns]
     written: list[Rom | Ram | Program] = [*(unit for unit in units if _is_memory(unit)), *programs]
     modules |= {f"dwn_{unit.module}": unit.verilog() for unit in written}
@@ -51,10 +51,14 @@ def engine_to_verilog(design: FoldedDesign, header: str = "") -> dict[str, str]:
     return files | (core_to_verilog(engine.tail, "tail", said=said) if engine.tail else {})
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Wires that have no name get a short one; a bit that is repeated is written once."""
     names: dict[str, str] = {}
-    text = re.sub(r"\\(\$\S+) ", lambda match: names.setdefault(match[1], f"net{len(names)}"), text)
+
+    def short(match: re.Match[str]) -> str:
+        return names.setdefault(match[1], f"net{len(names)}") + match[2].strip(" ")  # a line may break behind it
+
+    text = re.sub(r"\\(\$\S+)(\s)", short, text)
     return _RUN.sub(lambda match: f"{{{match[2].count(',') + 1}{{{match[1]}}}}}", text)
 
 
