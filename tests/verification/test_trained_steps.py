@@ -11,7 +11,6 @@ from trained_steps import STEPS, every_code, scores, through, with_weights_of
 import dwn_hw
 from dwn_hw.ir import serialize
 
-
 #: Where numbers of five bits are added up or sorted on thirty bits in all, the solver does not end in a minute; the nodes
 #: themselves are proven in narrower networks, tests/verification/test_prove_integers.py.
 UNDECIDED = ("mean", "sort", "rows and columns", "first of rows and columns", "vectors")
