@@ -14,7 +14,9 @@ numbers, 0…255; the loss is the mean square of the normalised ones, as there. 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import common
 import torch
@@ -25,6 +27,9 @@ from dwn_hw.nn import StraightThroughEstimator
 
 #: Of a pixel.
 MEAN, DEVIATION = 0.1307 * 255, 0.3081 * 255
+
+#: The images in a picture.
+SHOWN = 16
 
 CHANNELS = {"narrow": (8, 16, 32, 64), "wide": (64, 128, 256, 512)}
 
@@ -72,6 +77,15 @@ def normalised(x: torch.Tensor) -> torch.Tensor:
     return (x - MEAN) / DEVIATION
 
 
+def picture(net: str, rows: Sequence[torch.Tensor], folder: Path) -> str:
+    """Save rows of images (images, 1, 28, 28) as a PGM: what was to come out, what did, and what does of integers."""
+    levels = [row.double().clamp(-1, 1).squeeze(1).permute(1, 0, 2).flatten(1) for row in rows]
+    grey = ((torch.cat(levels) + 1) * 127.5).round().to(torch.uint8).numpy()
+    path = folder / f"ste_autoencoder_{net}.pgm"
+    path.write_bytes(b"P5 %d %d 255\n" % grey.shape[::-1] + grey.tobytes())
+    return f"images, reconstructions and those of integers in {path}"
+
+
 def main() -> None:
     """Train what is asked for."""
     parser = common.arguments(__doc__, epochs=5)
@@ -85,9 +99,12 @@ def main() -> None:
         print(f"{net}: mean square {reached:.4f} of {len(data.x_test):,} test images; of them cut to −1…1 {floor:.4f}")
         wanted = normalised(data.x_test)
 
-        def judge(images: torch.Tensor, wanted: torch.Tensor = wanted) -> str:
-            return f"mean square {float(mse_loss(images, wanted.double())):.4f}"
+        def judge(images: torch.Tensor, wanted: torch.Tensor = wanted, model: nn.Module = model, net: str = net) -> str:
+            with torch.no_grad():
+                rows = wanted[:SHOWN], model(data.x_test[:SHOWN]), images[:SHOWN]
+            return f"mean square {float(mse_loss(images, wanted.double())):.4f}; {picture(net, rows, asked.out)}"
 
+        asked.out.mkdir(parents=True, exist_ok=True)
         common.as_integers(net, model, data.x_test, judge)
         for part, name in ((model, ""), (model[0], "_encoder"), (model[1], "_decoder")):
             common.keep(f"ste_autoencoder_{net}{name}", part, asked)

@@ -79,7 +79,7 @@ STEPS = {
 def through(name: str, seed: int = 0) -> nn.Module:
     """Three features, six numbers, what is tried, three scores."""
     torch.manual_seed(seed)
-    before, step = STEPS[name]
+    before, step = copy.deepcopy(STEPS[name])
     for norm in (m for m in before.modules() if isinstance(m, nn.BatchNorm1d)):
         norm.running_mean.uniform_(-1, 1)
         norm.running_var.uniform_(0.5, 2)

@@ -45,6 +45,7 @@ class Options:
     lanes: int | None = None
     name: str = naming.DEFAULT
     strict: bool = False
+    deterministic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,12 @@ RULES: tuple[Rule, ...] = (
         "only for a network that counts in integers",
         _where("{weights}", lambda r, o: not r.shifts and o.weights is not None),
         "Leave it out: look-up tables have no weights.",
+    ),
+    Rule(
+        "--deterministic",
+        "only for a network that counts in integers",
+        _where("look-up tables", lambda r, o: not r.shifts and o.deterministic),
+        "Leave it out: nothing is random in look-up tables.",
     ),
     Rule(
         "--input-shape",

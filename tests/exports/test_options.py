@@ -42,6 +42,7 @@ BROKEN = [
     (SHIFT, False, {"use_scaler": False}, "--no-scaler: only for a model that was saved with a scaler; got shift"),
     (DWN, False, {"activations": "4.4"}, "--activations: only for a network that shifts and adds; got 4.4"),
     (DWN, False, {"weights": "4"}, "--weights: only for a network that counts in integers; got 4"),
+    (DWN, False, {"deterministic": True}, "--deterministic: only for a network that counts in integers; got look-up"),
     (DWN, False, {"input_shape": "1,2"}, "--input-shape: only with --normalize; got '1,2' alone"),
     (DWN, False, {"normalize": "0,1", "use_scaler": False}, "--normalize: not with --no-scaler; got both"),
     (SCALED, False, {"normalize": "0,1"}, "--normalize: only for a model without a scaler; got standard"),

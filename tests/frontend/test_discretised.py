@@ -378,6 +378,16 @@ def test_what_means_nothing_is_said_in_a_sentence(what):
     assert sentence in refused(make()), refused(make())
 
 
+def test_random_bits_are_the_nearer_of_0_and_1_where_that_is_asked():
+    asked = dwn_hw.freeze(through("dice"), input_format="u4/16", deterministic=True)
+    model = through("dice")
+    model[2][0].deterministic = True
+    assert asked.nodes == dwn_hw.freeze(model, input_format="u4/16").nodes
+    assert asked.nodes != dwn_hw.freeze(through("dice"), input_format="u4/16").nodes
+    with pytest.raises(OptionError, match="--deterministic: a network with Bernoulli bits; got none"):
+        dwn_hw.freeze(through("ste"), input_format="u4/16", deterministic=True)
+
+
 def test_too_many_or_too_few_are_refused_where_the_layer_is_made():
     with pytest.raises(OptionError, match="TopK k: at most as many as are sorted, 4; got 5"):
         dab.TopK(5, 4)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from dwn_hw.frontend.integer_networks.input_stage import Front
 from dwn_hw.frontend.integer_networks.trained_network import Levels, LiveModel, Scaled, Table, TrainedNetwork
 from dwn_hw.ir import sample_files, sample_warnings
 from dwn_hw.ir.codes import Encoded
+from dwn_hw.nn.dab import Bernoulli
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Asked:
     weights: str | None = None
     calibrate: sample_files.Samples | None = None
     max_drop: float | None = None
+    deterministic: bool = False
     seed: int = 0
     strict: bool = False
 
@@ -149,7 +152,20 @@ def _traced(given: LiveModel, asked: Asked, samples: sample_files.Samples | None
     if asked.normalize is not None:
         text = ",".join(map(str, shape)) if len(shape) > 1 else None
         scaler = input_scaling.normalizer(asked.normalize, text, math.prod(shape))
-    return tracing.trace(given.module, shape, scaler, given.source)
+    module = _without_draws(given.module) if asked.deterministic else given.module
+    return tracing.trace(module, shape, scaler, given.source)
+
+
+def _without_draws(module: Any) -> Any:
+    """A copy whose random bits are the nearer of 0 and 1."""
+    other = copy.deepcopy(module)
+    drawing = [layer for layer in other.modules() if isinstance(layer, Bernoulli)]
+    if not drawing:
+        remedy = "Leave it out: nothing is random in this one."
+        raise OptionError(Problem("--deterministic", "a network with Bernoulli bits", "none", remedy))
+    for layer in drawing:
+        layer.deterministic = True
+    return other
 
 
 def _shape(module: Any, stated: str | None, samples: sample_files.Samples | None) -> ir.Ints:
