@@ -38,7 +38,7 @@ def load(
 ) -> TrainedDwn | trained_network.LiveModel:
     """The trained model in a ``.pt`` or ``.safetensors`` file, as docs/checkpoints.md lists them; nothing in it is executed.
 
-    ``arch``: ``FILE.py:CLASS``, the user's own class, for the weights of a network with shift layers. That file is run.
+    ``arch``: ``FILE.py:CLASS``, the user's own class, for the weights of a network that counts in integers. That file is run.
     ``key``: which network, where the file holds several (``model``, ``ema``, ``checkpoint.model``). ``ignore``: entries that
     stand beside a DWN, look like a part of its preprocessing, and are none.
     """
@@ -108,7 +108,7 @@ def freeze(
 
     ``model``: what :func:`load` gives, or a live ``nn.Sequential`` of DWN layers with its ``thermometer`` (unless that stands
     first in it) and ``scaler``. ``input_format``: what the port carries (``u8/255``); else it is read off ``x``, samples in the
-    user's own units, or off the thresholds. Or a live module with shift layers, traced by ``torch.fx``.
+    user's own units, or off the thresholds. Or a live module of layers that sum, traced by ``torch.fx``.
     ``options``: those of :class:`dwn_hw.Options` (``input_shape``, ``normalize``, ``activations``, ``calibrate``, …). Raises
     CheckpointError with every reason why it cannot be.
     """

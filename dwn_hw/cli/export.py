@@ -54,10 +54,12 @@ _MODEL_OPTIONS = (
         help="What stands beside the network, and it does not need. Repeatable.",
     ),
     click.option(
-        "--arch", metavar="FILE.py:CLASS", help="Your own class, for weights with shift layers; FILE.py is run."
+        "--arch",
+        metavar="FILE.py:CLASS",
+        help="Your own class, for weights of a network of torch's layers or shift layers; FILE.py is run.",
     ),
     click.option(
-        "--activations", metavar="I.F", help="Integer and fraction bits between shift layers, as DeepShift's 16.16."
+        "--activations", metavar="I.F", help="Integer and fraction bits between layers that sum, as DeepShift's 16.16."
     ),
     click.option(
         "--weights",

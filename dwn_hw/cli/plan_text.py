@@ -10,10 +10,10 @@ from dwn_hw.cli.screen import Report, Screen
 
 def say_plan(screen: Screen, report: Report) -> None:
     """The report of a plan, in lines."""
-    from dwn_hw.cli import shift_text
+    from dwn_hw.cli import integers_text
 
     if report.get("kind") == "shift":
-        screen.say(*shift_text.lines(report), *_hardware(report))
+        screen.say(*integers_text.lines(report), *_hardware(report))
         screen.warn(report)
         return
     screen.say(*report["network"], "")

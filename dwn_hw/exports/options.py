@@ -1,4 +1,4 @@
-"""What a user may ask of an export, and what goes with what: for DWNs, shift networks and folded engines alike.
+"""What a user may ask of an export, and what goes with what: for DWNs, networks of integers and folded engines alike.
 
 :data:`RULES` is the one table. What depends on the frozen network (the latencies that it can have, the clock that can be met,
 the lanes that are of use) is found where that is known, and said in the same form.
@@ -57,8 +57,8 @@ class Request:
     folded: bool = False
 
     @property
-    def shifts(self) -> bool:
-        """Whether the model is a network of shift layers."""
+    def counts(self) -> bool:
+        """Whether the model is a network that counts in integers."""
         return isinstance(self.model, LiveModel)
 
     @property
@@ -152,46 +152,46 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "--lanes",
-        "only for a network of shift layers",
-        _where("{lanes}, for look-up tables", lambda r, o: not r.shifts and o.lanes is not None),
+        "only for a network that counts in integers",
+        _where("{lanes}, for look-up tables", lambda r, o: not r.counts and o.lanes is not None),
         _LEAVE_OUT,
     ),
     Rule(
         "--no-scaler",
         "only for a model that was saved with a scaler",
-        _where("shift layers", lambda r, o: r.shifts and not o.use_scaler),
+        _where("a network of integers", lambda r, o: r.counts and not o.use_scaler),
         "Leave it out; without --normalize nothing is scaled.",
     ),
     Rule(
         "--activations",
-        "only for a network that shifts and adds",
-        _where("{activations}", lambda r, o: not r.shifts and o.activations is not None),
+        "only for a network that counts in integers",
+        _where("{activations}", lambda r, o: not r.counts and o.activations is not None),
         "Leave it out: the bits between layers are no numbers.",
     ),
     Rule(
         "--weights",
         "only for a network that counts in integers",
-        _where("{weights}", lambda r, o: not r.shifts and o.weights is not None),
+        _where("{weights}", lambda r, o: not r.counts and o.weights is not None),
         "Leave it out: look-up tables have no weights.",
     ),
     Rule(
         "--deterministic",
         "only for a network that counts in integers",
-        _where("look-up tables", lambda r, o: not r.shifts and o.deterministic),
+        _where("look-up tables", lambda r, o: not r.counts and o.deterministic),
         "Leave it out: nothing is random in look-up tables.",
     ),
     Rule(
         "--input-shape",
         "only with --normalize",
         _where(
-            "{input_shape!r} alone", lambda r, o: not r.shifts and o.input_shape is not None and o.normalize is None
+            "{input_shape!r} alone", lambda r, o: not r.counts and o.input_shape is not None and o.normalize is None
         ),
         "Add --normalize MEAN,STD, or leave it out.",
     ),
     Rule(
         "--normalize",
         "not with --no-scaler",
-        _where("both", lambda r, o: not r.shifts and o.normalize is not None and not o.use_scaler),
+        _where("both", lambda r, o: not r.counts and o.normalize is not None and not o.use_scaler),
         _LEAVE_ONE,
     ),
     Rule(
@@ -215,13 +215,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "--calibrate",
         "not with --input-format",
-        _where("{input_format!r} as well", lambda r, o: not r.shifts and o.calibrate is not None and o.input_format),
+        _where("{input_format!r} as well", lambda r, o: not r.counts and o.calibrate is not None and o.input_format),
         _LEAVE_ONE,
     ),
     Rule(
         "--calibrate",
         "not with --activations",
-        _where("{activations!r} as well", lambda r, o: r.shifts and o.calibrate is not None and o.activations),
+        _where("{activations!r} as well", lambda r, o: r.counts and o.calibrate is not None and o.activations),
         _LEAVE_ONE,
     ),
 )

@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # which needs torch
 #: Random codes on which the frozen network is compared with torch at every export.
 CHECKED_CODES = 2048
 
-#: And those on which what is built of a shift network is compared with the network before the passes: images, often.
+#: And those on which what is built of a network of integers is compared with the network before the passes: images, often.
 CHECKED_IMAGES = 128
 
 #: The samples that are compared with the model's own comparisons at once.

@@ -171,6 +171,15 @@ def test_more_bits_of_weights_are_nearer_to_the_model():
     assert errors[-1][0] < 1e-3
 
 
+def test_formats_that_cost_many_predictions_are_warned_of():
+    torch.manual_seed(11)
+    model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 3)).eval()
+    fine, coarse = (plan(model, input_format="u5/32", activations=text).report for text in ("1.7", "1.1"))
+    assert fine["warnings"] == []
+    (told,) = coarse["warnings"]
+    assert "predictions are not those of the module with the rounded weights" in told
+
+
 def test_a_smooth_function_is_a_table_on_the_grid_of_the_next_layer():
     torch.manual_seed(4)
     model = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 2)).eval()

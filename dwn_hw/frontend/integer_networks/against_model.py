@@ -6,6 +6,7 @@ A network that classifies is compared score by score and by its classes; one tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ CHECKED_CODES, CHECKED_BY_EVALUATE = 128, 16
 
 #: And those on which it is compared with the module's own forward, of networks with few features.
 MANY_CODES, FEW_FEATURES = 2048, 256
+
+#: The share of predictions on directed and random codes that number formats may change without a warning.
+SUSPICIOUS = 0.1
 
 #: The most samples of the user's data that are compared.
 CHECKED_SAMPLES = 10_000
@@ -75,6 +79,20 @@ def own_forward(made: Made, seed: int) -> list[Document]:
     weights = folding.module_weights(made.model, made.trained, made.chosen.formats)
     runs = [("rounded", made.model.rounded(weights))] if weights else []
     return [_beside(made, run, name, codes, x) for name, run in (*runs, ("trained", made.model.original))]
+
+
+def warnings(found: list[Document]) -> list[str]:
+    """What a user must not overlook of :func:`own_forward`: a network that is hardly the module with its own weights."""
+    told = []
+    for row in found:
+        changed: Any = row.get("predictions_changed", 0)
+        codes: Any = row["codes"]
+        if row["weights"] == "rounded" and changed > SUSPICIOUS * codes:
+            told.append(
+                f"{changed} of {codes} predictions are not those of the module with the rounded weights: number formats between "
+                "layers cost that; give samples, --data, or more bits, --activations"
+            )
+    return told
 
 
 def _beside(made: Made, run: Run, weights: str, codes: Codes, x: npt.NDArray[np.float32]) -> Document:

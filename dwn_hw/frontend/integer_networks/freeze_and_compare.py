@@ -86,6 +86,7 @@ def plan(
     network = replace(network, class_names=names, feature_names=features, table=given.table)
     made = Made(trained, model, entry, chosen, network)
     progress("comparing with torch in float64")
+    own = against_model.own_forward(made, asked.seed)
     report: Document = {
         "kind": "shift",
         "source": model.source,
@@ -98,14 +99,15 @@ def plan(
         "norms": _norms(model, chosen),
         "calibration": calibration,
         "checked": against_model.check(made, asked.seed),
-        "own_forward": against_model.own_forward(made, asked.seed),
+        "own_forward": own,
     }
     encoded = None if samples is None else _encoded(model, entry, samples, network)
-    report |= {"data": None, "warnings": []}
+    of_model = against_model.warnings(own)
+    report |= {"data": None, "warnings": of_model}
     if samples is not None and encoded is not None:
         progress(f"comparing on {len(samples)} samples")
         warnings = sample_warnings.of_samples(network, samples, encoded)
-        report |= {"data": against_model.on_data(made, samples, encoded), "warnings": warnings}
+        report |= {"data": against_model.on_data(made, samples, encoded), "warnings": of_model + warnings}
         if asked.strict:
             sample_warnings.refuse(warnings, samples.name)
     return Frozen(network, report, None if encoded is None else encoded.codes)

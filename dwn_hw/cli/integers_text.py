@@ -1,4 +1,4 @@
-"""What was planned of a shift network, in lines for a person."""
+"""What was planned of a network of integers, in lines for a person."""
 
 from __future__ import annotations
 
