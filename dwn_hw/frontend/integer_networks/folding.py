@@ -47,7 +47,8 @@ def fold(model: TrainedNetwork, port: input_port.Port | None, bits: str | None) 
     layer = model.steps[first]
     gains = offsets = None
     if line is not None and isinstance(layer, Weighted) and layer.low is None:
-        gains, offsets = _by_weight(layer, line.gain, model.shape), _by_weight(layer, line.offset, model.shape)
+        shapes = [model.shape, *(step.shape for step in model.steps[:first] if isinstance(step, ir.Reshape))]
+        gains, offsets = (_by_weight(layer, values, shapes[-1]) for values in (line.gain, line.offset))
     if port is None or line is None or gains is None or offsets is None or (_padded(layer) and offsets.any()):
         return round_weights(model, bits), None
     assert isinstance(layer, Weighted)
@@ -118,10 +119,9 @@ def _norms(model: TrainedNetwork) -> TrainedNetwork:
     for step in model.steps:
         before = steps[-1] if steps else None
         if isinstance(step, Scaled) and isinstance(before, Weighted) and before.low is None:
-            folded = replace(
-                _times(before, _by_output(before, step.scale)), bias=before.bias * step.scale + step.offset
-            )
-            steps[-1] = folded
+            folded = _times(before, _by_output(before, step.scale))
+            scale = step.scale * (1.0 if before.scale is None else before.scale)
+            steps[-1] = replace(folded, bias=before.bias * step.scale + step.offset, scale=scale)
         else:
             steps.append(step)
     return replace(model, steps=tuple(steps))

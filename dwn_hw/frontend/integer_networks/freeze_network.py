@@ -39,11 +39,6 @@ NORM_BITS, NORM_GUARD = 16, 4
 OUTPUT = FixedPoint(-7, -(1 << 15), (1 << 15) - 1, "half_up")
 
 
-#: The functions that fall and rise again, by their names in torch; and values in whose neighbourhood they do.
-_FALLING = ("gelu", "silu", "hardswish")
-_DIPS: Doubles = -np.arange(0.01, 0.38, 0.01)
-
-
 @dataclass(frozen=True, slots=True)
 class Norm:
     """A batch norm in integers: from the grid ``2**lsb`` to ``2**out``, ``(x · multipliers + biases) >> shift``."""
@@ -136,14 +131,12 @@ def freeze(model: TrainedNetwork, front: Front, formats: Sequence[FixedPoint]) -
     for node in nodes:
         edge = node.output(edge)
     wanted, norms, grids = iter(formats), iter(plan_norms(model, formats)), iter(tables(model, formats))
-    first = True  # the front rounds for the first shift layer
     for step in model.steps:
         made: tuple[ir.Node, ...]
         match step:
             case Weighted():
                 fixed = next(wanted)
-                made = (*(() if first or step.discrete else quantize(edge, fixed)), _weighted(step, fixed))
-                first = False
+                made = (*(() if step.discrete else quantize(edge, fixed)), _weighted(step, fixed))
             case Scaled():
                 made = _norm_nodes(next(norms), edge)
             case Levels():
@@ -170,11 +163,10 @@ def freeze(model: TrainedNetwork, front: Front, formats: Sequence[FixedPoint]) -
 
 
 def _tabled(step: Table, grid: FixedPoint) -> Levels:
-    """A smooth function whose values are rounded to a grid. Where it may turn need not be said of one that rises: what lies
+    """A smooth function whose values are rounded to a grid. Where it may turn need not be said: between its extremes, what lies
     between two values does so as well.
     """
-    edges = _DIPS if step.kind.lower() in _FALLING else np.empty(0)
-    return Levels(step.name, step.smooth, lambda x: rounded(x, grid), edges, grid)
+    return Levels(step.name, step.smooth, lambda x: rounded(x, grid), np.empty(0), grid)
 
 
 def _clamp(step: Clamp, edge: ir.Edge) -> tuple[ir.Node, ...]:

@@ -129,7 +129,7 @@ def _scaled(model: TrainedNetwork, scaler: Scaler, first: FixedPoint) -> Front:
 def _by_line(model: TrainedNetwork, port: input_port.Port, first: FixedPoint) -> Front | None:
     """The front with an :class:`ir.Affine` that equals the model's own normalisation and rounding for each code of the port."""
     fmt = port.formats[0]
-    if fmt.bits > _MOST_BITS:
+    if fmt.bits > _MOST_BITS or not _by_channel(model):
         return None
     codes = np.arange(fmt.low, fmt.high + 1)
     single, double = (_channels(model, port, first, codes, kind) for kind in (np.float32, np.float64))
@@ -146,6 +146,14 @@ def _by_line(model: TrainedNetwork, port: input_port.Port, first: FixedPoint) ->
     moved = 0 if kind is np.float32 else sum(int((a != b).sum()) for a, b in zip(single, double, strict=True))
     count = len(codes) * len(single)
     return Front(source, nodes, port.origin, port.reason, model.scaler is not None, kind, count, moved)
+
+
+def _by_channel(model: TrainedNetwork) -> bool:
+    """Whether a scaler does the same to all numbers of a channel, as a multiplier of the hardware does."""
+    features, channels = math.prod(model.shape), model.shape[0]
+    parts = () if model.scaler is None else (model.scaler.offset, model.scaler.factor)
+    rows = (np.broadcast_to(part, (features,)).reshape(channels, -1) for part in parts)
+    return all(bool((row == row[:, :1]).all()) for row in rows)
 
 
 def _channels(

@@ -137,7 +137,7 @@ def _stated(part: str, module: Any, found: Findings) -> FixedPoint | None:
 
 def _window(part: str, module: Any, found: Findings) -> Window:
     outputs, inputs, rows, columns = (module.shift if hasattr(module, "shift") else module.weight).shape
-    padding, mode = pair(module.padding), module.padding_mode
+    padding, mode = _padding(part, module, found), module.padding_mode
     if mode not in ("zeros", "circular"):
         found.add(part, "padding must be zeros or circular", f"{mode}", "Train with another padding_mode.")
     # Upstream's circular padding goes round by half of what is said, more on the near side where that is odd.
@@ -148,6 +148,19 @@ def _window(part: str, module: Any, found: Findings) -> Window:
         padding = tuple(p // 2 for p in padding)
     kernel = (int(outputs), int(inputs), int(rows), int(columns))
     return Window(kernel, pair(module.stride), padding, mode, pair(module.dilation), int(module.groups))
+
+
+def _padding(part: str, module: Any, found: Findings) -> Ints:
+    """The zeros on each side, also where torch is told ``valid`` or ``same``."""
+    if not isinstance(module.padding, str):
+        return pair(module.padding)
+    if module.padding == "valid":
+        return 0, 0
+    both = [d * (k - 1) for d, k in zip(pair(module.dilation), pair(module.kernel_size), strict=True)]
+    if any(rest % 2 for rest in both):
+        got, remedy = f"same, {tuple(both)} in all", "Take kernels of odd size."
+        found.add(part, "padding must be as much on both sides", got, remedy)
+    return both[0] // 2, both[1] // 2
 
 
 def pair(value: Any) -> Ints:

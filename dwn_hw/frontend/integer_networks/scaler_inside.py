@@ -43,13 +43,13 @@ def find(
     steps: list[tuple[str, Doubles]] = []
     nodes: list[fx.Node] = []
     while node is not None:
-        users = list(node.users)
+        users, before = list(node.users), shapes[node]
         node = users[0] if len(users) == 1 and users[0] in shapes else None
         if node is None:
             break
         if not nodes and KIND_OF.get(_name(module, node)) in ("reshape", "dropout"):
             continue
-        read = _step(module, graph, node, shapes[node])
+        read = _step(module, graph, node, shapes[node]) if shapes[node] == before else None
         if read is None:
             break
         steps += read
@@ -72,7 +72,7 @@ def without(graph: fx.GraphModule, nodes: list[fx.Node]) -> fx.GraphModule:
     rest.output(rest.graph_copy(graph.graph, {}))
     for node in list(rest.nodes):
         if node.name in names:
-            node.replace_all_uses_with(node.all_input_nodes[0])
+            node.replace_all_uses_with(next(n for n in node.all_input_nodes if n.op != "get_attr"))
             rest.erase_node(node)
     return fx.GraphModule(graph, rest)
 
@@ -94,12 +94,18 @@ def _step(
     if node.op == "call_module" or name not in _ARITHMETIC or len(node.args) != 2 or node.kwargs:
         return None
     source, constant = node.args
-    if not isinstance(source, fx.Node) and name in ("add", "mul", "multiply"):
+    if _is_constant(source) and name in ("add", "mul", "multiply"):
         source, constant = constant, source
-    if not isinstance(source, fx.Node) or source.op == "get_attr":
+    if _is_constant(source):
         return None
     value = _constant(graph, constant)
+    if value is not None and value.ndim == len(shape) and len(value) != 1:  # which tells samples apart
+        return None
     return None if value is None else [(_ARITHMETIC[name].__name__, _by_feature(value, shape))]
+
+
+def _is_constant(value: Any) -> bool:
+    return not isinstance(value, fx.Node) or value.op == "get_attr"
 
 
 def _constant(graph: fx.GraphModule, constant: Any) -> torch.Tensor | None:

@@ -4,6 +4,9 @@ The function is what the model does to each sum (a bias, batch norm, a sigmoid) 
 known in its own input. For each such place bisection finds the codes between which it lies, and around it every code is tried,
 so that an arithmetic which does not quite rise there is followed code by code. Short grids are tried whole.
 
+Functions that fall and rise again do so near where they begin to rise, so long grids are sampled at twice the distance, and twice
+that, from there; of three samples whose middle is the least or the greatest, the extreme between them is found.
+
 Arrays of codes and values have a column for each channel.
 """
 
@@ -22,6 +25,12 @@ Codes = npt.NDArray[np.int64]
 
 #: The codes of a grid that is tried whole; the samples of a longer one; the codes that are tried on each side of a turn.
 _WHOLE, _SAMPLES, _AROUND = 1 << 11, 257, 6
+
+#: The most by which floating point of 32 bits goes up and down of itself, as a share of its numbers.
+_WIGGLE = 2.0**-20
+
+#: The exponents of the shares of a function's range at which its course is looked at.
+_SHARES = -np.arange(4.0, 48.0, 12.0)
 
 #: The numbers that go through the model's modules at a time.
 _AT_ONCE = 1 << 22
@@ -63,27 +72,62 @@ class _Grid:
         return np.asarray(np.minimum(self.low + np.arange(self.size)[:, None], self.high))
 
     def around_turns(self) -> Codes:
-        """Samples of all codes, and the codes around each place at which the step may turn."""
+        """Samples of all codes, the function's extremes, and the codes around each place at which the step may turn."""
         share = np.linspace(0, 1, _SAMPLES)[:, None]
         codes = np.clip(self.low + np.rint(share * (self.high - self.low)).astype(np.int64), self.low, self.high)
-        if not len(self.step.edges):
-            return codes
-        inner, edges = self._smooth(codes), self.step.edges
-        sides = inner[None] >= edges[:, None, None]  # (edges, samples, channels)
+        inner = self._smooth(codes)
+        near = self._passing(codes, inner, _landmarks(inner))
+        away = 1 << np.arange(0, int((self.high - self.low).max()).bit_length())
+        dense = self._with(codes, inner, near, np.concatenate([-away[::-1], [0], away]))
+        codes, inner = self._with(codes, inner, self._extremes(*dense), np.arange(-1, 2))
+        near = self._passing(codes, inner, self.step.edges[:, None])
+        return self._with(codes, inner, near, np.arange(1 - _AROUND, 1 + _AROUND))[0]
+
+    def _with(self, codes: Codes, inner: Doubles, near: Codes, away: Codes) -> tuple[Codes, Doubles]:
+        """``codes`` and what the function gives for them, with those so far ``away`` from the codes ``near``, in order."""
+        if not len(near):
+            return codes, inner
+        more = np.clip((near[None] + away[:, None, None]).reshape(-1, codes.shape[1]), self.low, self.high)
+        return _merged((codes, inner), (more, self._smooth(more)))
+
+    def _passing(self, codes: Codes, inner: Doubles, levels: Doubles) -> Codes:
+        """The codes behind which the function, which is ``inner`` for ``codes``, passes ``levels`` (levels, columns or 1)."""
+        sides = inner[None] >= levels[:, None]  # (levels, samples, columns)
         turns = (sides[:, 1:] != sides[:, :-1]).reshape(-1, codes.shape[1])
-        at = np.broadcast_to(edges[:, None, None], sides[:, 1:].shape).reshape(turns.shape)
+        at = np.broadcast_to(levels[:, None], sides[:, 1:].shape).reshape(turns.shape)
         low, high = (
-            np.broadcast_to(part, (len(edges), *part.shape)).reshape(turns.shape) for part in (codes[:-1], codes[1:])
+            np.broadcast_to(part, (len(levels), *part.shape)).reshape(turns.shape) for part in (codes[:-1], codes[1:])
         )
         rising = sides[:, 1:].reshape(turns.shape)
+        if not turns.any():
+            return codes[:0]
         low, high, at, rising = (_packed(part, turns, part[0]) for part in (low, high, at, rising))
         while (high - low > 1).any():
             middle = low + (high - low) // 2
             beyond = (self._smooth(middle) >= at) == rising
             low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
-        near = low[None] + np.arange(1 - _AROUND, 1 + _AROUND)[:, None, None]
-        near = np.clip(near.reshape(-1, codes.shape[1]), self.low, self.high)
-        return np.sort(np.concatenate([codes, near]), axis=0)
+        return low
+
+    def _extremes(self, codes: Codes, inner: Doubles) -> Codes:
+        """The codes at which the function, as it falls and rises again or the other way round, is least or greatest."""
+        before, at, behind = (np.nan_to_num(part) for part in (inner[:-2], inner[1:-1], inner[2:]))
+        least = (at <= before) & (at <= behind)
+        much = np.maximum(abs(at - before), abs(at - behind)) > _WIGGLE * np.maximum(abs(before), abs(behind))
+        turns = (least | ((at >= before) & (at >= behind))) & much
+        if not turns.any():
+            return codes[:0]
+        low, middle, high = (_packed(part, turns, part[0]) for part in (codes[:-2], codes[1:-1], codes[2:]))
+        sign = np.where(_packed(least, turns, least[0]), 1, -1)
+        best = sign * self._smooth(middle)
+        while (high - low > 2).any():
+            upper = high - middle > middle - low
+            tried = np.where(upper, (middle + high) // 2, (low + middle) // 2)
+            value = sign * self._smooth(tried)
+            better = value < best
+            low = np.where(upper & better, middle, np.where(upper | better, low, tried))
+            high = np.where(upper | ~better, np.where(upper & ~better, tried, high), middle)
+            middle, best = np.where(better, tried, middle), np.where(better, value, best)
+        return np.asarray(middle)
 
     def values(self, codes: Codes) -> Doubles:
         """The function's value of each code."""
@@ -103,12 +147,21 @@ class _Grid:
         return np.concatenate([function(x).reshape(part.shape) for x, part in zip(real, parts, strict=True)])
 
 
+def _landmarks(inner: Doubles) -> Doubles:
+    """Values near and far from both ends of each column: a function that turns at all passes some of them near there."""
+    good = np.isfinite(inner)
+    low, high = np.where(good, inner, np.inf).min(axis=0), np.where(good, inner, -np.inf).max(axis=0)
+    shares = 2.0 ** _SHARES[:, None] * np.where(high > low, high - low, 0.0)
+    return np.concatenate([low + shares, high - shares])
+
+
 def _packed(values: npt.NDArray[np.generic], chosen: npt.NDArray[np.bool_], rest: npt.NDArray[np.generic]) -> Codes:
     """The ``chosen`` entries of each column at its top; columns with fewer of them go on with their entry of ``rest``."""
-    count = int(chosen.sum(axis=0).max())
-    order = np.argsort(~chosen, axis=0, kind="stable")[:count]
-    kept = np.take_along_axis(chosen, order, axis=0)
-    return np.asarray(np.where(kept, np.take_along_axis(values, order, axis=0), rest))
+    columns, rows = np.nonzero(chosen.T)
+    counts = chosen.sum(axis=0)
+    packed = np.repeat(np.asarray(rest)[None], int(counts.max()), axis=0)
+    packed[np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts), columns] = values[rows, columns]
+    return np.asarray(packed)
 
 
 def _merged(one: tuple[Codes, Doubles], other: tuple[Codes, Doubles]) -> tuple[Codes, Doubles]:

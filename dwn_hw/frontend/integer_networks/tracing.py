@@ -94,6 +94,11 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
     """
     model = copy.deepcopy(module).eval().cpu()
     found = Findings(source or type(module).__name__)
+    kinds = {p.dtype for p in model.parameters()} - {torch.float16, torch.float32, torch.float64}
+    if kinds:
+        got = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+        found.add("parameters", "must be float16, float32 or float64", got, "Say model.float().")
+        raise found.error()
     graph, shapes = _graph(model, shape, found)
     # The graph's copy has run, and shift layers clamp their parameters when they run: those of the module are read.
     inside, nodes = scaler_inside.find(module, graph, shapes, found)
@@ -137,7 +142,7 @@ def _original(module: torch.nn.Module, other: Mapping[str, tuple[Doubles, Double
 
     def run(x: npt.NDArray[Any]) -> Doubles:
         with torch.no_grad():
-            parts = [model(torch.from_numpy(part).to(dtype)).double().numpy() for part in _parts(x)]
+            parts = [model(torch.from_numpy(part).to(dtype, copy=True)).double().numpy() for part in _parts(x)]
         return np.concatenate(parts)
 
     return run

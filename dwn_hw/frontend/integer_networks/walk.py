@@ -36,8 +36,8 @@ from dwn_hw.nn.dab import Bernoulli, BinaryByMean, KMeans, Sort, TopK
 #: The samples of the run that finds shapes.
 BATCH = 2
 
-#: The grid to which the ends of a clamp are rounded.
-_CLAMP = 2.0**-16
+#: The grid to which the ends of a clamp are rounded, and the bits that are kept of those that are small.
+_CLAMP, _CLAMP_BITS = -16, 16
 
 _POOL_ARGUMENTS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 
@@ -116,13 +116,17 @@ class Walk:
             self.found.add("forward", rule, f"{node.args[0]}", remedy)
             return
         steps = [step for step in self.made if not isinstance(step, ir.Reshape)]
-        if steps and isinstance(steps[-1], ir.ArgMax) and len(self.shapes[last]) == 1:
-            self.made.remove(steps.pop())
+        if self.chosen and isinstance(self.made[-1], ir.ArgMax):
+            self.made.pop()
             self.classifies = True
-        else:
-            self.chosen = []
-            row = len(self.shapes[last]) == 2
-            self.classifies = row and bool(steps) and isinstance(steps[-1], Weighted | Scaled | ir.Relu | ir.GroupSum)
+            return
+        self.chosen = []
+        row = len(self.shapes[last]) == 2
+        scores = bool(self.ended) or isinstance(steps[-1] if steps else None, Weighted | Scaled | ir.Relu | ir.GroupSum)
+        self.classifies = row and scores
+        if self.ended and not row:
+            got, remedy = f"samples of shape {self.shapes[last][1:]} at the end", "Leave it out of forward."
+            self.found.add(self.ended, "must give one row of scores", got, remedy)
 
     def _shift(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         if "Linear" in type(module).__name__ and len(before) != 1:
@@ -165,7 +169,7 @@ class Walk:
             got, remedy = "ends that are no numbers", "Say clamp(x, -1, 1)."
             self.found.add(part, "must clamp to numbers", got, remedy)
             return
-        low, high = (end if math.isinf(end) else round(end / _CLAMP) * _CLAMP for end in ends)
+        low, high = (end if math.isinf(end) else _short(end) for end in ends)
         self._pointwise(Clamp(low, high), node)
 
     def _pointwise(self, step: TrainedStep, node: fx.Node) -> None:
@@ -190,9 +194,7 @@ class Walk:
         while self.made and len(self.made) - 1 in self.functions:
             chain.insert(0, self.functions.pop(len(self.made) - 1))
             self.made.pop()
-        if not self.made:
-            remedy = "Put a layer that sums before it, or a thermometer."
-            self.found.add(part, "must stand behind a layer that sums", "none before it", remedy)
+        if not self._behind_sums(part):
             return chain
         layer = self.made[-1]
         if isinstance(layer, Weighted) and layer.low is None and layer.bias.any():
@@ -200,6 +202,14 @@ class Walk:
             chain.insert(0, lambda x: np.asarray(x + bias.reshape(-1, *[1] * (x.ndim - 2)), x.dtype))
             self.made[-1] = replace(layer, bias=np.zeros_like(layer.bias))
         return chain
+
+    def _behind_sums(self, part: str) -> bool:
+        """Whether a layer that sums was met; else a problem: the port's own rounding would come before what ``part`` does."""
+        found = any(isinstance(step, Weighted) for step in self.made)
+        if not found:
+            remedy = "Put a layer that sums before it, or a thermometer."
+            self.found.add(part, "must stand behind a layer that sums", "none before it", remedy)
+        return found
 
     def _composed(self, chain: list[_Function]) -> _Function:
         """The functions of ``chain`` one after the other, in the model's own arithmetic."""
@@ -233,6 +243,7 @@ class Walk:
         if not isinstance(module, BinaryByMean) and not read_discretizers.compares_to_mean(module, before):
             remedy = "Take dwn_hw.nn.dab.BinaryByMean, or another name."
             self.found.add(part, "must give x ≥ mean(x) of a sample as 0 or 1", "something else on probes", remedy)
+        self._behind_sums(part)
         self.made.append(ir.CompareToMean())
 
     def _argmax(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
@@ -240,7 +251,9 @@ class Walk:
         if dim not in (-1, len(before)):
             self.found.add(part, "must be along the last axis", f"dim={dim}", "Say argmax(dim=-1).")
         self.made.append(ir.ArgMax())
-        self.chosen = [node]
+        self.chosen = [node] if len(before) == 1 else []
+        if len(before) > 1 and len(self.shapes[node]) == len(before) + 1:  # keepdim
+            self.made.append(ir.Reshape(self.shapes[node][1:]))
 
     def _thermometer(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         if len(before) != 1:
@@ -281,7 +294,9 @@ class Walk:
 
     def _reshape(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         samples, *shape = self.shapes[node]
-        if samples != BATCH or not shape:
+        if node.target in ("squeeze", torch.squeeze) and len(node.args) == 1 and not node.kwargs:
+            self.found.add(part, "must keep samples apart", "squeeze without an axis", "Say x.squeeze(1).")
+        elif samples != BATCH or not shape:
             got, remedy = f"shape {self.shapes[node]} for {BATCH} samples", "Say x.view(x.size(0), -1)."
             self.found.add(part, "must keep samples apart", got, remedy)
         elif tuple(shape) != before:
@@ -327,6 +342,12 @@ class Walk:
 
 #: A function of an array in the model's dtype, (samples, *shape).
 _Function: TypeAlias = Callable[[Any], Any]
+
+
+def _short(end: float) -> float:
+    """The end of a clamp on a grid that hardware can have."""
+    lsb = min(_CLAMP, math.frexp(end)[1] - _CLAMP_BITS)
+    return math.ldexp(round(math.ldexp(end, -lsb)), lsb)
 
 
 def _ends(node: fx.Node, module: Any) -> tuple[float, float] | None:
