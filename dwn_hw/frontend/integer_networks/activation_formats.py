@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dwn_hw import ir
 from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.frontend.integer_networks import float64_reference, freeze_network
 from dwn_hw.frontend.integer_networks.trained_network import (
@@ -96,7 +97,7 @@ def behind_tables(model: TrainedNetwork) -> list[Table | None]:
             table = None
         elif isinstance(step, Table):
             table = step
-        elif isinstance(step, Levels):
+        elif isinstance(step, Levels | ir.CompareToMean):
             table = None
     return found
 

@@ -67,13 +67,18 @@ class Norm:
 
 
 def tables(model: TrainedNetwork, formats: Sequence[FixedPoint]) -> tuple[FixedPoint, ...]:
-    """The grid of each :class:`Table`: the format of the layer behind it, or :data:`OUTPUT`."""
-    found, behind = [], [*formats, OUTPUT]
-    for step in model.steps:
+    """The grid of each :class:`Table`: the format of the layer that reads its values, or :data:`OUTPUT` where none does: at the
+    end of a network, and where the values are compared before that layer.
+    """
+    found: list[FixedPoint] = []
+    grid, left = OUTPUT, list(formats)
+    for step in reversed(model.steps):
         if isinstance(step, Weighted):
-            behind = behind[1:]
+            grid = left.pop()
+        elif isinstance(step, Levels | ir.CompareToMean):
+            grid = OUTPUT
         elif isinstance(step, Table):
-            found.append(behind[0])
+            found.insert(0, grid)
     return tuple(found)
 
 

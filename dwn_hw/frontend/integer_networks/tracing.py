@@ -28,7 +28,7 @@ from dwn_hw.frontend.integer_networks.trained_network import (
     Weighted,
     holds,
 )
-from dwn_hw.frontend.integer_networks.walk import BATCH, Walk
+from dwn_hw.frontend.integer_networks.walk import BATCH, Walk, floating
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.frontend.pickles.standins import shown
 from dwn_hw.frontend.trained_dwn import Scaler
@@ -94,7 +94,11 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
     """
     model = copy.deepcopy(module).eval().cpu()
     found = Findings(source or type(module).__name__)
-    kinds = {p.dtype for p in model.parameters()} - {torch.float16, torch.float32, torch.float64}
+    kinds = {p.dtype for p in model.parameters() if p.is_floating_point()} - {
+        torch.float16,
+        torch.float32,
+        torch.float64,
+    }
     if kinds:
         got = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
         found.add("parameters", "must be float16, float32 or float64", got, "Say model.float().")
@@ -138,7 +142,7 @@ def _original(module: torch.nn.Module, other: Mapping[str, tuple[Doubles, Double
         layer.weight.data = torch.from_numpy(weights.reshape(layer.weight.shape)).to(layer.weight.dtype)
         if layer.bias is not None:
             layer.bias.data = (layer.bias.double() + torch.from_numpy(added)).to(layer.bias.dtype)
-    dtype = next(model.parameters()).dtype
+    dtype = floating(model)
 
     def run(x: npt.NDArray[Any]) -> Doubles:
         with torch.no_grad():
@@ -160,10 +164,9 @@ def _graph(model: torch.nn.Module, shape: Ints, found: Findings) -> tuple[fx.Gra
         found.add("forward", "must be traceable by torch.fx", f"{type(error).__name__}: {shown(str(error))}", remedy)
         raise found.error() from None
     runner = _Shapes(graph)
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
     try:
         with torch.no_grad():
-            runner.run(torch.zeros((BATCH, *shape), dtype=dtype))
+            runner.run(torch.zeros((BATCH, *shape), dtype=floating(model)))
     except InputError as error:  # what a layer of dwn_hw.nn says of itself
         for problem in error.problems:
             found.add("forward", f"{problem.thing}: {problem.rule}", problem.got, problem.remedy)

@@ -42,6 +42,11 @@ _CLAMP, _CLAMP_BITS = -16, 16
 _POOL_ARGUMENTS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 
 
+def floating(module: torch.nn.Module) -> torch.dtype:
+    """The floating point that a module computes in: its first parameter's that has one, as wires of look-up tables have not."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+
+
 class Walk:
     """The nodes of a graph in order, each made a step, or a problem."""
 
@@ -225,8 +230,7 @@ class Walk:
 
     def _dtype(self) -> Any:
         """The model's own floating point."""
-        dtype = next((p.dtype for p in self.module.parameters()), torch.float32)
-        return np.dtype(str(dtype).rpartition(".")[2])
+        return np.dtype(str(floating(self.module)).rpartition(".")[2])
 
     def _sort(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
         if not isinstance(module, Sort | TopK):
