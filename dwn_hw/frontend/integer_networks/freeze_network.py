@@ -136,12 +136,16 @@ def freeze(model: TrainedNetwork, front: Front, formats: Sequence[FixedPoint]) -
     for node in nodes:
         edge = node.output(edge)
     wanted, norms, grids = iter(formats), iter(plan_norms(model, formats)), iter(tables(model, formats))
+    first = True
     for step in model.steps:
         made: tuple[ir.Node, ...]
         match step:
             case Weighted():
                 fixed = next(wanted)
-                made = (*(() if step.discrete else quantize(edge, fixed)), _weighted(step, fixed))
+                # The front rounds for the first shift layer, before which a clamp may need a finer grid for its ends.
+                done = step.discrete or (first and edge.formats[0].lsb == fixed.lsb)
+                made = (*(() if done else quantize(edge, fixed)), _weighted(step, fixed))
+                first = False
             case Scaled():
                 made = _norm_nodes(next(norms), edge)
             case Levels():
