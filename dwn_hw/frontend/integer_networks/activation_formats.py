@@ -1,4 +1,4 @@
-"""Chooses the fixed-point format of each shift layer's activations, where nothing was searched for.
+"""Chooses the fixed-point format of each layer that sums's activations, where nothing was searched for.
 
 It is the one that the user stated; else the model's own; else 16 bits that hold what was seen on data; else DeepShift's 16.16.
 """
@@ -42,8 +42,8 @@ OWN = "the model's own"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The format of each shift layer, and its ``origin``: ``stated``, ``model``, ``model but biases`` (which the model leaves as
-    they are), ``levels``, ``data``, ``default`` or ``calibrated``.
+    """The format of each layer that sums, and its ``origin``: ``stated``, ``model``, ``model but biases`` (which the model
+    leaves as they are), ``levels``, ``data``, ``default`` or ``calibrated``.
     """
 
     formats: tuple[FixedPoint, ...]

@@ -31,7 +31,7 @@ from dwn_hw.frontend.integer_networks.trained_network import (
 _CHUNK = 256
 
 
-#: A function that is told, for each shift layer, its number and the values (samples, …) that come to it, before rounding.
+#: A function that is told, for each layer that sums, its number and the values (samples, …) that come to it, before rounding.
 Watch: TypeAlias = Callable[[int, Doubles], None]
 
 #: A format that rounds nothing worth mentioning: for what a model does before formats are chosen.

@@ -1,4 +1,4 @@
-"""Freezes a live shift network, compares it with its reference, and reports what was found, in this order.
+"""Freezes a live network of integers, compares it with its reference, and reports what was found, in this order.
 
 :func:`plan` is what ``export`` and ``check`` call; what is behind the network, hardware, is not its business.
 """
@@ -40,7 +40,7 @@ from dwn_hw.nn.dab import Bernoulli
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a user may ask of a shift network: the options of an export that concern it."""
+    """What a user may ask of a network of integers: the options of an export that concern it."""
 
     input_format: str | None = None
     normalize: str | None = None
@@ -66,7 +66,7 @@ class Frozen:
 def plan(
     given: LiveModel, asked: Asked, samples: sample_files.Samples | None, progress: Callable[[str], None]
 ) -> Frozen:
-    """Freeze ``given``, a live network with shift layers, as ``asked``. Raises Mismatch where it is not its reference."""
+    """Freeze ``given``, a live network that counts in integers, as ``asked``. Raises Mismatch where it is not its reference."""
     progress("tracing the model")
     trained = _traced(given, asked, samples or asked.calibrate)
     names = given.class_names

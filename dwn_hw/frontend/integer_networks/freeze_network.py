@@ -1,8 +1,8 @@
-"""Freezes a trained shift network, given the format of each shift layer's activations.
+"""Freezes a trained network of integers, given the format of what each layer that sums reads.
 
-Before a shift layer stands a :class:`ir.Quantize` to its format, where that drops anything; biases go to the grid of the sums,
-so that those of a model with a format of its own are exact. Batch norm becomes an :class:`ir.Affine` of :data:`NORM_BITS` bits,
-or goes into the shift layer before it where its factors are powers of two and its offsets lie on the bias' grid.
+Before a layer that sums stands a :class:`ir.Quantize` to its format, where that drops anything; biases go to the grid of the
+sums, so that those of a model with a format of its own are exact. Batch norm becomes an :class:`ir.Affine` of :data:`NORM_BITS`
+bits, or goes into the layer before it where its factors are powers of two and its offsets lie on the bias' grid.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def rounded(x: Doubles, grid: FixedPoint) -> Doubles:
 
 
 def fold(model: TrainedNetwork) -> TrainedNetwork:
-    """Fold batch norm that multiplies by powers of two into the shift layer before it, where that is exact."""
+    """Fold batch norm that multiplies by powers of two into the layer before it, where that is exact."""
     steps: list[TrainedStep] = []
     for step in model.steps:
         before = steps[-1] if steps else None
@@ -109,7 +109,7 @@ def _folded(layer: Weighted, norm: Scaled) -> Weighted | None:
 
 
 def plan_norms(model: TrainedNetwork, formats: Sequence[FixedPoint]) -> tuple[Norm, ...]:
-    """The batch norms in integers, each on the grid of the shift layer behind it, or of the one before where there is none."""
+    """The batch norms in integers, each on the grid of the layer behind it, or of the one before where there is none."""
     norms, layer = [], 0
     for step in model.steps:
         if isinstance(step, Weighted):
@@ -131,7 +131,7 @@ def bias_error(layer: Weighted, wanted: FixedPoint) -> float:
 
 
 def freeze(model: TrainedNetwork, front: Front, formats: Sequence[FixedPoint]) -> ir.Network:
-    """Freeze ``model``, with a format for each shift layer, behind ``front``. Raises IRError where sums grow too wide."""
+    """Freeze ``model``, with a format for each layer that sums, behind ``front``. Raises IRError where sums grow too wide."""
     nodes, edge = list(front.nodes), front.port.edge
     for node in nodes:
         edge = node.output(edge)
@@ -142,7 +142,7 @@ def freeze(model: TrainedNetwork, front: Front, formats: Sequence[FixedPoint]) -
         match step:
             case Weighted():
                 fixed = next(wanted)
-                # The front rounds for the first shift layer, before which a clamp may need a finer grid for its ends.
+                # The front rounds for the first layer that sums, before which a clamp may need a finer grid for its ends.
                 done = step.discrete or (first and edge.formats[0].lsb == fixed.lsb)
                 made = (*(() if done else quantize(edge, fixed)), _weighted(step, fixed))
                 first = False

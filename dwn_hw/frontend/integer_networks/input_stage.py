@@ -1,4 +1,4 @@
-"""Chooses what stands before the first shift layer: the port, and the nodes from its codes to the layer's activations, exactly.
+"""Chooses what stands before the first layer that sums: the port, and the nodes from its codes to what it reads, exactly.
 
 A model that takes ``(x/255 − mean)/std`` and floors it to a grid is, as a function of the byte, a digital line: for a
 multiplier, a bias and a shift found here, ``(code · m + b) >> s`` equals the model's own arithmetic in float32 for *every* code.

@@ -1,4 +1,4 @@
-"""A trained shift network as arrays: a chain of steps and what it was trained to round; nothing is decided about hardware.
+"""A trained network of integers as arrays: a chain of steps and what it was trained to round; nothing is decided about hardware.
 
 Floating-point numbers end here, as :mod:`dwn_hw.frontend.trained_dwn` ends them for a DWN. It needs no torch.
 """
@@ -30,7 +30,7 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveModel:
-    """A live ``torch.nn.Module`` with shift layers, and where it came from, in words, with no path.
+    """A live ``torch.nn.Module`` of layers that sum, and where it came from, in words, with no path.
 
     ``scaler``: what stands before it, in the user's own units. ``training``, ``reported`` and ``table`` as
     :class:`TrainedDwn` has them.
