@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import prune
 
 from dwn_hw import ir
 from dwn_hw.errors import DwnHwError
@@ -214,6 +217,13 @@ def test_what_a_bias_lost_behind_batch_norm_is_told_in_the_module_s_units():
     assert own(plan(nn.Sequential(nn.Linear(6, 4), norm, nn.ReLU(), nn.Linear(4, 3)), codes_of(6))) < 1e-6
 
 
+def test_layers_that_share_weights_are_told_apart():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6))
+    model[2].weight = model[0].weight
+    assert own(plan(model, input_format="u4/15", activations="6.16", weights="5")) < 1e-3
+
+
 def test_the_module_s_floating_point_is_not_that_of_its_wires():
     torch.manual_seed(0)
     held = {"luts": LUTLayer(6, 9, n=2), "vote": GroupSum(3), "layer": nn.Linear(3, 6), "step": STE()}
@@ -229,7 +239,26 @@ def _linear(forward, width: int = 3, **held) -> nn.Module:
     return Written(forward, layer=nn.Linear(width, 3), **held)
 
 
+def _hooked() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    layer.register_forward_hook(lambda module, given, result: 2 * result)
+    return nn.Sequential(layer)
+
+
+def _pruned() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    prune.l1_unstructured(layer, "weight", 0.5)
+    return nn.Sequential(layer)
+
+
 REFUSED = {
+    "a hook": (_hooked, (3,), "0: must have no forward hook"),
+    "pruning": (_pruned, (3,), "prune.remove(layer, 'weight')"),
+    "a clamp to NaN": (
+        lambda: Written(lambda self, x: self.layer(x).clamp(math.nan, 1), layer=nn.Linear(3, 3)),
+        (3,),
+        "must clamp to numbers",
+    ),
     "a step on the port": (
         lambda: nn.Sequential(nn.Flatten(), BinaryDiscretizer(), nn.Linear(3, 3)),
         (3, 1),

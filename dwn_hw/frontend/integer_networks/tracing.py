@@ -92,8 +92,9 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
 
     The module is left as it is. Raises CheckpointError with every reason why it cannot be hardware.
     """
-    model = copy.deepcopy(module).eval().cpu()
     found = Findings(source or type(module).__name__)
+    _check_hooks(module, found)
+    model = copy.deepcopy(module).eval().cpu()
     kinds = {p.dtype for p in model.parameters() if p.is_floating_point()} - {
         torch.float16,
         torch.float32,
@@ -130,6 +131,16 @@ def trace(module: torch.nn.Module, shape: Ints, scaler: Scaler | None = None, so
     )
 
 
+def _check_hooks(module: torch.nn.Module, found: Findings) -> None:
+    """Refuse what changes numbers beside forward, where no tracer sees it; pruning and the old weight norm are such hooks."""
+    for name, part in module.named_modules():
+        # torch has no public name for them
+        if part._forward_hooks or part._forward_pre_hooks:
+            remedy = "Remove it: hook.remove(), prune.remove(layer, 'weight'), remove_weight_norm(layer)."
+            found.add(name, "must have no forward hook, which may change its numbers", "one", remedy)
+    found.stop()
+
+
 def _original(module: torch.nn.Module, other: Mapping[str, tuple[Doubles, Doubles]] | None = None) -> Run:
     """A function that runs the model as it was given, or with ``other`` weights and what is added to biases, some samples at a
     time.
@@ -139,9 +150,12 @@ def _original(module: torch.nn.Module, other: Mapping[str, tuple[Doubles, Double
     model = copy.deepcopy(module).eval().cpu()
     for name, (weights, added) in (other or {}).items():
         layer: Any = model.get_submodule(name)
-        layer.weight.data = torch.from_numpy(weights.reshape(layer.weight.shape)).to(layer.weight.dtype)
+        # Parameters of its own: layers may share theirs, and are rounded apart.
+        kept = {"weight": torch.from_numpy(weights.reshape(layer.weight.shape)).to(layer.weight.dtype)}
         if layer.bias is not None:
-            layer.bias.data = (layer.bias.double() + torch.from_numpy(added)).to(layer.bias.dtype)
+            kept["bias"] = (layer.bias.double() + torch.from_numpy(added)).to(layer.bias.dtype)
+        for key, value in kept.items():
+            setattr(layer, key, torch.nn.Parameter(value, requires_grad=False))
     dtype = floating(model)
 
     def run(x: npt.NDArray[Any]) -> Doubles:

@@ -365,7 +365,7 @@ def _ends(node: fx.Node, module: Any) -> tuple[float, float] | None:
     given = dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
     defaults = (-1.0, 1.0) if name == "hardtanh" else (None, None)
     ends: list[Any] = [given.get(key, default) for key, default in zip(names, defaults, strict=True)]
-    if not all(end is None or isinstance(end, int | float) for end in ends):
+    if not all(end is None or (isinstance(end, int | float) and not math.isnan(end)) for end in ends):
         return None
     low, high = ends
     return -math.inf if low is None else float(low), math.inf if high is None else float(high)
