@@ -67,6 +67,7 @@ _MODEL_OPTIONS = (
         help="Bits to which trained weights are rounded: 8, or 8,4,6 by layer. [default: 8]",
     ),
     click.option("--deterministic", is_flag=True, help="Bernoulli bits as p ≥ 0.5, whatever their seed."),
+    click.option("--numbers", is_flag=True, help="The last layer's row is the result, not which of it is greatest."),
     click.option("--input-format", metavar="FORMAT", help="What the port carries: u8, s12, u8/255, sQ3.12, …"),
     click.option("--normalize", metavar="MEAN,STD", help="Normalisation before the model, as torchvision's."),
     click.option("--input-shape", metavar="C,H,W", help="Shape of a sample, for --normalize by channel."),

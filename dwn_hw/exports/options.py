@@ -46,6 +46,7 @@ class Options:
     name: str = naming.DEFAULT
     strict: bool = False
     deterministic: bool = False
+    numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,12 @@ RULES: tuple[Rule, ...] = (
         "only for a network that counts in integers",
         _where("look-up tables", lambda r, o: not r.counts and o.deterministic),
         "Leave it out: nothing is random in look-up tables.",
+    ),
+    Rule(
+        "--numbers",
+        "only for a network that counts in integers",
+        _where("look-up tables", lambda r, o: not r.counts and o.numbers),
+        "Leave it out: a vote gives a class; --scores puts its sums on a port.",
     ),
     Rule(
         "--input-shape",

@@ -43,6 +43,7 @@ BROKEN = [
     (DWN, False, {"activations": "4.4"}, "--activations: only for a network that counts in integers; got 4.4"),
     (DWN, False, {"weights": "4"}, "--weights: only for a network that counts in integers; got 4"),
     (DWN, False, {"deterministic": True}, "--deterministic: only for a network that counts in integers; got look-up"),
+    (DWN, False, {"numbers": True}, "--numbers: only for a network that counts in integers; got look-up tables"),
     (DWN, False, {"input_shape": "1,2"}, "--input-shape: only with --normalize; got '1,2' alone"),
     (DWN, False, {"normalize": "0,1", "use_scaler": False}, "--normalize: not with --no-scaler; got both"),
     (SCALED, False, {"normalize": "0,1"}, "--normalize: only for a model without a scaler; got standard"),

@@ -240,6 +240,14 @@ def test_a_network_that_ends_in_an_image_gives_numbers():
     assert made.report["data"]["mean_square_difference"] < 1e-4
 
 
+def test_one_row_of_sums_is_scores_unless_numbers_are_asked_for():
+    model, codes = through("ste"), every_code(3, 4)
+    classes, numbers = (dwn_hw.freeze(model, input_format="u4/16", numbers=asked) for asked in (False, True))
+    assert (classes.classifies, numbers.classifies) == (True, False)
+    assert classes.nodes == (*numbers.nodes, ir.ArgMax())
+    assert np.array_equal(scores(classes, codes), scores(numbers, codes))
+
+
 def test_rows_of_scores_give_a_place_each_and_one_row_a_class():
     torch.manual_seed(7)
 

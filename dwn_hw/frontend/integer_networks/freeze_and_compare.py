@@ -50,6 +50,7 @@ class Asked:
     calibrate: sample_files.Samples | None = None
     max_drop: float | None = None
     deterministic: bool = False
+    numbers: bool = False
     seed: int = 0
     strict: bool = False
 
@@ -155,7 +156,8 @@ def _traced(given: LiveModel, asked: Asked, samples: sample_files.Samples | None
         text = ",".join(map(str, shape)) if len(shape) > 1 else None
         scaler = input_scaling.normalizer(asked.normalize, text, math.prod(shape))
     module = _without_draws(given.module) if asked.deterministic else given.module
-    return tracing.trace(module, shape, scaler, given.source)
+    traced = tracing.trace(module, shape, scaler, given.source)
+    return replace(traced, classifies=False) if asked.numbers else traced
 
 
 def _without_draws(module: Any) -> Any:
