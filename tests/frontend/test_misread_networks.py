@@ -275,6 +275,7 @@ REFUSED = {
         "must give one row of scores; got samples of shape (1, 3)",
     ),
     "squeeze": (lambda: _linear(lambda self, x: self.layer(x.squeeze())), (1, 3), "Say x.squeeze(1)"),
+    "two samples": (lambda: _linear(lambda self, x: self.layer(x.view(2, -1))), (3,), "must take samples of shape (3)"),
     "one feature made three": (
         lambda: _linear(lambda self, x: self.layer(x - self.by), by=torch.rand(3)),
         (1,),

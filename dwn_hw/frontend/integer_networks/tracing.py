@@ -181,6 +181,9 @@ def _graph(model: torch.nn.Module, shape: Ints, found: Findings) -> tuple[fx.Gra
     try:
         with torch.no_grad():
             runner.run(torch.zeros((BATCH, *shape), dtype=floating(model)))
+            graph(
+                torch.zeros((1, *shape), dtype=floating(model))
+            )  # fails where forward takes another number for granted
     except InputError as error:  # what a layer of dwn_hw.nn says of itself
         for problem in error.problems:
             found.add("forward", f"{problem.thing}: {problem.rule}", problem.got, problem.remedy)
