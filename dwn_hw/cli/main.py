@@ -9,12 +9,13 @@ from __future__ import annotations
 import click
 
 from dwn_hw._version import __version__
-from dwn_hw.cli import board, build, export, predict, prove, start, synth, train, verify
+from dwn_hw.cli import board, build, export, predict, prove, report, start, synth, train, verify
 from dwn_hw.cli.screen import Commands
 
 #: Every command; ``--help`` sorts them.
 COMMANDS = (
     *(train.train, export.export, export.check, verify.verify, prove.prove, predict.predict, synth.synth),
+    report.report,
     *(build.boards, build.build, build.program, board.run, board.board_sim),
     *(start.doctor, start.demo),
 )

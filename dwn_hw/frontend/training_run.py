@@ -24,6 +24,7 @@ from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.frontend import checkpoints, size_search, table_training
 from dwn_hw.frontend.learned_columns import AskedColumns
 from dwn_hw.frontend.size_search import Budget
+from dwn_hw.ir import proportions
 from dwn_hw.ir.sample_files import Samples, class_indices
 
 #: The part of the samples that is kept apart for the test.
@@ -88,7 +89,7 @@ def run(
         "device": devices.name_of(where),
         "budget": kept_within,
         **_found(training),
-        **_tested(right, count, trainer.interval(right, count)),
+        **_tested(right, count, proportions.interval(right, count)),
         "seconds": round(time.perf_counter() - started, 1),
         **_next(out, test_file, budget),
     }

@@ -249,8 +249,18 @@ def _schedule(network: Network) -> FeatureSchedule | None:
 
 def clock_estimate(design: ParallelDesign) -> float:
     """MHz that the longest path allows, by the delay model of the target's family."""
+    return 1000 / max(delay for _, delay in delay_estimates(design))
+
+
+def delay_estimates(design: ParallelDesign) -> list[tuple[str, float]]:
+    """The sections between registers, each by the part, and the level in it, where it ends, with its delay in nanoseconds."""
     placer = _placer(design.netlists, design.target, design.encoder)
-    return 1000 / placer.period([stage.registers for stage in design.pipeline.stages])
+    stages = design.pipeline.stages
+    last = [netlist.depth() for netlist in design.netlists]
+    return [
+        (stages[part].name if level == last[part] else f"{stages[part].name}, level {level}", delay)
+        for part, level, delay in placer.delays([stage.registers for stage in stages])
+    ]
 
 
 def _placer(netlists: tuple[Logic, ...], target: str, encoder: str) -> Placer:

@@ -86,9 +86,14 @@ class Placer:
 
     def period(self, registers: Sequence[Registers]) -> float:
         """The delay of the longest path, from register or port to register or port, in nanoseconds."""
+        return max(delay for *_, delay in self.delays(registers))
+
+    def delays(self, registers: Sequence[Registers]) -> list[tuple[int, int, float]]:
+        """Between each two places of registers or ports: the part and the level that the later one follows, and nanoseconds."""
         chosen = [i for i, place in enumerate(self.places) if _stands(registers, place)]
         ends = [*chosen, *([len(self.places) - 1] if not chosen or chosen[-1] != len(self.places) - 1 else [])]
-        return max(self.reach[start][end] for start, end in zip([0, *(i + 1 for i in ends)], ends, strict=False))
+        pairs = zip([0, *(i + 1 for i in ends)], ends, strict=False)
+        return [(self.places[end].part, self.places[end].level, self.reach[start][end]) for start, end in pairs]
 
     def shortest_period(self) -> float:
         """The delay of the longest path with a register at every place, in nanoseconds."""

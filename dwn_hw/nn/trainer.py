@@ -7,7 +7,6 @@ The state after an epoch holds everything that the next ones depend on.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,13 +63,6 @@ def stratified(y: npt.NDArray[np.int64], share: float, seed: int) -> tuple[Indic
         second.append(own[:count])
     taken = np.sort(np.concatenate(second))
     return np.setdiff1d(np.arange(len(y)), taken), taken
-
-
-def interval(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of which ``right`` of ``count`` were seen (Wilson 1927)."""
-    z, p = 1.959964, right / count
-    middle, half = p + z * z / (2 * count), z * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
-    return max(0.0, (middle - half) / (1 + z * z / count)), min(1.0, (middle + half) / (1 + z * z / count))
 
 
 class Trainer:
