@@ -21,7 +21,7 @@ from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
 from dwn_hw.exports import kept_builds, verilog_checksums
 from dwn_hw.exports.reader import Exported, read_export
-from dwn_hw.fpga import boards, fitting, routing, synthesis
+from dwn_hw.fpga import boards, fitting, floor_plan, routing, synthesis
 from dwn_hw.fpga.boards import Board, project
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.families import FAMILIES, SYNTHESES
@@ -208,11 +208,13 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> Docu
     for path in taken.folder.iterdir():
         shutil.move(path, work / path.name)
     toolchain.run([*toolchain.wheel(pack[0]), *pack[1:]], name=pack[0], cwd=work, timeout=timeout)
+    placement = json.dumps(floor_plan.read(work / floor_plan.PLACED)) + "\n"
     for path in [*work.glob("seed*"), *work.iterdir()]:
         if path.is_dir():
             shutil.rmtree(path)
         elif path.suffix in _PASSING and path.exists():
             path.unlink()
+    (work / floor_plan.KEPT).write_text(placement, "utf-8")
     bits = job.made.bitstream
     if not (work / bits).is_file():
         raise ToolError(f"{pack[0]} wrote no {bits}")

@@ -16,13 +16,11 @@ from typing import Any
 from dwn_hw import toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ToolError, Unfit
+from dwn_hw.fpga import floor_plan
 from dwn_hw.hardware.families import FAMILIES
 
 #: What nextpnr appends to the name of the cell that something became.
 _SUFFIX = re.compile(r"(_(SB_DFF|TRELLIS_FF|DFF|SB_LUT4|LUT4|SB_CARRY|CCU2C|ALU)\w*|_(DFF)?LC)$")
-
-#: Where the design of the export stands in the whole one; what is beside it is the shell's.
-_CORE = ("uart", "core", "core")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def route(
         place.mkdir()
         for name in wanted:
             shutil.copy(folder / name, place)
-        words = [*toolchain.wheel(command[0]), *command[1:], "--seed", str(seed), "--timing-allow-fail"]
+        words = [*toolchain.wheel(command[0]), *command[1:], "--seed", str(seed), "--timing-allow-fail", "--write", floor_plan.PLACED]
         words += ["--report", "routed.json", "--detailed-timing-report"]
         try:
             toolchain.run(words, name=command[0], cwd=place, timeout=timeout)
@@ -124,7 +122,7 @@ def _path(steps: list[dict[str, Any]]) -> CriticalPath:
     units: dict[str, int] = {}
     for step in steps:
         if step["type"] == "logic":
-            unit = _unit(step["from"]["cell"])
+            unit = floor_plan.unit(step["from"]["cell"])
             units[unit] = units.get(unit, 0) + 1
     wires = [step["net"] for step in steps if step["type"] == "routing"]
     start = _name(wires[0]) if wires else _name(steps[0]["from"]["cell"])
@@ -134,16 +132,9 @@ def _path(steps: list[dict[str, Any]]) -> CriticalPath:
 def _name(cell: str) -> str:
     """As the Verilog calls it, without where it stands in the whole and without what the tools appended."""
     parts = cell.split(".")
-    while parts[:1] and parts[0] in _CORE and len(parts) > 1:
+    while parts[:1] and parts[0] in floor_plan.CORE and len(parts) > 1:
         parts = parts[1:]
     return _SUFFIX.sub("", ".".join(parts))
-
-
-def _unit(cell: str) -> str:
-    """The part whose cell it is; ``shell`` for what is around the parts."""
-    parts = cell.split(".")
-    inside = len(parts) > len(_CORE) + 1 and tuple(parts[: len(_CORE)]) == _CORE
-    return parts[len(_CORE)] if inside else "shell"
 
 
 def summary(routed: list[Routed]) -> dict[str, Any]:

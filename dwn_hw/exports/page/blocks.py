@@ -35,6 +35,11 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     marked: frozenset[int] = frozenset()
 
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, which stand under each other by their digits."""
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, int | float) for cell in cells) and not any(isinstance(cell, str) for cell in cells)
+
 
 @dataclass(frozen=True, slots=True)
 class Words:

@@ -43,6 +43,7 @@ def counted(facts: Facts) -> Iterator[Block]:
     Parts are counted each by itself, so a whole that was flattened need not be their sum.
     """
     sources = _sources(facts)
+    tables = []
     for kind, unit in KINDS.items():
         names = dict.fromkeys(part for found in sources.values() for part in found)
         table = [(part, *(number(found.get(part), kind) for found in sources.values())) for part in names]
@@ -56,7 +57,8 @@ def counted(facts: Facts) -> Iterator[Block]:
         if bars:
             yield figure_charts.bars(f"cost-{kind}", f"{unit[:1].upper()}{unit[1:]} by part", bars, unit)
             whole = ("whole", *(_whole(facts, source, kind) for source in sources))
-            yield Table((unit, *sources), [*table, whole], frozenset({len(table)}))
+            tables.append(Table((unit, *sources), [*table, whole], frozenset({len(table)})))
+    yield from tables
     if not facts.syntheses:
         yield Words("Not counted by yosys: `dwn-hw synth` does.", "missing")
 
@@ -68,13 +70,13 @@ def _whole(facts: Facts, source: str, kind: str) -> Cell:
         return totals(facts)[kind]
     if source.startswith("yosys"):
         return number(facts.syntheses[name], "total", kind)
-    return number(facts.builds[name], "needs", kind)
+    return sum(number(part, kind) or 0 for part in parts(facts.builds[name], "parts").values())
 
 
 def pipeline(facts: Facts) -> Iterator[Block]:
     """The sections between registers with their delays, or the steps of an engine with their clocks."""
     said = facts.exported.interface
-    yield Words(f"Latency {said.latency:,} clocks; a sample every {said.interval:,}.")
+    yield Words(f"Latency {said.latency:,} clocks; a sample every {f'{said.interval:,} clocks' if said.interval > 1 else 'clock'}.")
     if isinstance(said.settings, FoldedSettings):
         steps = [{"section": step.name, "length": step.clocks} for step in said.settings.steps]
         caption = f"Clocks of each step of the engine, with {said.settings.lanes} lanes"

@@ -14,6 +14,9 @@ from dwn_hw.exports.page.drawing import COLORS, WIDTH
 #: Classes with so many of which a confusion matrix shows its numbers.
 READABLE = 12
 
+#: Where names of neighbouring points stand, so that they do not lie on each other.
+_APART = (-9, -22, 15, 28)
+
 Row = dict[str, Any]
 
 
@@ -92,10 +95,12 @@ def confusion(counts: npt.NDArray[np.int64], names: Sequence[str]) -> Figure:
     ]
     order = [f"{i} {name}" for i, name in enumerate(names)]
     side = max(12, 240 // len(names))
-    place = {"type": "nominal", "sort": order, "axis": {"labelLimit": 72, "ticks": False, "domain": False}}
+    axis = {"labelLimit": 72, "ticks": False, "domain": False}
+    level = {"labelAngle": 0} if max(map(len, order)) * len(order) <= 40 else {"labelAngle": -60}
+    place = {"type": "nominal", "sort": order}
     encoding = {
-        "y": {"field": "of", **place, "title": "class of the sample"},
-        "x": {"field": "as", **place, "title": "taken for"},
+        "y": {"field": "of", **place, "axis": axis, "title": "class of the sample"},
+        "x": {"field": "as", **place, "axis": axis | level, "title": "taken for"},
     }
     shade = {"field": "share", "type": "quantitative", "legend": None, "scale": {"domain": [0, 1], "range": [0.03, 0.85]}}
     layers: list[Spec] = [
@@ -175,8 +180,10 @@ def front(rows: Sequence[Row]) -> Figure:
     against LUTs, with a line through the exports that no other one beats in both.
     """
     sources = list(dict.fromkeys(row["source"] for row in rows))
+    named = sorted((row for row in rows if row["name"]), key=lambda row: row["lut"])
+    rows = [{**row, "slot": named.index(row) % len(_APART) if row["name"] else -1} for row in rows]
     x = {"field": "lut", "type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 12}, "title": "LUTs"}
-    x["axis"] = {"tickCount": 5, "format": "~s"}
+    x["axis"] = {"tickCount": 5, "format": "~s", "grid": False}
     y = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
     kind = {"field": "source", "type": "nominal", "sort": sources, "legend": {"columns": 1, "labelLimit": 320}}
     spec = {
@@ -186,7 +193,7 @@ def front(rows: Sequence[Row]) -> Figure:
             {
                 "transform": [{"filter": "datum.front"}],
                 "mark": {"type": "line", "interpolate": "step-after", "opacity": 0.6},
-                "encoding": {"x": x, "y": {**y, "field": "accuracy"}},
+                "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "detail": {"field": "source"}},
             },
             {
                 "transform": [{"filter": "isValid(datum.low)"}],
@@ -195,12 +202,16 @@ def front(rows: Sequence[Row]) -> Figure:
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 60},
-                "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "color": kind, "shape": kind},
+                "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "color": kind, "shape": {**kind, "legend": None}},
             },
-            {
-                "mark": {"type": "text", "dy": -9, "limit": 90, "fontSize": 10},
-                "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "text": {"field": "name"}},
-            },
+            *(
+                {
+                    "transform": [{"filter": f"datum.slot == {slot}"}],
+                    "mark": {"type": "text", "dy": dy, "limit": 90, "fontSize": 10},
+                    "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "text": {"field": "name"}},
+                }
+                for slot, dy in enumerate(_APART)
+            ),
         ],
     }
     return Figure("front", "Accuracy against LUTs; the line joins the exports that no other one beats in both", spec)

@@ -107,7 +107,7 @@ def _of_feature(network: ir.Network, row: tuple[int, ...], feature: int, results
             for n, a, b in zip(counts, edges[:-1], edges[1:], strict=True)
         ]
     over = "samples" if results else "the range of the thresholds"
-    axis = {"tickCount": 4, "grid": False, "title": None}
+    axis = {"tickCount": 3, "grid": False, "title": None, "labelFontSize": 10, "labelOverlap": "greedy", "labelSeparation": 8}
     x = {"type": "quantitative", "axis": axis, "scale": {"domain": [low, max(high, low + step)], "nice": False}}
     rule = {"type": "rule", "color": COLORS[1], "strokeWidth": 1.5, "clip": True}
     histogram = {
@@ -123,7 +123,7 @@ def _of_feature(network: ir.Network, row: tuple[int, ...], feature: int, results
     spec = {
         "width": WIDTH // 2 - 6,
         "height": 56,
-        "title": {"text": f"{name}  {fmt}, {len(marks)} thresholds", "limit": WIDTH // 2 - 10, "fontSize": 11},
+        "title": {"text": f"{name}, {fmt}", "limit": WIDTH // 2 - 10, "fontSize": 11},
         "layer": [*([histogram] if bars else []), lines],
     }
     return Figure(f"thresholds-{feature:03}", f"Thresholds of {name} over {over}", spec)

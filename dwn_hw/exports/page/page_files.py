@@ -50,11 +50,7 @@ def html(page: Page, progress: Progress = silent) -> str:
     drawn = {id(figure): Markup(drawing.draw(figure, f"c{i}-")) for i, figure in enumerate(figures)}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text("utf-8"))
-    return template.render(page=page, drawn=lambda figure: drawn[id(figure)], shown=shown, is_number=_is_number)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)
+    return template.render(page=page, drawn=lambda figure: drawn[id(figure)], shown=shown)
 
 
 def write(text: str, out: Path) -> None:

@@ -11,6 +11,7 @@ from dwn_hw.exports.page.blocks import Block, Cell, Page, Section, Table, Words
 from dwn_hw.exports.page.checked_section import verified
 from dwn_hw.exports.page.kept_facts import Facts, at, number, text
 from dwn_hw.exports.page.sample_results import Results
+from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.interface import FoldedSettings
 from dwn_hw.ir import proportions
 
@@ -95,17 +96,19 @@ def _front(exports: Sequence[Both], names: Sequence[str], data_set: str | None) 
         if right is not None and taken["lut"] > 0:
             low, high = proportions.interval(*right)
             found = {"name": name, "lut": taken["lut"], "accuracy": 100 * right[0] / right[1]}
-            rows.append({**found, "low": 100 * low, "high": 100 * high, "source": "these exports, estimate"})
+            inputs = FAMILIES[facts.exported.interface.target].lut_inputs
+            source = f"these exports, estimate, LUT{inputs}"
+            rows.append({**found, "low": 100 * low, "high": 100 * high, "source": source})
     if not rows:
         return [Words("No accuracy is known of them: give labelled samples with --data.", "missing")]
     for row in rows:
-        row["front"] = not any(_beats(other, row) for other in rows)
+        row["front"] = not any(_beats(other, row) for other in rows if other["source"] == row["source"])
     beside = published.ROWS.get(data_set or "", ())
     others = [{"name": "", "lut": p.lut, "accuracy": p.accuracy, "source": p.source, "front": False} for p in beside]
     found: list[Block] = [figure_charts.front(rows + others)]
     if others:
         known = f"Beside: published rows of {(data_set or '').upper()}. They say something only if the exports are of that data set, and their counts are of other tools."
-        found += [Words(known), Table(("source", "accuracy, %", "LUT"), [(p.source, p.accuracy, p.lut) for p in beside])]
+        found += [Table(("source", "accuracy, %", "LUT"), [(p.source, p.accuracy, p.lut) for p in beside]), Words(known)]
     return found
 
 
