@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dwn_hw._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from dwn_hw.api import export, fit, freeze, load, predict, prove, save, synth, verify
+    from dwn_hw.api import export, fit, freeze, load, predict, prove, report, save, synth, verify
     from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError, Undecided
     from dwn_hw.exports.options import Options
 
@@ -28,6 +28,7 @@ _HOME = {
     "load": "api",
     "predict": "api",
     "prove": "api",
+    "report": "api",
     "save": "api",
     "synth": "api",
     "verify": "api",
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "predict",
     "prove",
+    "report",
     "save",
     "synth",
     "verify",

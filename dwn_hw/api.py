@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.exports import options as export_options
 from dwn_hw.exports import planning, prediction, writer
+from dwn_hw.exports.page import page_files
 from dwn_hw.fpga import size_budget, synthesis
 from dwn_hw.frontend import (
     checkpoints,
@@ -166,6 +167,28 @@ def predict(directory: PathLike, x: Any) -> tuple[npt.NDArray[np.int64], npt.NDA
     assert given is not None
     _, (_, scores, y) = prediction.predict(network, given)
     return y, scores
+
+
+def report(
+    directories: PathLike | collections.abc.Sequence[PathLike],
+    out: PathLike | None = None,
+    *,
+    x: Any | None = None,
+    y: npt.ArrayLike | None = None,
+    beside: str = "auto",
+) -> page_files.Shown:
+    """One export, or several beside each other, as an HTML page with charts: ``dwn-hw report``.
+
+    ``out``: where to write it. ``x``, ``y``: samples in the user's own units and their classes, for accuracy and histograms.
+    ``beside``: whose published rows stand beside several (``jsc``, ``mnist``, ``none``; ``auto``: by the networks' sizes).
+    A notebook shows what is returned; its ``html`` is the page, its ``table`` has a row of figures for each export.
+    """
+    several = [directories] if isinstance(directories, str | os.PathLike) else list(directories)
+    page, table = page_files.make([Path(one) for one in several], _samples("x", x, y), beside)
+    shown = page_files.Shown(page_files.html(page), table)
+    if out is not None:
+        page_files.write(shown.html, Path(out))
+    return shown
 
 
 def synth(directory: PathLike, target: str = "xc7") -> dict[str, Any]:

@@ -44,6 +44,9 @@ DOORS = {
     "cocotb_tools": {"verification.simulate"},
     "sklearn": {"nn.digits"},
     "pyarrow": {"frontend.table_files", "exports.prediction_file"},
+    "vl_convert": {"exports.page.drawing"},
+    "jinja2": {"exports.page.page_files"},
+    "markupsafe": {"exports.page.page_files"},
     "numba": set(),  # only kernels/ imports it
     "triton": set(),  # the same
     "safetensors": {"ir.serialize", "frontend.read_safetensors"},

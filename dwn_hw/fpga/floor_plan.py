@@ -18,6 +18,9 @@ CORE = ("uart", "core", "core")
 #: A site as nextpnr calls it: ``X12/Y3/lc4``, or ``X12Y3/LUT0``.
 _SITE = re.compile(r"X(\d+)/?Y(\d+)")
 
+#: What the modules of a part between its registers are called behind its name.
+_SECTION = re.compile(r"_s\d+$")
+
 
 def unit(cell: str) -> str:
     """The part whose cell it is; ``shell`` for what is around the parts."""
@@ -33,5 +36,6 @@ def read(placed: Path) -> Document:
     for module in modules.values():
         for name, cell in module["cells"].items():
             if site := _SITE.match(cell.get("attributes", {}).get("NEXTPNR_BEL", "")):
-                tiles[int(site[1]), int(site[2]), unit(name)] += 1
+                part = _SECTION.sub("", unit(name))
+                tiles[int(site[1]), int(site[2]), part] += 1
     return {"cells": [{"x": x, "y": y, "part": part, "count": n} for (x, y, part), n in sorted(tiles.items())]}

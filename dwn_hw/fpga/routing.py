@@ -67,7 +67,15 @@ def route(
         place.mkdir()
         for name in wanted:
             shutil.copy(folder / name, place)
-        words = [*toolchain.wheel(command[0]), *command[1:], "--seed", str(seed), "--timing-allow-fail", "--write", floor_plan.PLACED]
+        words = [
+            *toolchain.wheel(command[0]),
+            *command[1:],
+            "--seed",
+            str(seed),
+            "--timing-allow-fail",
+            "--write",
+            floor_plan.PLACED,
+        ]
         words += ["--report", "routed.json", "--detailed-timing-report"]
         try:
             toolchain.run(words, name=command[0], cwd=place, timeout=timeout)

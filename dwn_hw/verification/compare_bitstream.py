@@ -11,7 +11,7 @@ from dwn_hw import toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
-from dwn_hw.exports import reader
+from dwn_hw.exports import kept_records, reader
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import boards, programming, serial_host, session, virtual_board
 from dwn_hw.fpga.boards import Board
@@ -62,21 +62,23 @@ def verify_bitstream(
     repeat = (
         f"dwn-hw verify {shlex.quote(str(folder))} --level bitstream --board {board} --vectors {random} --seed {seed}"
     )
-    values = _drive(exported, program, stimulus, repeat, progress)
-    return {
-        "level": "bitstream",
-        "board": chosen.key,
-        "equal": True,
-        "digest": report["digest"],
-        "bitstream_sha256": report["bitstream_sha256"],
-        "simulator": "verilator",
-        "vectors": len(stimulus.codes),
-        "kinds": dict(stimulus.kinds),
-        "seed": seed,
-        "values": values,
-        "notes": given.notes,
-        "warnings": given.warnings,
-    }
+    with kept_records.recorded(folder, f"bitstream-{chosen.key}") as record:
+        values = _drive(exported, program, stimulus, repeat, progress)
+        record |= {
+            "level": "bitstream",
+            "board": chosen.key,
+            "equal": True,
+            "digest": report["digest"],
+            "bitstream_sha256": report["bitstream_sha256"],
+            "simulator": "verilator",
+            "vectors": len(stimulus.codes),
+            "kinds": dict(stimulus.kinds),
+            "seed": seed,
+            "values": values,
+            "notes": given.notes,
+            "warnings": given.warnings,
+        }
+    return record
 
 
 def _drive(exported: Exported, program: Path, stimulus: vectors.Vectors, repeat: str, progress: Progress) -> int:

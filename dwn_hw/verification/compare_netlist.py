@@ -15,7 +15,7 @@ from dwn_hw import toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import OptionError, Problem, ToolError
-from dwn_hw.exports import kept_builds
+from dwn_hw.exports import kept_builds, kept_records
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import synthesis
 from dwn_hw.hardware.design import ParallelDesign
@@ -60,7 +60,8 @@ def verify_netlist(
         f"dwn-hw verify {shlex.quote(str(folder))} --level netlist --target {target} --vectors {random} --seed {seed}"
     )
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
-    with kept_builds.alone(place, lambda: progress(compare_rtl.WAITING)):
+    record_of = kept_records.recorded(folder, f"netlist-{target}")
+    with kept_builds.alone(place, lambda: progress(compare_rtl.WAITING)), record_of as record:
         progress(f"synthesising for {target}")
         path = synthesis.netlist(exported, target, place, timeout)
         models = place / "cells.v"
@@ -68,8 +69,9 @@ def verify_netlist(
         progress(f"building and running {len(stimulus.codes)} vectors in {simulator}")
         bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
         counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout)
-    found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
-    return {"level": "netlist", "target": target, **found, "notes": given.notes, "warnings": given.warnings}
+        found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
+        record |= {"level": "netlist", "target": target, **found, "notes": given.notes, "warnings": given.warnings}
+    return record
 
 
 def _parallel(exported: Exported) -> ParallelDesign:

@@ -19,7 +19,7 @@ from dwn_hw import rtl
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError
-from dwn_hw.exports import kept_builds
+from dwn_hw.exports import kept_builds, kept_records
 from dwn_hw.exports.reader import Exported, check_golden, read_export
 from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.design import ParallelDesign
@@ -83,7 +83,7 @@ def verify(
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     golden = check_golden(exported)
     bench = Bench(simulator, _sources(exported), place, repeat)
-    with kept_builds.alone(place, lambda: progress(WAITING)):
+    with kept_builds.alone(place, lambda: progress(WAITING)), kept_records.recorded(folder, "rtl") as record:
         progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
         counts = _simulate(exported, stimulus, bench, timeout)
         summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
@@ -94,6 +94,7 @@ def verify(
             progress(f"the {exported.interface.shell} shell in {simulator}")
             own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)
             summary["ports"] = compare_shell.verify(exported, wrapper, stimulus.codes, own)
+        record |= summary
     return summary
 
 

@@ -44,6 +44,7 @@ COMMANDS = (
         "predict",
         "program",
         "prove",
+        "report",
         "run",
         "synth",
         "train",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from dwn_hw.errors import ExportError
 from dwn_hw.exports import verilog_checksums
 from dwn_hw.exports.page.blocks import Block, Table, Words
 from dwn_hw.exports.page.kept_facts import Facts, at, number, rows, text
@@ -26,7 +28,10 @@ def checked(facts: Facts) -> Iterator[Block]:
     table: list[tuple[str, str, float | int | None]] = []
     if isinstance(said, dict):
         reference = text(said, "reference") or "the model"
-        names = {"encoder_bits": "encoder bits equal to the model's comparisons", "group_sums": f"sums equal to {reference}"}
+        names = {
+            "encoder_bits": "encoder bits equal to the model's comparisons",
+            "group_sums": f"sums equal to {reference}",
+        }
         names |= {"optimized_sums": "sums equal after optimisation", "scores": f"scores equal to {reference}"}
         table += [("export", what, number(said, key)) for key, what in names.items() if number(said, key) is not None]
     for name, found in facts.simulations.items():
@@ -43,7 +48,19 @@ def checked(facts: Facts) -> Iterator[Block]:
         yield Words("Not proven: `dwn-hw prove` proves parallel hardware for all inputs.", "missing")
     else:
         yield from _proof(facts)
+    if edited := _edited(facts):
+        yield Words(
+            f"WARNING: the Verilog is not as it was exported ({edited}): what is said above is of what it was.", "bad"
+        )
     yield Table(("digest of", "is"), _digests(facts))
+
+
+def _edited(facts: Facts) -> str:
+    try:
+        verilog_checksums.check(facts.exported.folder / "rtl")
+    except ExportError as error:
+        return ", ".join(f"{Path(problem.thing).name}: {problem.got}" for problem in error.problems[:5])
+    return ""
 
 
 def _proof(facts: Facts) -> Iterator[Block]:
@@ -51,7 +68,12 @@ def _proof(facts: Facts) -> Iterator[Block]:
     whole = at(facts.proof, "proven") is True
     yield Words("Proven for all inputs." if whole else "Not all of it is proven.", "good" if whole else "bad")
     table = [
-        (text(claim, "name"), text(claim, "what"), text(claim, "how"), "proven" if at(claim, "proven") is True else "open")
+        (
+            text(claim, "name"),
+            text(claim, "what"),
+            text(claim, "how"),
+            "proven" if at(claim, "proven") is True else "open",
+        )
         for claim in claims
     ]
     yield Table(("claim", "what", "how", "state"), table)

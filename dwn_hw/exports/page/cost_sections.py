@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from dwn_hw.exports.page import figure_charts
 from dwn_hw.exports.page.blocks import Block, Cell, Table, Words
-from dwn_hw.exports.page.kept_facts import Facts, at, number, parts, rows, text
+from dwn_hw.exports.page.kept_facts import Facts, Report, at, number, parts, rows, text
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.design import ParallelDesign, delay_estimates
 from dwn_hw.hardware.interface import FoldedSettings
+
+#: The most tiles of a floor plan.
+TILES = 20_000
 
 #: What is counted of a part, and what a chart of it calls it.
 KINDS = {"lut": "LUTs", "ff": "flip-flops", "carry": "carries"}
@@ -18,23 +21,23 @@ KINDS = {"lut": "LUTs", "ff": "flip-flops", "carry": "carries"}
 def totals(facts: Facts) -> dict[str, float | int]:
     """The estimate of the whole by kind, as the export's report adds up to; without a report it is estimated anew."""
     counted = list(estimate(facts).values())
-    return {kind: sum(number(part, kind) or 0 for part in counted) for kind in (*KINDS, "bram")}
+    return {kind: sum((number(part, kind) or 0 for part in counted), 0) for kind in (*KINDS, "bram")}
 
 
-def estimate(facts: Facts) -> dict[str, dict[str, object]]:
+def estimate(facts: Facts) -> dict[str, Report]:
     """The estimate of each part."""
     found = parts(facts.report, "estimate")
     if found:
-        return {name: dict(part) for name, part in found.items()}
-    return {name: dict(part.as_report()) for name, part in cost.estimate(facts.exported.design.lowered()).items()}
+        return found
+    return {name: part.as_report() for name, part in cost.estimate(facts.exported.design.lowered()).items()}
 
 
-def _sources(facts: Facts) -> dict[str, dict[str, dict[str, object]]]:
+def _sources(facts: Facts) -> dict[str, dict[str, Report]]:
     """By where a count comes from: the parts with their counts."""
     target = facts.exported.interface.target
     found = {f"estimate, {target}": estimate(facts)}
-    found |= {f"yosys, {name}": dict(parts(report, "parts")) for name, report in facts.syntheses.items()}
-    return found | {f"board, {name}": dict(parts(report, "parts")) for name, report in facts.builds.items()}
+    found |= {f"yosys, {name}": parts(report, "parts") for name, report in facts.syntheses.items()}
+    return found | {f"board, {name}": parts(report, "parts") for name, report in facts.builds.items()}
 
 
 def counted(facts: Facts) -> Iterator[Block]:
@@ -76,7 +79,9 @@ def _whole(facts: Facts, source: str, kind: str) -> Cell:
 def pipeline(facts: Facts) -> Iterator[Block]:
     """The sections between registers with their delays, or the steps of an engine with their clocks."""
     said = facts.exported.interface
-    yield Words(f"Latency {said.latency:,} clocks; a sample every {f'{said.interval:,} clocks' if said.interval > 1 else 'clock'}.")
+    yield Words(
+        f"Latency {said.latency:,} clocks; a sample every {f'{said.interval:,} clocks' if said.interval > 1 else 'clock'}."
+    )
     if isinstance(said.settings, FoldedSettings):
         steps = [{"section": step.name, "length": step.clocks} for step in said.settings.steps]
         caption = f"Clocks of each step of the engine, with {said.settings.lanes} lanes"
@@ -91,7 +96,9 @@ def pipeline(facts: Facts) -> Iterator[Block]:
     caption = f"Delay between registers, by the delay model of {said.target}"
     caption += f"; dashed: {asked:g} MHz, as asked" if asked else ""
     yield figure_charts.sections(named, "ns", 1000 / asked if asked else None, caption)
-    table = [(f"{i}: up to {name}", round(delay, 2), round(1000 / delay, 1)) for i, (name, delay) in enumerate(delays, 1)]
+    table = [
+        (f"{i}: up to {name}", round(delay, 2), round(1000 / delay, 1)) for i, (name, delay) in enumerate(delays, 1)
+    ]
     yield Table(("section", "ns", "MHz"), table)
 
 
@@ -110,18 +117,18 @@ def placed(facts: Facts) -> Iterator[Block]:
         yield Table((f"on {name}", "used", "of"), used)
         if path := text(build, "timing", "critical_path", "text"):
             yield Words(f"Longest path: {path}")
-        cells = [cell for cell in rows(facts.placements.get(name), "cells") if _is_placed(cell)]
+        cells = [cell for cell in rows(facts.placements.get(name), "cells", most=TILES) if _is_placed(cell)]
         if cells:
             yield figure_charts.floor_plan(cells, name)
         else:
             yield Words("No floor plan is kept of this build.", "missing")
 
 
-def _clocks(build: object) -> dict[str, float | int | None]:
-    found = at(build, "timing", "fmax_by_seed")  # type: ignore[arg-type]
+def _clocks(build: Report) -> dict[str, float | int | None]:
+    found = at(build, "timing", "fmax_by_seed")
     return {seed: number(found, seed) for seed in found} if isinstance(found, dict) else {}
 
 
-def _is_placed(cell: dict[str, object]) -> bool:
-    whole = (number(cell, key) for key in ("x", "y", "count"))  # type: ignore[arg-type]
+def _is_placed(cell: Report) -> bool:
+    whole = (number(cell, key) for key in ("x", "y", "count"))
     return all(isinstance(n, int) and 0 <= n < 10_000 for n in whole) and isinstance(cell.get("part"), str)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from dwn_hw.exports.page.blocks import Figure, Spec
 from dwn_hw.exports.page.drawing import COLORS, WIDTH
 
-#: Classes with so many of which a confusion matrix shows its numbers.
-READABLE = 12
+#: The most classes of a confusion matrix, and the most with which it shows its numbers.
+SHOWN, READABLE = 64, 12
 
 #: Where names of neighbouring points stand, so that they do not lie on each other.
 _APART = (-9, -22, 15, 28)
@@ -80,7 +80,7 @@ def calibration(rows: Sequence[Row], what: str, title: str, name: str) -> Figure
         },
     ]
     if any("low" in row for row in rows):
-        band = {"mark": {"type": "rule", "opacity": 0.4}, "encoding": {"x": x, "y": {**y, "field": "low"}}}
+        band: Spec = {"mark": {"type": "rule", "opacity": 0.4}, "encoding": {"x": x, "y": {**y, "field": "low"}}}
         band["encoding"]["y2"] = {"field": "high"}
         layers.insert(0, band)
     return Figure(name, what, {"height": 150, "data": {"values": list(rows)}, "layer": layers})
@@ -102,7 +102,12 @@ def confusion(counts: npt.NDArray[np.int64], names: Sequence[str]) -> Figure:
         "y": {"field": "of", **place, "axis": axis, "title": "class of the sample"},
         "x": {"field": "as", **place, "axis": axis | level, "title": "taken for"},
     }
-    shade = {"field": "share", "type": "quantitative", "legend": None, "scale": {"domain": [0, 1], "range": [0.03, 0.85]}}
+    shade = {
+        "field": "share",
+        "type": "quantitative",
+        "legend": None,
+        "scale": {"domain": [0, 1], "range": [0.03, 0.85]},
+    }
     layers: list[Spec] = [
         {"mark": {"type": "rect", "color": COLORS[0]}, "encoding": {**encoding, "opacity": shade}},
     ]
@@ -119,7 +124,12 @@ def margins(values: npt.NDArray[np.int64], right: npt.NDArray[np.bool_] | None) 
     known = right is not None
     kinds = [("right", right), ("wrong", ~right)] if right is not None else [("all", np.ones(len(values), bool))]
     rows = [
-        {"from": at, "to": at + step, "answer": kind, "count": int(((values >= at) & (values < at + step) & which).sum())}
+        {
+            "from": at,
+            "to": at + step,
+            "answer": kind,
+            "count": int(((values >= at) & (values < at + step) & which).sum()),
+        }
         for kind, which in kinds
         for at in range(low, high + 1, step)
     ]
@@ -152,12 +162,12 @@ def seeds(clocks: Mapping[str, float], wanted: float | None, board: str) -> Figu
 
 
 def floor_plan(cells: Sequence[Row], board: str) -> Figure:
-    """``cells`` of ``x``, ``y`` (tiles), ``part`` and ``count``: each tile in the colour of the part that has most cells there."""
+    """``cells`` of ``x``, ``y`` (tiles), ``part`` and ``count``: each tile in the colour of the part with most cells there."""
     most: dict[tuple[int, int], Row] = {}
     for cell in cells:
-        place = (cell["x"], cell["y"])
-        if place not in most or cell["count"] > most[place]["count"]:
-            most[place] = cell
+        tile = (cell["x"], cell["y"])
+        if tile not in most or cell["count"] > most[tile]["count"]:
+            most[tile] = cell
     right, top = max(x for x, _ in most) + 1, max(y for _, y in most) + 1
     rows = [{**cell, "x2": cell["x"] + 1, "y2": cell["y"] + 1} for cell in most.values()]
     place = {"type": "quantitative", "axis": {"grid": False, "tickCount": 5}}
@@ -168,7 +178,8 @@ def floor_plan(cells: Sequence[Row], board: str) -> Figure:
         "encoding": {
             "x": {"field": "x", **place, "title": "column", "scale": {"domain": [0, right]}},
             "y": {"field": "y", **place, "title": "row", "scale": {"domain": [0, top]}},
-            **{"x2": {"field": "x2"}, "y2": {"field": "y2"}},
+            "x2": {"field": "x2"},
+            "y2": {"field": "y2"},
             "color": {"field": "part", "type": "nominal", "legend": {"columns": 3, "labelLimit": 90}},
         },
     }
@@ -182,7 +193,12 @@ def front(rows: Sequence[Row]) -> Figure:
     sources = list(dict.fromkeys(row["source"] for row in rows))
     named = sorted((row for row in rows if row["name"]), key=lambda row: row["lut"])
     rows = [{**row, "slot": named.index(row) % len(_APART) if row["name"] else -1} for row in rows]
-    x = {"field": "lut", "type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 12}, "title": "LUTs"}
+    x = {
+        "field": "lut",
+        "type": "quantitative",
+        "scale": {"type": "log", "nice": False, "padding": 12},
+        "title": "LUTs",
+    }
     x["axis"] = {"tickCount": 5, "format": "~s", "grid": False}
     y = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
     kind = {"field": "source", "type": "nominal", "sort": sources, "legend": {"columns": 1, "labelLimit": 320}}

@@ -6,14 +6,19 @@ missing is shown as missing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from dwn_hw import _json, ir
-from dwn_hw._json import Document, Json
 from dwn_hw.exports.reader import Exported, read_export
+
+#: What a command left, of which nothing is certain.
+Report: TypeAlias = dict[str, Any]
+
+#: The most rows that are taken from a list in a report: no command writes so many.
+MOST = 256
 
 #: The largest report that is read, in bytes: many times what any command writes.
 LARGEST = 16 << 20
@@ -28,12 +33,12 @@ class Facts:
 
     label: str
     exported: Exported
-    report: Document
-    proof: Document | None
-    simulations: Mapping[str, Document]
-    syntheses: Mapping[str, Document]
-    builds: Mapping[str, Document]
-    placements: Mapping[str, Document]
+    report: Report
+    proof: Report | None
+    simulations: Mapping[str, Report]
+    syntheses: Mapping[str, Report]
+    builds: Mapping[str, Report]
+    placements: Mapping[str, Report]
 
     @property
     def network(self) -> ir.Network:
@@ -47,25 +52,24 @@ def read(folder: Path) -> Facts:
     digest = exported.interface.digest
     report = _document(folder / "report.json") or {}
     boards = {path.parent.name: path.parent for path in sorted(folder.glob("build/[!.]*/report.json"))}
-    own = (_named(folder.glob(f"{name}/*.json"), digest) for name in ("verify", "synth"))
+    simulations, syntheses = (_named(folder / name, digest) for name in ("verify", "synth"))
     builds = {name: found for name, place in boards.items() if (found := _of(place / "report.json", digest))}
     placements = {name: found for name in builds if (found := _document(boards[name] / "placement.json"))}
     proof = _of(folder / "prove" / "report.json", digest)
-    return Facts(str(folder), exported, report, proof, *own, builds, placements)
+    return Facts(str(folder), exported, report, proof, simulations, syntheses, builds, placements)
 
 
-def _named(paths: object, digest: str) -> dict[str, Document]:
-    assert hasattr(paths, "__iter__")
-    return {path.stem: found for path in sorted(paths) if (found := _of(path, digest))}
+def _named(folder: Path, digest: str) -> dict[str, Report]:
+    return {path.stem: found for path in sorted(folder.glob("*.json")) if (found := _of(path, digest))}
 
 
-def _of(path: Path, digest: str) -> Document | None:
+def _of(path: Path, digest: str) -> Report | None:
     """A report of the network that the export holds now."""
     found = _document(path)
     return found if found is not None and found.get("digest") == digest else None
 
 
-def _document(path: Path) -> Document | None:
+def _document(path: Path) -> Report | None:
     try:
         if path.is_symlink() or path.stat().st_size > LARGEST:
             return None
@@ -75,34 +79,35 @@ def _document(path: Path) -> Document | None:
     return found if isinstance(found, dict) else None
 
 
-def at(value: Json, *names: str) -> Json:
+def at(value: Any, *names: str) -> Any:
     """What stands at ``names`` in a document, or None."""
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
-def number(value: Json, *names: str) -> float | int | None:
+def number(value: Any, *names: str) -> float | int | None:
     """The finite number at ``names``, or None."""
     found = at(value, *names)
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return found if isinstance(found, int) and abs(found) < 1 << 53 or math.isfinite(found) else None
+    return found if abs(found) < 1e300 else None
 
 
-def text(value: Json, *names: str) -> str | None:
+def text(value: Any, *names: str) -> str | None:
     """The text at ``names``, or None."""
     found = at(value, *names)
     return found if isinstance(found, str) else None
 
 
-def rows(value: Json, *names: str) -> list[Document]:
+def rows(value: Any, *names: str, most: int = MOST) -> list[Report]:
     """The documents in the list at ``names``; none where there is no such list."""
     found = at(value, *names)
-    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    return [row for row in found[:most] if isinstance(row, dict)] if isinstance(found, list) else []
 
 
-def parts(value: Json, *names: str) -> dict[str, Document]:
+def parts(value: Any, *names: str) -> dict[str, Report]:
     """The documents by name at ``names``."""
     found = at(value, *names)
-    return {name: row for name, row in found.items() if isinstance(row, dict)} if isinstance(found, dict) else {}
+    kept = list(found.items())[:MOST] if isinstance(found, dict) else []
+    return {name: row for name, row in kept if isinstance(row, dict)}

@@ -28,7 +28,7 @@ def picture(network: ir.Network, behind: set[str]) -> Figure:
     edges = [("input port", f"{port.size:,} features in {port.bits:,} bits", port)]
     edges += [(step.name, f"{type(step.node).__name__}: {step.node}", step.after) for step in steps]
     widest = max(edge.bits for *_, edge in edges)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "y": float(i),
             "y2": i + 0.62,
@@ -107,7 +107,7 @@ def _of_feature(network: ir.Network, row: tuple[int, ...], feature: int, results
             for n, a, b in zip(counts, edges[:-1], edges[1:], strict=True)
         ]
     over = "samples" if results else "the range of the thresholds"
-    axis = {"tickCount": 3, "grid": False, "title": None, "labelFontSize": 10, "labelOverlap": "greedy", "labelSeparation": 8}
+    axis = {"tickCount": 3, "grid": False, "title": None, "labelFontSize": 10}
     x = {"type": "quantitative", "axis": axis, "scale": {"domain": [low, max(high, low + step)], "nice": False}}
     rule = {"type": "rule", "color": COLORS[1], "strokeWidth": 1.5, "clip": True}
     histogram = {

@@ -51,7 +51,13 @@ def tiles(facts: Facts, results: Results | None) -> Tiles:
     taken = cost_sections.totals(facts)
     clock = number(facts.report, "clock_mhz", "estimate")
     found = [("LUTs", shown(taken["lut"]), f"estimate, {said.target}"), ("flip-flops", shown(taken["ff"]), "estimate")]
-    found.append(("latency", f"{said.latency} clocks", f"a result every {said.interval:,} clocks" if said.interval > 1 else "a result a clock"))
+    found.append(
+        (
+            "latency",
+            f"{said.latency} clocks",
+            f"a result every {said.interval:,} clocks" if said.interval > 1 else "a result a clock",
+        )
+    )
     if clock is not None and said.target != "generic":
         found.append(("clock", f"{shown(clock)} MHz", "estimate"))
     if right is not None:
@@ -123,7 +129,10 @@ def _calibration(facts: Facts) -> Iterator[Block]:
     head = ("bits a feature", "port", "LUT", "predictions changed", "accuracy", "holds")
     table = [
         (
-            "…".join(str(bits) for bits in sorted({str(at(row, "least_bits")), str(at(row, "most_bits"))}, key=lambda b: (len(b), b))),
+            "…".join(
+                str(bits)
+                for bits in sorted({str(at(row, "least_bits")), str(at(row, "most_bits"))}, key=lambda b: (len(b), b))
+            ),
             *(number(row, key) for key in ("port_bits", "lut", "changed", "accuracy")),
             "taken" if last else {True: "yes", False: "no"}.get(bool(at(row, "holds"))),
         )
@@ -140,16 +149,22 @@ def _accuracy(facts: Facts, results: Results | None) -> Iterator[Block]:
         yield Words(what, "missing")
     else:
         whose = results.source if results and results.right is not None else f"{right[1]:,} samples, at the export"
-        yield Words(f"Right: {right[0]:,} of {right[1]:,}, {sample_results.in_words(*right)}, with 95 % confidence (Wilson). Of {whose}.")
+        yield Words(
+            f"Right: {right[0]:,} of {right[1]:,}, {sample_results.in_words(*right)}, with 95 % confidence (Wilson). Of {whose}."
+        )
     if results is None or not network.classifies or network.classes < 2:
         return
     names = network.class_names or [""] * network.classes
-    if results.labels is not None:
+    if results.labels is not None and network.classes <= figure_charts.SHOWN:
         yield figure_charts.confusion(results.confusion(network.classes), names)
-    else:
-        yield Words("No labels are kept in an export, so there is no confusion matrix: give samples with --data.", "missing")
+    elif results.labels is None:
+        yield Words(
+            "No labels are kept in an export, so there is no confusion matrix: give samples with --data.", "missing"
+        )
     yield figure_charts.margins(results.margins(), None if results.labels is None else results.labels == results.y)
-    yield Words(f"Margins of {results.source}; {int((results.margins() == 0).sum())} of them tie, and {facts.exported.interface.ties}.")
+    yield Words(
+        f"Margins of {results.source}; {int((results.margins() == 0).sum())} of them tie, and {facts.exported.interface.ties}."
+    )
 
 
 def _verilog(facts: Facts) -> Iterator[Block]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from dwn_hw.exports.page.blocks import Block, Code, Words
-from dwn_hw.exports.page.kept_facts import Facts, at, number, text
+from dwn_hw.exports.page.kept_facts import Facts, Report, at, number, text
 from dwn_hw.hardware import naming, shell_facts
 from dwn_hw.hardware.encoders import DEFAULT
 from dwn_hw.hardware.interface import FoldedSettings
@@ -25,14 +25,18 @@ def blocks(facts: Facts) -> Iterator[Block]:
         lines.append(f"dwn-hw verify {where}{level}{simulated}" + (f" --seed {seed}" if seed else ""))
     lines += [f"dwn-hw prove {where}"] if facts.proof else []
     lines += [f"dwn-hw synth {where} --target {shlex.quote(target)}" for target in facts.syntheses]
-    lines += [f"dwn-hw build {where} --board {shlex.quote(board)}{_seeds(build)}" for board, build in facts.builds.items()]
+    lines += [
+        f"dwn-hw build {where} --board {shlex.quote(board)}{_seeds(build)}" for board, build in facts.builds.items()
+    ]
     lines.append(f"dwn-hw report {where} -o report.html")
-    yield Words(f"MODEL is {text(facts.report, 'source') or 'the trained model'}; DATA, the samples that were used then.")
+    yield Words(
+        f"MODEL is {text(facts.report, 'source') or 'the trained model'}; DATA, the samples that were used then."
+    )
     yield Code("\n".join(lines))
 
 
-def _seeds(build: object) -> str:
-    found = at(build, "timing", "fmax_by_seed")  # type: ignore[arg-type]
+def _seeds(build: Report) -> str:
+    found = at(build, "timing", "fmax_by_seed")
     return f" --seeds {len(found)}" if isinstance(found, dict) and found else ""
 
 

@@ -95,10 +95,10 @@ def _front(exports: Sequence[Both], names: Sequence[str], data_set: str | None) 
         right, taken = sample_results.accuracy(facts, results), cost_sections.totals(facts)
         if right is not None and taken["lut"] > 0:
             low, high = proportions.interval(*right)
-            found = {"name": name, "lut": taken["lut"], "accuracy": 100 * right[0] / right[1]}
+            point = {"name": name, "lut": taken["lut"], "accuracy": 100 * right[0] / right[1]}
             inputs = FAMILIES[facts.exported.interface.target].lut_inputs
             source = f"these exports, estimate, LUT{inputs}"
-            rows.append({**found, "low": 100 * low, "high": 100 * high, "source": source})
+            rows.append({**point, "low": 100 * low, "high": 100 * high, "source": source})
     if not rows:
         return [Words("No accuracy is known of them: give labelled samples with --data.", "missing")]
     for row in rows:
@@ -107,14 +107,18 @@ def _front(exports: Sequence[Both], names: Sequence[str], data_set: str | None) 
     others = [{"name": "", "lut": p.lut, "accuracy": p.accuracy, "source": p.source, "front": False} for p in beside]
     found: list[Block] = [figure_charts.front(rows + others)]
     if others:
-        known = f"Beside: published rows of {(data_set or '').upper()}. They say something only if the exports are of that data set, and their counts are of other tools."
-        found += [Table(("source", "accuracy, %", "LUT"), [(p.source, p.accuracy, p.lut) for p in beside]), Words(known)]
+        known = f"Beside: published rows of {str(data_set).upper()}. They say something only if the exports are of that data set,"
+        known += " and their counts are of other tools."
+        found += [
+            Table(("source", "accuracy, %", "LUT"), [(p.source, p.accuracy, p.lut) for p in beside]),
+            Words(known),
+        ]
     return found
 
 
 def _beats(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether ``one`` is better in one of LUTs and accuracy, and not worse in the other."""
-    pair = (one["lut"] - other["lut"], other["accuracy"] - one["accuracy"])
+    pair: tuple[float, float] = (one["lut"] - other["lut"], other["accuracy"] - one["accuracy"])
     return max(pair) <= 0 and min(pair) < 0
 
 
@@ -123,7 +127,7 @@ def _costs(exports: Sequence[Both], names: Sequence[str]) -> list[Block]:
         {"part": part, "source": name, "count": count}
         for (facts, _), name in zip(exports, names, strict=True)
         for part, counts in cost_sections.estimate(facts).items()
-        if (count := number(counts, "lut")) is not None  # type: ignore[arg-type]
+        if (count := number(counts, "lut")) is not None
     ]
     return [figure_charts.bars("cost-lut", "LUTs by part, estimated", bars, "LUTs")]
 
@@ -133,4 +137,6 @@ def table(exports: Sequence[Both]) -> Table:
     facts = [{**settings(*both), **figures(*both)} for both in exports]
     head = list(dict.fromkeys(key for row in facts for key in row))
     names = [one.label for one, _ in exports]
-    return Table(("export", *head), [(name, *(row.get(key) for key in head)) for name, row in zip(names, facts, strict=True)])
+    return Table(
+        ("export", *head), [(name, *(row.get(key) for key in head)) for name, row in zip(names, facts, strict=True)]
+    )

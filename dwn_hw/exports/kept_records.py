@@ -1,0 +1,21 @@
+"""Records of what was checked of an export, which stay in it for as long as its Verilog is the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from dwn_hw._json import Document
+
+
+@contextlib.contextmanager
+def recorded(folder: Path, name: str) -> Iterator[Document]:
+    """Keep what is put into the document as ``verify/NAME.json`` of an export, if nothing was raised; an older record is gone."""
+    path = folder / "verify" / f"{name}.json"
+    path.unlink(missing_ok=True)
+    record: Document = {}
+    yield record
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
