@@ -70,7 +70,13 @@ def test_a_small_network_becomes_a_bitstream_with_its_report(built):
         ".v",
         ".ys",
     }
-    assert sorted(path.name for path in place.glob("*.json")) == ["report.json", "sealed.json"]
+    assert sorted(path.name for path in place.glob("*.json")) == ["placement.json", "report.json", "sealed.json"]
+    # Where cells lie: no fewer than the flip-flops of the parts, of every part, and on the chip.
+    cells = json.loads((place / "placement.json").read_text())["cells"]
+    assert {cell["part"] for cell in cells} >= {"encoder", "l0", "popcount", "argmax", "shell"}
+    assert sum(cell["count"] for cell in cells) >= report["used"]["lut"]
+    assert max(cell["x"] for cell in cells) <= 25
+    assert max(cell["y"] for cell in cells) <= 31
     assert [path.name for path in (out / "build").iterdir()] == ["icebreaker"]
 
 

@@ -32,7 +32,7 @@ def picture(network: ir.Network, behind: set[str]) -> Figure:
         {
             "y": float(i),
             "y2": i + 0.62,
-            "half": 0.5 * (0.5 + 0.5 * math.log1p(edge.bits) / math.log1p(widest)),
+            "half": 0.5 * (0.72 + 0.28 * math.log1p(edge.bits) / math.log1p(widest)),
             "name": name,
             "what": what,
             "flow": f"▼  {edge}",
@@ -89,7 +89,7 @@ def thresholds(network: ir.Network, results: Results | None) -> list[Figure]:
 
 def feature_name(network: ir.Network, feature: int) -> str:
     """The name of a feature, or its number."""
-    return network.feature_names[feature] if network.feature_names else f"f{feature:02}"
+    return network.feature_names[feature] if network.feature_names else f"f{feature}"
 
 
 def _of_feature(network: ir.Network, row: tuple[int, ...], feature: int, results: Results | None) -> Figure:
@@ -135,7 +135,7 @@ def counts_by_feature(network: ir.Network) -> Figure | None:
     if encoder is None or len(encoder.thresholds) <= SHOWN:
         return None
     counts = [len(set(row)) for row in encoder.thresholds]
-    side = math.isqrt(len(counts))
+    side, top = math.isqrt(len(counts)), max(counts)
     if side * side == len(counts):
         rows = [{"x": i % side, "y": i // side, "thresholds": n} for i, n in enumerate(counts)]
         place = {"type": "ordinal", "axis": None}
@@ -147,7 +147,15 @@ def counts_by_feature(network: ir.Network) -> Figure | None:
             "encoding": {
                 "x": {"field": "x", **place},
                 "y": {"field": "y", **place},
-                "opacity": {"field": "thresholds", "type": "quantitative", "legend": {"title": "thresholds"}},
+                "opacity": {
+                    "field": "thresholds",
+                    "type": "quantitative",
+                    "legend": {
+                        "title": "thresholds",
+                        "values": list(range(0, top + 1, -(-(top + 1) // 6))),
+                        "columns": 6,
+                    },
+                },
             },
         }
         return Figure("thresholds-by-feature", f"Thresholds of each feature, laid out as {side} × {side}", spec)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from dwn_hw._progress import Progress, silent
 from dwn_hw.exports.page import cost_sections, figure_charts, network_charts, repeat_commands, sample_results
-from dwn_hw.exports.page.blocks import Block, Code, Figure, Page, Section, Table, Tiles, Words, shown
+from dwn_hw.exports.page.blocks import Block, Cell, Code, Figure, Page, Section, Table, Tiles, Words, shown
 from dwn_hw.exports.page.checked_section import checked, verified
 from dwn_hw.exports.page.kept_facts import Facts, at, number, parts, rows, text
 from dwn_hw.exports.page.sample_results import Results
 
 #: Rows of a table of features, and lines of the Verilog, that are shown.
-FEATURES, LINES = 64, 48
+FEATURES, LINES = 32, 48
 
 
 def make(facts: Facts, results: Results | None, progress: Progress = silent) -> Page:
@@ -76,7 +78,7 @@ def _warnings(facts: Facts) -> Iterator[Block]:
 
 def _input(facts: Facts, results: Results | None) -> Iterator[Block]:
     network, port = facts.network, facts.exported.interface.input
-    yield Words(f"{text(facts.report, 'input', 'reason') or port.chosen}. Scaler: {port.scaler}.")
+    yield Words(f"{text(facts.report, 'input', 'reason') or port.chosen or 'Port as given'}. Scaler: {port.scaler}.")
     encoder = network.encoder
     if encoder is None:
         yield Words("No thermometer: the network counts with the port's codes themselves.")
@@ -90,16 +92,29 @@ def _input(facts: Facts, results: Results | None) -> Iterator[Block]:
     if encoder is not None and len(charts) < len(encoder.thresholds):
         yield Words(f"The {len(charts)} features with the most thresholds, of {len(encoder.thresholds):,}:")
     yield from charts
-    counts = [len(set(row)) for row in encoder.thresholds] if encoder else [None] * len(port.features)
-    table = [
-        (feature.name, f"{'s' if feature.signed else 'u'}{feature.bits}", feature.step, feature.offset, count)
-        for feature, count in zip(port.features, counts, strict=True)
-    ]
-    if len({row[1:4] for row in table}) == 1 and len(table) > FEATURES:
-        table = [(f"all {len(table):,}", *table[0][1:4], sum(count or 0 for count in counts) if encoder else None)]
-    yield Table(("feature", "format", "step", "offset", "thresholds"), table[:FEATURES])
+    table = _features(facts)
+    yield Table(("feature", "format", "step", "offset", *(["thresholds"] if encoder else [])), table[:FEATURES])
     if len(table) > FEATURES:
-        yield Words(f"and {len(table) - FEATURES:,} more, in interface.json")
+        yield Words(f"and {len(table) - FEATURES:,} rows more, in interface.json")
+
+
+def _features(facts: Facts) -> list[tuple[Cell, ...]]:
+    """A row for each feature, or for several one after the other that differ in name alone."""
+    encoder, features = facts.network.encoder, facts.exported.interface.input.features
+    counts: list[tuple[int, ...]] = (
+        [(len(set(row)),) for row in encoder.thresholds] if encoder else [()] * len(features)
+    )
+    rows: list[tuple[str | int, ...]] = [
+        (f"{'s' if feature.signed else 'u'}{feature.bits}", feature.step, feature.offset, *count)
+        for feature, count in zip(features, counts, strict=True)
+    ]
+    runs = [
+        [feature.name for feature, _ in run]
+        for _, run in itertools.groupby(zip(features, rows, strict=True), itemgetter(1))
+    ]
+    firsts = [row for row, _ in itertools.groupby(rows)]
+    names = [run[0] if len(run) == 1 else f"{run[0]} … {run[-1]} ({len(run):,})" for run in runs]
+    return [(name, *row) for name, row in zip(names, firsts, strict=True)]
 
 
 def _calibration(facts: Facts) -> Iterator[Block]:
