@@ -24,6 +24,7 @@ def verified(facts: Facts) -> tuple[str, str]:
 
 def checked(facts: Facts) -> Iterator[Block]:
     """Tables of all checks, and what would add to them."""
+    yield Words("As the files of the export say; the commands at the end of this page find it out again.")
     said = at(facts.report, "checked")
     table: list[tuple[str, str, float | int | None]] = []
     if isinstance(said, dict):
