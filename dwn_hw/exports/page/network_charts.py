@@ -18,6 +18,9 @@ SHOWN, BARS = 16, 32
 
 _HIDDEN = {"axis": None, "scale": {"domain": [0, 1]}}
 
+#: The width of the narrowest box, as a share of the picture.
+NARROWEST = 0.72
+
 
 def picture(network: ir.Network, behind: set[str]) -> Figure:
     """The nodes from the port down to the result, each as wide as the logarithm of its bits; a bar where registers follow,
@@ -32,7 +35,7 @@ def picture(network: ir.Network, behind: set[str]) -> Figure:
         {
             "y": float(i),
             "y2": i + 0.62,
-            "half": 0.5 * (0.72 + 0.28 * math.log1p(edge.bits) / math.log1p(widest)),
+            "half": 0.5 * (NARROWEST + (1 - NARROWEST) * math.log1p(edge.bits) / math.log1p(widest)),
             "name": name,
             "what": what,
             "flow": f"▼  {edge}",
@@ -71,7 +74,7 @@ def _boxes(rows: list[dict[str, Any]]) -> dict[str, Any]:
             {"mark": box, "encoding": {**across, "y": y, "y2": {"field": "y2"}}},
             register,
             label("name", 0.2, fontWeight="bold", fontSize=12),
-            label("what", 0.44),
+            label("what", 0.44, limit=round(WIDTH * NARROWEST) - 12),
             label("flow", 0.82, fontSize=10, opacity=0.8),
         ],
     }
