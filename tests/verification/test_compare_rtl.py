@@ -126,6 +126,7 @@ def test_weighted_groups_and_biases_are_equal_at_every_node(tmp_path, signed, ta
     out = write(network, tmp_path / "out", scores=True, target=target)
     report = compare_rtl.verify(out, simulator="icarus", random=300)
     assert report["equal"]
+    assert json.loads((out / "verify" / "rtl.json").read_text()) == report
     scores = np.load(out / "vectors" / "golden.npz")["scores"]
     assert (scores[:, :2] == [0, 2]).all()
     assert len(np.unique(scores[:, 2:], axis=0)) > 10
@@ -134,11 +135,14 @@ def test_weighted_groups_and_biases_are_equal_at_every_node(tmp_path, signed, ta
 def test_a_wrong_weight_turns_it_red(tmp_path):
     network = replace_node(random_network(11, luts=(12, 6)), 3, WEIGHTED)
     out = write(network, tmp_path / "out")
+    (out / "verify").mkdir()
+    (out / "verify" / "rtl.json").write_text("{}")  # what was found before
     faulty = dataclasses.replace(WEIGHTED, weights=(*WEIGHTED.weights[:4], 2, *WEIGHTED.weights[5:]))
     wrong = write(replace_node(network, 3, faulty), tmp_path / "faulty")
     (out / "rtl" / "dwn_popcount.v").write_text((wrong / "rtl" / "dwn_popcount.v").read_text())
     with pytest.raises(Mismatch, match="popcount, unit 4: expected"):
         compare_rtl.verify(out, simulator="icarus", random=300)
+    assert not (out / "verify" / "rtl.json").exists()
 
 
 @pytest.mark.parametrize(("seed", "inputs", "groups"), [(9, (1, 2), 4), (17, (1, 3), 3)])
