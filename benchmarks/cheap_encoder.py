@@ -25,9 +25,10 @@ import torch
 from dwn_hw.exports import planning
 from dwn_hw.exports.options import Options
 from dwn_hw.frontend import extract, sample_formats
+from dwn_hw.ir.proportions import interval
 from dwn_hw.ir.sample_files import Samples
 from dwn_hw.nn import recipe as recipes
-from dwn_hw.nn.trainer import Trainer, interval, stratified
+from dwn_hw.nn.trainer import Trainer, stratified
 
 #: Samples and classes to train with, and to test with.
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
