@@ -14,6 +14,7 @@ import dwn_hw
 from dwn_hw.cli import main
 from dwn_hw.errors import OptionError
 from dwn_hw.frontend import training_run
+from dwn_hw.ir import proportions
 from dwn_hw.nn import recipe, trainer
 
 torch = pytest.importorskip("torch")
@@ -242,8 +243,8 @@ def test_parts_are_stratified_and_the_interval_is_wilsons():
     assert np.bincount(y[second]).tolist() == [100, 6, 1]
     assert not (trainer.stratified(y, 0.2, 1)[1] == second).all()
     # Newcombe 1998, table I: 81 of 263, and 0 of 20.
-    assert [round(end, 4) for end in trainer.interval(81, 263)] == [0.2553, 0.3662]
-    assert [round(end, 4) for end in trainer.interval(0, 20)] == [0.0, 0.1611]
+    assert [round(end, 4) for end in proportions.interval(81, 263)] == [0.2553, 0.3662]
+    assert [round(end, 4) for end in proportions.interval(0, 20)] == [0.0, 0.1611]
 
 
 def test_a_training_ends_where_patience_does_and_keeps_the_best_epoch(home):
