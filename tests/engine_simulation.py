@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from amaranth.sim import Simulator
+from hypothesis import assume
 
+from dwn_hw import ir
+from dwn_hw.errors import OptionError
+from dwn_hw.hardware.folded import FoldedDesign, make_folded
+from dwn_hw.hardware.folded.engine_schedule import scheduled
+from dwn_hw.hardware.folded.lane_kinds import IntegerLanes
+from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.ir import evaluate
 from dwn_hw.rtl import Engine
 
@@ -75,3 +82,15 @@ def compare(design, codes, **options):
     if design.with_scores or not plan.classifies:
         wanted = [w | p << low for w, p in zip(wanted, packed, strict=True)]
     assert results == wanted
+
+
+def engine_of(network: ir.Network, lanes: int, bits: int) -> FoldedDesign:
+    """On lanes of integers of ``bits`` bits, of shifts for 0; no more lanes than layers have outputs."""
+    network = narrow_before_pooling(network)
+    try:
+        widest = max(step.outputs for step in make_folded(network, lanes=1).schedule.steps)
+    except OptionError as error:
+        assume("windows that see the image" not in str(error))
+        raise
+    plan = scheduled(network, min(lanes, widest), IntegerLanes(bits) if bits else None)
+    return FoldedDesign(network, plan.lanes, network.classifies, plan)

@@ -346,6 +346,15 @@ def test_a_pasted_class_is_taken_where_it_behaves_as_its_name_says(name):
         dwn_hw.freeze(other, input_format="u4/8")
 
 
+@pytest.mark.parametrize("kind", [BinaryDiscretizer, STE, dab.BinaryByMean, dab.Sort])
+def test_a_class_that_inherits_ours_and_does_something_else_is_refused(kind):
+    """Of the same name, so that nothing but its behaviour tells it apart."""
+    made = type(kind.__name__, (kind,), {"forward": lambda self, x: (x > 0.25).float() * 2, "__module__": "theirs"})
+    model = nn.Sequential(nn.Linear(2, 4), made(4) if kind is dab.Sort else made(), nn.Linear(4, 2)).eval()
+    with pytest.raises(CheckpointError, match=r"must behave as|something else on probes|must be the layer of dwn_hw"):
+        dwn_hw.freeze(model, input_format="u4/8")
+
+
 # ------------------------------------------------------------------------------------------------------ bad input
 
 

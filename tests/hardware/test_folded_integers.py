@@ -11,36 +11,21 @@ import integer_networks as ints
 import numpy as np
 import pytest
 import shift_networks as nets
-from engine_simulation import compare
+from engine_simulation import compare, engine_of
 from groups import swept
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwn_hw import ir
-from dwn_hw.errors import OptionError
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.families import FAMILIES
-from dwn_hw.hardware.folded import FoldedDesign, make_folded
-from dwn_hw.hardware.folded.engine_schedule import scheduled
+from dwn_hw.hardware.folded import make_folded
 from dwn_hw.hardware.folded.lane_kinds import IntegerLanes, ShiftLanes
-from dwn_hw.hardware.folded.narrow_before_pooling import narrow_before_pooling
 from dwn_hw.hardware.folded.transposed import phases
 
 
-def engine(network: ir.Network, lanes: int, bits: int) -> FoldedDesign:
-    """On lanes of integers of ``bits`` bits, of shifts for 0; no more lanes than layers have outputs."""
-    network = narrow_before_pooling(network)
-    try:
-        widest = max(step.outputs for step in make_folded(network, lanes=1).schedule.steps)
-    except OptionError as error:
-        assume("windows that see the image" not in str(error))
-        raise
-    plan = scheduled(network, min(lanes, widest), IntegerLanes(bits) if bits else None)
-    return FoldedDesign(network, plan.lanes, isinstance(network.nodes[-1], ir.ArgMax), plan)
-
-
 def check(network: ir.Network, lanes: int, bits: int, seed: int) -> None:
-    compare(engine(network, lanes, bits), nets.codes_of(network, seed, 2), idle=0.2, stall=0.4, seed=seed)
+    compare(engine_of(network, lanes, bits), nets.codes_of(network, seed, 2), idle=0.2, stall=0.4, seed=seed)
 
 
 LANES = {"lanes": st.integers(1, 4), "bits": st.sampled_from([0, 2, 3, 5, 8]), "seed": st.integers(0, 99)}
@@ -134,7 +119,7 @@ def test_shifts_between_integers_are_integers_and_an_affine_node_widens_no_lane(
         nets.dense(rng, 4, 3, 12),
         ir.ArgMax(),
     )
-    design = engine(ir.Network(source, nodes), 3, 8)
+    design = engine_of(ir.Network(source, nodes), 3, 8)
     assert design.schedule.kind.code_bits == 8
     compare(design, nets.codes_of(design.network, 0, 6))
 

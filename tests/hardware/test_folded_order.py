@@ -11,25 +11,20 @@ import integer_networks as ints
 import numpy as np
 import pytest
 import shift_networks as nets
-from engine_simulation import compare
+from engine_simulation import compare, engine_of
 from groups import swept
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwn_hw import ir
 from dwn_hw.errors import OptionError
-from dwn_hw.hardware.folded import FoldedDesign, make_folded
-from dwn_hw.hardware.folded.engine_schedule import scheduled
-from dwn_hw.hardware.folded.lane_kinds import IntegerLanes
+from dwn_hw.hardware.folded import make_folded
 
 LANES = {"lanes": st.integers(1, 3), "bits": st.sampled_from([0, 2, 3, 8]), "seed": st.integers(0, 99)}
 
 
 def check(network: ir.Network, lanes: int, bits: int, seed: int) -> None:
-    widest = max(step.outputs for step in make_folded(network, lanes=1).schedule.steps)
-    plan = scheduled(network, min(lanes, widest), IntegerLanes(bits) if bits else None)
-    design = FoldedDesign(network, plan.lanes, network.classifies, plan)
-    compare(design, nets.codes_of(network, seed, 2), idle=0.2, stall=0.4, seed=seed)
+    compare(engine_of(network, lanes, bits), nets.codes_of(network, seed, 2), idle=0.2, stall=0.4, seed=seed)
 
 
 @settings(max_examples=8)

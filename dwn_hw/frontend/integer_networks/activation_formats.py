@@ -1,4 +1,4 @@
-"""Chooses the fixed-point format of each layer that sums's activations, where nothing was searched for.
+"""Chooses the fixed-point format of what each layer that sums reads, where nothing was searched for.
 
 It is the one that the user stated; else the model's own; else 16 bits that hold what was seen on data; else DeepShift's 16.16.
 """

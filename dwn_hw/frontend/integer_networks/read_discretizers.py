@@ -52,9 +52,7 @@ def read(part: str, module: Any, smooth: Callable[[Doubles], Doubles], found: Fi
         return None
     if type(module) is not type(ours) and not _behaves(part, module, ours, edges, found):
         return None
-    if (
-        isinstance(ours, dab.Bernoulli) and not ours.deterministic
-    ):  # of which each number of a sample has a threshold of its own
+    if isinstance(ours, dab.Bernoulli) and not ours.deterministic:  # each number of a sample has a threshold of its own
         return Levels(part, smooth, lambda x: _run(ours, x), edges, FixedPoint(0, 0, 1, "half_up"))
     reached = _run(copy.deepcopy(ours).double(), np.concatenate([_between(edges), edges]))
     grid = grid_of(reached)
@@ -85,11 +83,17 @@ def _run(module: torch.nn.Module, x: Doubles) -> Doubles:
         return np.asarray(module(given).double().numpy())
 
 
+def is_ours(module: Any) -> bool:
+    """Whether a layer is of a class of this package: one that inherits from it elsewhere may do something else."""
+    return type(module).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 def _ours(module: Any) -> torch.nn.Module:
     """Our layer with what ``module`` has learnt."""
     kind = OURS[type(module).__name__]
-    if isinstance(module, kind):
-        return copy.deepcopy(module).eval()
+    if is_ours(module):
+        copied: torch.nn.Module = copy.deepcopy(module)
+        return copied.eval()
     if kind is dab.Bernoulli:
         remedy = "Take dwn_hw.nn.dab.Bernoulli(seed=1), or deterministic=True for x ≥ 0.5."
         raise OptionError(

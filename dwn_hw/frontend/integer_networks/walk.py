@@ -31,7 +31,7 @@ from dwn_hw.frontend.integer_networks.trained_network import (
 )
 from dwn_hw.frontend.module_state import Findings
 from dwn_hw.ir.edges import Ints
-from dwn_hw.nn.dab import Bernoulli, BinaryByMean, KMeans, Sort, TopK
+from dwn_hw.nn.dab import Bernoulli, KMeans, Sort, TopK
 
 #: The samples of the run that finds shapes.
 BATCH = 2
@@ -186,7 +186,7 @@ class Walk:
         if isinstance(module, Bernoulli) and not module.deterministic and len(before) > 1:
             got, remedy = f"samples of shape {before}", "Flatten before it, or take deterministic=True."
             self.found.add(part, "must draw for one row of numbers a sample", got, remedy)
-        if isinstance(module, KMeans) and module.width > 1:
+        if isinstance(module, KMeans) and module.width > 1 and read_discretizers.is_ours(module):
             self.made += vector_quantisation.steps(part, module, before, self.found)
             return
         read = read_discretizers.read(part, module, self._composed(self._chain(part)), self.found)
@@ -233,7 +233,7 @@ class Walk:
         return np.dtype(str(floating(self.module)).rpartition(".")[2])
 
     def _sort(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
-        if not isinstance(module, Sort | TopK):
+        if not isinstance(module, Sort | TopK) or not read_discretizers.is_ours(module):
             remedy = f"Take dwn_hw.nn.dab.{type(module).__name__}."
             self.found.add(part, "must be the layer of dwn_hw.nn.dab", "another class of that name", remedy)
             return
@@ -244,7 +244,7 @@ class Walk:
         self.made.append(ir.Sort(axes, module.first or 0, bool(module.descending)))
 
     def _mean(self, node: fx.Node, part: str, module: Any, before: Ints) -> None:
-        if not isinstance(module, BinaryByMean) and not read_discretizers.compares_to_mean(module, before):
+        if not read_discretizers.is_ours(module) and not read_discretizers.compares_to_mean(module, before):
             remedy = "Take dwn_hw.nn.dab.BinaryByMean, or another name."
             self.found.add(part, "must give x ≥ mean(x) of a sample as 0 or 1", "something else on probes", remedy)
         self._behind_sums(part)
