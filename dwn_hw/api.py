@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import ir
+from dwn_hw import _progress, ir
+from dwn_hw._progress import terminal
 from dwn_hw.exports import options as export_options
 from dwn_hw.exports import planning, prediction, writer
 from dwn_hw.exports.page import page_files
@@ -32,6 +33,10 @@ from dwn_hw.verification import compare_rtl, proof
 save = checkpoints.save
 
 PathLike: TypeAlias = str | os.PathLike[str]
+
+#: Whether a long function shows what it does: True, on standard error as the commands show it (on a terminal phases, times and
+#: bars; elsewhere a line for each phase); False, not at all; or a function that is told of each phase, in a few words.
+Shown: TypeAlias = _progress.Progress | bool
 
 
 def load(
@@ -69,7 +74,7 @@ def fit(
     board: str | None = None,
     resume: bool = False,
     device: str = "auto",
-    progress: collections.abc.Callable[[str], None] = lambda text: None,
+    progress: Shown = False,
     **recipe: Any,
 ) -> dict[str, Any]:
     """Train a network on samples ``x`` (samples, features…) with classes ``y`` (samples,), and write the model: ``dwn-hw train``.
@@ -83,7 +88,8 @@ def fit(
     ``tau``, ``candidates``, ``cheap_encoder``, ``prune`` (both 0 by default: what costs LUTs and is read or needed least goes in
     training); of gates those up to ``tau`` but ``n``; of ``shift``: ``hidden`` (widths), ``weight_bits``, ``integer_bits``,
     ``fraction_bits``; the rest follows from the data. ``test``: samples and classes to test
-    on; else a fifth of the samples is kept apart. ``device``: ``auto``, a GPU where there is one; ``cpu``, or ``cuda``. Returns
+    on; else a fifth of the samples is kept apart. ``device``: ``auto``, a GPU where there is one; ``cpu``, or ``cuda``.
+    ``progress=True`` shows epochs and the time left on standard error, a function is told of them. Returns
     the report: the recipe, ``accuracy`` on the test samples with its 95 % ``interval``, ….
     """
     given = _samples("x", x, y)
@@ -92,7 +98,8 @@ def fit(
     columns = learned_columns.AskedColumns(tuple(categorical), tuple(ignore_columns))
     budget = size_budget.make(budget_lut, board, kind)
     how: dict[str, Any] = {"columns": columns, "kind": kind, "budget": budget, "resume": resume, "device": device}
-    return dict(training_run.run(given, tested, Path(out), recipe, progress=progress, **how))
+    with terminal.asked(progress) as tell:
+        return dict(training_run.run(given, tested, Path(out), recipe, progress=tell, **how))
 
 
 def freeze(
@@ -127,16 +134,18 @@ def export(
     x: npt.NDArray[Any] | None = None,
     y: npt.NDArray[Any] | None = None,
     calibrate: npt.NDArray[Any] | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    progress: Shown = False,
     **options: Any,
 ) -> dict[str, Any]:
     """Write an export directory and return its report: ``dwn-hw export``.
 
     ``model``, ``thermometer``, ``scaler``: as for :func:`freeze`. ``x``, ``y``: samples in the user's own units and their
-    classes. ``calibrate``: such samples, or (samples, classes), to find the narrowest port by. ``options``: those of
-    :class:`dwn_hw.Options`.
+    classes. ``calibrate``: such samples, or (samples, classes), to find the narrowest port by. ``progress=True``
+    shows on standard error what is being done. ``options``: those of :class:`dwn_hw.Options`.
     """
     asked = _options(calibrate=calibrate, **options)
-    return writer.export(_trained(model, thermometer, scaler), Path(out), asked, _samples("x", x, y))
+    with terminal.asked(progress) as tell:
+        return writer.export(_trained(model, thermometer, scaler), Path(out), asked, _samples("x", x, y), tell)
 
 
 def verify(
@@ -146,15 +155,24 @@ def verify(
     simulator: str = "verilator",
     vectors: int = 1000,
     seed: int = 0,
+    progress: Shown = False,
 ) -> dict[str, Any]:
-    """Compare every node of an export's Verilog with its network, exactly: ``dwn-hw verify``. Raises Mismatch."""
-    samples = _samples("x", x)
-    return compare_rtl.verify(Path(directory), simulator=simulator, random=vectors, seed=seed, samples=samples)
+    """Compare every node of an export's Verilog with its network, exactly: ``dwn-hw verify``. Raises Mismatch.
+
+    ``progress=True`` shows on standard error what is being done, and how many vectors were simulated.
+    """
+    asked: dict[str, Any] = {"simulator": simulator, "random": vectors, "seed": seed, "samples": _samples("x", x)}
+    with terminal.asked(progress) as tell:
+        return compare_rtl.verify(Path(directory), **asked, progress=tell)
 
 
-def prove(directory: PathLike, timeout: float = 300.0) -> dict[str, Any]:
-    """Prove that an export's Verilog equals its network for all inputs: ``dwn-hw prove``. Raises Mismatch or Undecided."""
-    return proof.prove(Path(directory), timeout=timeout)
+def prove(directory: PathLike, timeout: float = 300.0, *, progress: Shown = False) -> dict[str, Any]:
+    """Prove that an export's Verilog equals its network for all inputs: ``dwn-hw prove``. Raises Mismatch or Undecided.
+
+    ``progress=True`` shows on standard error what is being done.
+    """
+    with terminal.asked(progress) as tell:
+        return proof.prove(Path(directory), timeout=timeout, progress=tell)
 
 
 def predict(directory: PathLike, x: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -191,9 +209,13 @@ def report(
     return shown
 
 
-def synth(directory: PathLike, target: str = "xc7") -> dict[str, Any]:
-    """LUTs, flip-flops and carries of an export, by part, beside the estimate: ``dwn-hw synth``."""
-    return synthesis.synth(Path(directory), target)
+def synth(directory: PathLike, target: str = "xc7", *, progress: Shown = False) -> dict[str, Any]:
+    """LUTs, flip-flops and carries of an export, by part, beside the estimate: ``dwn-hw synth``.
+
+    ``progress=True`` shows on standard error what is being done.
+    """
+    with terminal.asked(progress) as tell:
+        return synthesis.synth(Path(directory), target, progress=tell)
 
 
 def _samples(name: str, x: Any | None, y: npt.ArrayLike | None = None) -> sample_files.Samples | None:

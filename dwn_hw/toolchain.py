@@ -14,9 +14,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TypeAlias
 
 from dwn_hw.errors import ToolError, ToolTimeout
 
@@ -72,6 +75,10 @@ WHEELS = {
 MIN_VERILATOR = (5, 36)
 
 
+#: Told each line that a program says, when it says it, in a thread; whether that tells how far it is and no more.
+Heard: TypeAlias = Callable[[str], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A program that was found: its ``version`` as it says, its ``path``, and the environment it needs."""
@@ -91,11 +98,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     clean: bool = False,
+    heard: Heard | None = None,
 ) -> str:
     """Run a program, called ``name`` in messages, and return its standard output.
 
     ``env``: added to this process' environment, or if ``clean`` to the part of it that says where things are and not what a
-    program is to do.
+    program is to do. ``heard`` is told what it says line by line; what only says how far it is, is dropped then.
 
     Raises ToolError with the end of what it said.
     """
@@ -117,8 +125,8 @@ def run(
         raise missing(name) from None
     _running.add(process)
     try:
-        out, err = process.communicate(stdin, timeout=timeout)
-    except subprocess.TimeoutExpired:
+        out, err = process.communicate(stdin, timeout) if heard is None else _listen(process, stdin, timeout, heard)
+    except (subprocess.TimeoutExpired, TimeoutError):
         raise ToolTimeout(
             f"{name}: no answer within {timeout:.0f} s. Try a smaller design, or a faster machine."
         ) from None
@@ -130,6 +138,31 @@ def run(
     if process.returncode:
         raise ToolError(f"{name}: failed with exit status {process.returncode}:\n{_end(out + err)}")
     return out
+
+
+def _listen(process: subprocess.Popen[str], stdin: str | None, timeout: float, heard: Heard) -> tuple[str, str]:
+    """What a program says to its end on both outputs, without the lines that only say how far it is."""
+    until = time.monotonic() + timeout
+
+    def read(stream: IO[str]) -> str:
+        with stream:
+            return "".join(line for line in stream if not heard(line.rstrip("\n")))
+
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with ThreadPoolExecutor(2) as readers:
+        try:
+            out, err = readers.submit(read, process.stdout), readers.submit(read, process.stderr)
+            if process.stdin is not None:
+                with contextlib.suppress(BrokenPipeError), process.stdin:
+                    process.stdin.write(stdin or "")
+            found = tuple(job.result(max(0.0, until - time.monotonic())) for job in (out, err))
+            process.wait(max(0.0, until - time.monotonic()))
+        except BaseException:
+            _kill(process)  # or the readers would wait for more
+            process.wait()
+            raise
+    return found[0], found[1]
 
 
 #: Variables that say who and where one is, with the beginnings of others.

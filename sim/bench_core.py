@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 from pathlib import Path
 
 import cocotb
@@ -37,12 +38,21 @@ NODES = [integers(f"node{part['node']}") for part in PARTS]
 INTERVAL = JOB["interval"]
 VECTORS = len(X) // INTERVAL
 
+# Results of all tests: of each vector, of four slow runs where there are streams, and behind each of the resets.
+RESETS, BEHIND = 20, 8
+TOTAL = VECTORS
+TOTAL += 4 * min(VECTORS, JOB["slow_vectors"]) if JOB["shell"] == "stream" else 0
+TOTAL += RESETS * BEHIND if JOB["reset"] else 0
+EVERY = 64  # results until it is said how many there are
+
 # One clock in so many, inputs change while the clock is still high, or a single register on the wrong edge would not show.
 LATE_FALL = 8
 
 
 class Bench:
     """One design under test: its pins, a shadow of its pipeline, and what was counted."""
+
+    collected = 0  # results, in all tests
 
     def __init__(self, dut, phase):
         self.dut, self.phase = dut, phase
@@ -165,6 +175,10 @@ class Bench:
         """The next result must be that of the next vector."""
         if due[got] != result:
             self.fail("order", result, 0, due[got], result)
+        Bench.collected += 1
+        if Bench.collected % EVERY == 0:
+            sys.stdout.write(f"@ {Bench.collected} {TOTAL}\n")
+            sys.stdout.flush()
         return got + 1
 
     def done(self):
@@ -201,11 +215,11 @@ async def reset_in_mid_stream(dut):
     bench = Bench(dut, "reset_in_mid_stream")
     await bench.start()
     vector = 0
-    for _ in range(20):
+    for _ in range(RESETS):
         for _ in range(rng.randrange(1, 3 * len(bench.held) + INTERVAL + 1)):
             vector = vector if bench.word else rng.randrange(VECTORS)
             await bench.clock(vector, ready=rng.random() < 0.7)
         vector = vector if bench.word else rng.randrange(VECTORS)
         await bench.clock(vector, ready=rng.random() < 0.5, reset=True)
-        await bench.send([rng.randrange(VECTORS) for _ in range(8)])
+        await bench.send([rng.randrange(VECTORS) for _ in range(BEHIND)])
     bench.done()

@@ -51,7 +51,7 @@ DOORS = {
     "triton": set(),  # the same
     "safetensors": {"ir.serialize", "frontend.read_safetensors"},
     "click": {"cli"},
-    "rich": {"cli"},
+    "rich": {"cli", "_progress.terminal"},
     "serial": {"fpga.serial_host"},
     "pickle": set(),
 }

@@ -59,6 +59,19 @@ def test_importing_the_package_and_its_command_line_brings_nothing_heavy(tmp_pat
     assert python(script, cwd=tmp_path).strip() == "[]"
 
 
+def test_help_of_every_command_brings_nothing_heavy_and_nothing_that_draws(tmp_path):
+    script = f"""
+import contextlib, io, sys
+from dwn_hw.cli import main
+for name in ([], *([name] for name in main.main.commands)):
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        main.main([*name, "--help"])
+    assert said.getvalue().startswith("Usage: "), name
+print([m for m in {(*HEAVY, "rich")} if m in sys.modules])
+"""
+    assert python(script, cwd=tmp_path).strip() == "[]"
+
+
 @pytest.fixture
 def model(tmp_path):
     """``model.pt`` and ``x.npz``, written with torch."""

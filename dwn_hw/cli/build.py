@@ -6,21 +6,11 @@ import shlex
 from pathlib import Path
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from dwn_hw.cli.arguments import BAUD, directory
 from dwn_hw.cli.screen import Report, Screen, command
 
 _board = click.option("--board", required=True, metavar="BOARD", help="One of `dwn-hw boards`.")
-
-
-def _table(*headings: str, left: int = 1) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i < left else "right", no_wrap=i == 0)
-    return table
 
 
 @click.command(short_help="The boards, and which of them an export fits.")
@@ -47,7 +37,7 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
     if of_export:
         headings = ["board", "lut", "ff", "bram", "needs lut", "ff", "bram", "fits"]
         headings += ["built lut", "MHz"] if built else []
-    table = _table(*headings, left=1 if of_export else 2)
+    table = []
     for row in rows:
         cells = [row["board"]] if of_export else [row["board"], row["target"]]
         cells += [f"{row['capacity'][kind]:,}" for kind in ("lut", "ff")]
@@ -59,8 +49,8 @@ def _show_overview(screen: Screen, rows: list[Report], of_export: bool) -> None:
             cells += figures if built else []
         else:
             cells += [f"{row['clock_mhz']:g}", row["flow"]]
-        table.add_row(*map(escape, cells))
-    screen.show(table)
+        table.append(cells)
+    screen.show(headings, table, left=1 if of_export else 2, dense=True)
     if of_export:
         screen.say("", "needs are estimates of the whole design, its UART included; what was built is measured")
         if any(row["fits"] and not row["takes_target"] for row in rows):
@@ -104,10 +94,8 @@ def build(screen: Screen, directory: Path, board: str, seeds: int, baud: int | N
 def _show_parts(screen: Screen, report: Report) -> None:
     kinds = ("lut", "ff", "carry", "mux", "bram")
     screen.say(f"counted    {report['name']}, {report['device']}", "")
-    table = _table("part", *kinds)
-    for name, counts in report["parts"].items():
-        table.add_row(escape(name), *(str(counts[kind]) for kind in kinds))
-    screen.show(table)
+    rows = ([name, *(str(counts[kind]) for kind in kinds)] for name, counts in report["parts"].items())
+    screen.show(("part", *kinds), rows, dense=True)
     screen.say("")
     # Before place and route nobody knows which flip-flops share a cell with a LUT.
     what = "used" if "used" in report else "needs"

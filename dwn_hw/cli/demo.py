@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dwn_hw import toolchain
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, within
 from dwn_hw.cli.screen import Report
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import writer
@@ -73,8 +73,8 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
 
 
 def _say_epoch(epoch: Epoch, progress: Progress) -> None:
-    if epoch.number % 10 == 0:
-        progress(f"epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.3f}")
+    told = f"epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.3f}"
+    within(progress, told, epoch.number, epoch.epochs, aloud=told if epoch.number % 10 == 0 else None)
 
 
 def _check_out(out: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from rich import box
-from rich.table import Table
-
 from dwn_hw.cli.screen import Report, Screen
 
 
@@ -79,13 +76,12 @@ def _show_calibration(screen: Screen, found: Report) -> None:
         "           (what is said of other samples holds of ones that the model was not trained on, as these must be)",
         "",
     )
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     known = "accuracy" in found["model"]
 
     def accuracy(row: Report) -> list[str]:
         return [str(Accuracy(row["accuracy"], row["standard_error"]))] if known else []
 
-    for heading in (
+    headings = (
         "bits a feature",
         "port",
         "encoder lut",
@@ -93,14 +89,14 @@ def _show_calibration(screen: Screen, found: Report) -> None:
         f"kept of {count}",
         *(["accuracy"] if known else []),
         "holds",
-    ):
-        table.add_column(heading, justify="right")
+    )
+    table = []
     rows = [*found["curve"], *(found[kind] for kind in ("shared", "per_feature") if found[kind]), found["taken"]]
     for row in {repr(row): row for row in rows}.values():
         bits = "…".join(str(bits) for bits in sorted({row["least_bits"], row["most_bits"]}))
         figures = (str(row[name]) for name in ("port_bits", "encoder_lut", "lut"))
         holds = "taken" if row == found["taken"] else "yes" if row["holds"] else "no"
-        table.add_row(bits, *figures, str(count - row["changed"]), *accuracy(row), holds)
-    table.add_row("model", *[""] * 3, str(count), *accuracy(found["model"]))
-    screen.show(table)
+        table.append([bits, *figures, str(count - row["changed"]), *accuracy(row), holds])
+    table.append(["model", *[""] * 3, str(count), *accuracy(found["model"])])
+    screen.show(headings, table, left=0)
     screen.say("")

@@ -14,16 +14,17 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from dwn_hw._progress import Progress, silent, terminal
 from dwn_hw.errors import DwnHwError, InputError, Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Report = dict[str, Any]
 
@@ -33,28 +34,29 @@ class Screen:
 
     def __init__(self, as_json: bool, quiet: bool) -> None:
         self.as_json, self.quiet = as_json, quiet
-        self.console = Console(stderr=True, highlight=False)
-        self._status: Any = None
         self._started = time.monotonic()
 
-    def progress(self, text: str) -> None:
-        """Show what is being done now: a spinner on a terminal, a line elsewhere."""
-        if self.quiet:
-            return
-        if not self.console.is_terminal:
-            line = f"[{time.monotonic() - self._started:5.1f} s] {text}"
-            self.console.print(line, markup=False, soft_wrap=True)
-        elif self._status is None:
-            self._status = self.console.status(escape(text))
-            self._status.start()
-        else:
-            self._status.update(escape(text))
+    @functools.cached_property
+    def console(self) -> Console:
+        """What draws on standard error; made when it is used, since help needs none."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    @functools.cached_property
+    def progress(self) -> Progress:
+        """Shows what is being done now: phases, amounts and times on a terminal, a line for each phase elsewhere."""
+        return silent if self.quiet else terminal.shown_on(self.console, self._started)
 
     def stop(self) -> None:
-        """End the spinner."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        """Take the line away that shows what is being done."""
+        if isinstance(self.progress, terminal.Watch):
+            self.progress.stop()
+
+    def finish(self) -> None:
+        """End a command that did its work: on a terminal with the seconds of its phases."""
+        if isinstance(self.progress, terminal.Watch):
+            self.progress.finish()
 
     def say(self, *lines: str) -> None:
         """Print the result for a person."""
@@ -85,9 +87,20 @@ class Screen:
             line = textwrap.fill(line, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def show(self, table: Table) -> None:
-        """Print a table for a person."""
+    def show(
+        self, headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, dense: bool = False
+    ) -> None:
+        """Print a table for a person. The first ``left`` columns are text, the others figures; ``dense``: close together."""
+        from rich import box
+        from rich.markup import escape
+        from rich.table import Table
+
         self.stop()
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=dense)
+        for i, heading in enumerate(headings):
+            table.add_column(heading, justify="left" if i < left else "right", no_wrap=dense and i == 0)
+        for row in rows:
+            table.add_row(*map(escape, row))
         if not self.quiet:
             self.console.print(table)
 
@@ -116,6 +129,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
         try:
             with _ending():
                 status = function(screen, **arguments) or 0
+            screen.finish()
         except DwnHwError as error:
             screen.stop()
             if debug:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from dwn_hw.cli.arguments import directory
 from dwn_hw.cli.screen import Report, Screen, command
@@ -32,14 +29,10 @@ def show_counts(screen: Screen, report: Report) -> None:
     """A table of the counts by part, beside the estimate."""
     kinds = ("lut", "ff", "carry", "mux", "bram", "dsp")
     screen.say(f"counted    {report['target']}, {report['tool']}: {report['command']}", "")
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("part", *kinds, "estimated lut"):
-        table.add_column(heading, justify="left" if heading == "part" else "right")
     rows = [*report["parts"].items(), ("whole, flattened", report["total"])]
     estimates = {**report["estimate"]["parts"], "whole, flattened": report["estimate"]["total"]}
-    for name, counts in rows:
-        table.add_row(escape(name), *(str(counts[kind]) for kind in kinds), str(estimates[name]["lut"]))
-    screen.show(table)
+    table = ([name, *(str(counts[kind]) for kind in kinds), str(estimates[name]["lut"])] for name, counts in rows)
+    screen.show(("part", *kinds, "estimated lut"), table)
     screen.say("")
     if report["exported_for"] != report["target"]:
         again = f"the export is for {report['exported_for']}, mapped again here: the estimate is of its own LUTs, each by itself"

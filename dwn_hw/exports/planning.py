@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress, silent
+from dwn_hw._progress import Progress, ahead, silent
 from dwn_hw.errors import DataError, Problem
 from dwn_hw.exports.options import Options, Request, check
 from dwn_hw.frontend import (
@@ -134,6 +134,7 @@ def _plan_live(
     told: Sequence[Told],
     progress: Progress,
 ) -> ExportPlan:
+    ahead(progress, 1)
     frozen = _frozen(model, options, samples, told, progress)
     progress("planning hardware")
     design = _design(model, frozen.network, options, progress)
@@ -183,6 +184,7 @@ def _plan_dwn(
 ) -> ExportPlan:
     left_to_host = None if options.use_scaler else model.scaler
     model = input_scaling.apply(model, options.normalize, options.input_shape, options.use_scaler)
+    ahead(progress, 4 + (options.calibrate is not None))
     progress("choosing the input format")
     if samples is not None and samples.x is not None:
         _check_features(samples.x, samples.name, len(model.thresholds))

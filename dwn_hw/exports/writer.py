@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir, rtl
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, ahead
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import c_host, interface_json, interface_text, replacing, verilog_checksums
 from dwn_hw.exports.derive_interface import describe
@@ -63,6 +63,7 @@ def export(
 ) -> Document:
     """Write the export directory ``out`` and return its report; in ``removed``, what :func:`write` removed, if anything."""
     check_out(out)
+    ahead(progress, 2)
     decided = plan(model, options or Options(), samples, progress)
     removed = write(decided, out, progress)
     return decided.report | ({"removed": removed} if removed else {})

@@ -17,7 +17,7 @@ from typing import Any
 
 from dwn_hw import _json, rtl, toolchain
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, ahead, within
 from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
 from dwn_hw.exports import kept_builds, verilog_checksums
 from dwn_hw.exports.reader import Exported, read_export
@@ -190,8 +190,11 @@ def _head(job: Job) -> Document:
 def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> Document:
     # What is left of a command line that no wheel can do (dfu-suffix) is of no consequence for the bits.
     synth, route, pack = (words for words in job.made.commands if words[0] in toolchain.WHEELS)
+    ahead(progress, 3)
     progress(f"synthesising for {job.board.family}")
-    toolchain.run([*toolchain.wheel(synth[0]), *synth[1:]], name="yosys", cwd=work, timeout=timeout)
+    heard = synthesis.passes(lambda at: within(progress, at))
+    words = [*toolchain.wheel(synth[0]), *synthesis.NAMING_PASSES, *synth[1:]]
+    toolchain.run(words, name="yosys", cwd=work, timeout=timeout, heard=heard)
     parts = count_parts(json.loads((work / f"{project.TOP}.stat.json").read_text()), job)
     needs = fitting.check(job.board, parts, job.exported)
     seeds = "a seed" if job.seeds == 1 else f"{job.seeds} seeds"
@@ -289,6 +292,7 @@ def _check_clock(job: Job, timing: dict[str, Any]) -> None:
 
 def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) -> Document:
     """Reads the project with yosys, as the vendor's tool would: every module there, every wire driven, every part counted."""
+    ahead(progress, 1)
     progress("checking the project with yosys")
     name = job.exported.interface.name
     read = " ".join(sorted(file for file in job.made.files if _is_verilog(file) and file != f"{name}_lut.v"))
@@ -306,7 +310,9 @@ def _vendor_project(job: Job, work: Path, timeout: float, progress: Progress) ->
     if counted:
         command = SYNTHESES[job.board.family].command
         script += f"; {command} -top {project.TOP}; tee -q -o {project.TOP}.stat.json stat -json"
-    toolchain.run([*toolchain.yosys(), "-q", "-p", script], name="yosys", cwd=work, timeout=timeout)
+    words = [*toolchain.yosys(), "-q", *synthesis.NAMING_PASSES, "-p", script]
+    heard = synthesis.passes(lambda at: within(progress, at))
+    toolchain.run(words, name="yosys", cwd=work, timeout=timeout, heard=heard)
     parts = count_parts(json.loads((work / f"{project.TOP}.stat.json").read_text()), job) if counted else None
     needs = fitting.check(job.board, parts, job.exported) if parts else None
     for name in (cell.name, f"{project.TOP}.stat.json"):

@@ -6,21 +6,31 @@ import json
 import re
 import shutil
 import statistics
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dwn_hw import toolchain
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, within
 from dwn_hw.errors import ToolError, Unfit
 from dwn_hw.fpga import floor_plan
 from dwn_hw.hardware.families import FAMILIES
 
 #: What nextpnr appends to the name of the cell that something became.
 _SUFFIX = re.compile(r"(_(SB_DFF|TRELLIS_FF|DFF|SB_LUT4|LUT4|SB_CARRY|CCU2C|ALU)\w*|_(DFF)?LC)$")
+
+
+#: What nextpnr says when it begins to pack, place, route, and report; and about how much of its time is over then.
+_STAGES = {
+    "packing": (re.compile(r"Info: Pack(ing)?\b"), 0.0),
+    "placing": (re.compile(r"Info: (Placed \d|Creating initial|Running .*plac)"), 0.05),
+    "routing": (re.compile(r"Info: (Routing\.\.|Running router)"), 0.4),
+    "timing": (re.compile(r"Info: (Routing complete|Router\d time|Program finished)"), 0.95),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +72,21 @@ def route(
     wanted = [word for word in command if (folder / word).is_file() and Path(word).suffix != ".tim"]
     wanted += [word.split("=")[1] for word in command if "=" in word and (folder / word.split("=")[1]).is_file()]
 
+    told = _Told(progress, seeds)
+
     def one(seed: int) -> Routed:
         place = folder / f"seed{seed}"
         place.mkdir()
         for name in wanted:
             shutil.copy(folder / name, place)
-        words = [
-            *toolchain.wheel(command[0]),
-            *command[1:],
-            "--seed",
-            str(seed),
-            "--timing-allow-fail",
-            "--write",
-            floor_plan.PLACED,
-        ]
+        # It is quiet by itself, and then says nothing of where it is.
+        own = [word for word in command[1:] if word not in ("-q", "--quiet")]
+        words = [*toolchain.wheel(command[0]), *own, "--seed", str(seed), "--timing-allow-fail"]
+        words += ["--write", floor_plan.PLACED]
         words += ["--report", "routed.json", "--detailed-timing-report"]
         try:
-            toolchain.run(words, name=command[0], cwd=place, timeout=timeout)
+            heard = stages(lambda stage: told.begins(seed, stage))
+            toolchain.run(words, name=command[0], cwd=place, timeout=timeout, heard=heard)
         except ToolError as error:
             raise _explained(error, place) from None
         return read_report(json.loads((place / "routed.json").read_text()), seed, place, family)
@@ -89,11 +97,52 @@ def route(
         try:
             for job in as_completed(running):
                 done.append(job.result())
-                progress(f"seed {done[-1].seed}: {done[-1].fmax:.1f} MHz ({len(done)} of {seeds} done)")
+                told.finished(done[-1])
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     return sorted(done, key=lambda routed: routed.seed)
+
+
+class _Told:
+    """Tells of several seeds at once: which stage each is in, and which of them are done."""
+
+    def __init__(self, progress: Progress, seeds: int) -> None:
+        self.progress, self.seeds, self.done = progress, seeds, 0
+        self.at: dict[int, str] = {}
+        self.lock = threading.Lock()  # each seed is heard in a thread of its own
+
+    def begins(self, seed: int, stage: str) -> None:
+        """``seed 3 routing, 1 2 placing``."""
+        with self.lock:
+            self.at[seed] = stage
+            of = {each: " ".join(str(one) for one in sorted(self.at) if self.at[one] == each) for each in _STAGES}
+            text = ", ".join(f"{some} {each}" for each, some in reversed(of.items()) if some)
+            within(self.progress, f"seed {text}", self._far(), self.seeds)
+
+    def finished(self, routed: Routed) -> None:
+        """Also aloud."""
+        with self.lock:
+            self.at.pop(routed.seed, None)
+            self.done += 1
+            text = f"seed {routed.seed}: {routed.fmax:.1f} MHz"
+            aloud = f"{text} ({self.done} of {self.seeds} done)"
+            within(self.progress, text, self._far(), self.seeds, aloud=aloud)
+
+    def _far(self) -> float:
+        return self.done + sum(_STAGES[stage][1] for stage in self.at.values())
+
+
+def stages(tell: Callable[[str], None]) -> toolchain.Heard:
+    """What listens to a nextpnr that is not quiet, and tells of each of its stages. Warnings and errors are kept."""
+
+    def heard(line: str) -> bool:
+        for stage, (begins, _) in _STAGES.items():
+            if begins.match(line):
+                tell(stage)
+        return line.startswith("Info: ") or not line.strip()
+
+    return heard
 
 
 def _explained(error: ToolError, place: Path) -> ToolError | Unfit:

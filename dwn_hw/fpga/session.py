@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, within
 from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes, serial_host
@@ -51,7 +51,8 @@ def run(
         now = time.monotonic()
         if now - shown > 1:
             shown = now
-            progress(f"{done} of {len(codes)} samples, {done / (now - started):.0f} a second")
+            told = f"{done} of {len(codes)} samples, {done / (now - started):.0f} a second"
+            within(progress, told, done, len(codes), aloud=told)
 
     results = board.run(sample_bytes.pack_samples(codes, exported.design), tell)
     seconds = time.monotonic() - started

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from dwn_hw import rtl, toolchain
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, silent, within
 from dwn_hw.errors import OptionError, Problem, ToolError, in_words
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.hardware import cost
@@ -35,13 +36,19 @@ def synth(folder: Path, target: str, *, timeout: float = 1800.0, progress: Progr
     modules = design.modules()
     jobs = {"total": "top", **{name: name for names in modules.values() for name in names}}
     counts: dict[str, dict[str, float]] = {}
+
+    def count(name: str) -> dict[str, float]:
+        heard = passes(lambda at: within(progress, f"{name}: {at}", len(counts), len(jobs)))
+        return _count(exported, target, jobs[name], place, timeout, heard)
+
     # Two at a time: yosys uses one core.
     with ThreadPoolExecutor(2) as pool:
-        running = {pool.submit(_count, exported, target, module, place, timeout): name for name, module in jobs.items()}
+        running = {pool.submit(count, name): name for name in jobs}
         for job in as_completed(running):
             name = running[job]
             counts[name] = job.result()
-            progress(f"{name}: {counts[name]['lut']} LUT ({len(counts)} of {len(jobs)} done)")
+            told = f"{name}: {counts[name]['lut']} LUT"
+            within(progress, told, len(counts), len(jobs), aloud=f"{told} ({len(counts)} of {len(jobs)} done)")
     report = _report(design, exported.interface.digest, target, counts)
     (place / f"{target}.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
@@ -71,24 +78,45 @@ def _report(design: Design, digest: str, target: str, counts: dict[str, dict[str
     }
 
 
-def netlist(exported: Exported, target: str, place: Path, timeout: float) -> Path:
+#: What yosys calls a pass when it begins one; ABC by the name of the tool.
+_PASS = re.compile(r"[\d.]+ Executing ([\w-]+)")
+
+#: Options that let a quiet yosys name the passes of its script, and those of a command like ``synth_ice40``.
+NAMING_PASSES = ("-v", "2")
+
+
+def passes(tell: Callable[[str], None]) -> toolchain.Heard:
+    """What listens to a yosys that is run with :data:`NAMING_PASSES`, and tells of each pass."""
+
+    def heard(line: str) -> bool:
+        found = _PASS.match(line)
+        if found:
+            tell(f"yosys {found[1].lower()}")
+        return found is not None
+
+    return heard
+
+
+def netlist(exported: Exported, target: str, place: Path, timeout: float, progress: Progress = silent) -> Path:
     """The top module in the cells of a family, flattened, as Verilog in ``place``, a folder in the export's. Raises ToolError."""
     path = place / "netlist.v"
     path.unlink(missing_ok=True)
     last = f"write_verilog -noattr {path.relative_to(exported.folder)}"
-    _map(exported, target, "top", place, last, timeout)
+    _map(exported, target, "top", place, last, timeout, passes(lambda at: within(progress, at)))
     if not path.is_file():
         raise ToolError("yosys wrote no netlist")
     return path
 
 
-def _count(exported: Exported, target: str, module: str, place: Path, timeout: float) -> dict[str, float]:
+def _count(
+    exported: Exported, target: str, module: str, place: Path, timeout: float, heard: toolchain.Heard
+) -> dict[str, float]:
     """Cells of one module, whose name follows the export's, and all below it."""
     result = place / f"{module}.stat.json"
     result.unlink(missing_ok=True)
     try:
         # Under yowasp, what is printed after ABC has run can be lost; a file is not.
-        _map(exported, target, module, place, f"tee -q -o synth/{result.name} stat -json", timeout)
+        _map(exported, target, module, place, f"tee -q -o synth/{result.name} stat -json", timeout, heard)
         cells = json.loads(result.read_text())["design"]["num_cells_by_type"]
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"yosys gave no cell counts for {module} ({in_words(error)})") from None
@@ -97,7 +125,9 @@ def _count(exported: Exported, target: str, module: str, place: Path, timeout: f
     return count_cells(cells, SYNTHESES[target])
 
 
-def _map(exported: Exported, target: str, module: str, place: Path, last: str, timeout: float) -> None:
+def _map(
+    exported: Exported, target: str, module: str, place: Path, last: str, timeout: float, heard: toolchain.Heard
+) -> None:
     """Synthesise one module and all below it in the folder of the export, and run one command more."""
     name, command = exported.interface.name, SYNTHESES[target].command
     top = f"{name}_{module}"
@@ -122,7 +152,8 @@ def _map(exported: Exported, target: str, module: str, place: Path, last: str, t
         last,
     ]
     try:
-        toolchain.run([*toolchain.yosys(), "-q", "-p", "; ".join(script)], name="yosys", cwd=root, timeout=timeout)
+        words = [*toolchain.yosys(), "-q", *NAMING_PASSES, "-p", "; ".join(script)]
+        toolchain.run(words, name="yosys", cwd=root, timeout=timeout, heard=heard)
     finally:
         for path in (cell, *copies):
             path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from dwn_hw import toolchain
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress, duration, silent
+from dwn_hw._progress import Progress, ahead, begin, duration, silent, within
 from dwn_hw.errors import DataError, OptionError, Problem
 from dwn_hw.frontend import checkpoints, size_search, table_training
 from dwn_hw.frontend.learned_columns import AskedColumns
@@ -66,7 +66,7 @@ def run(
     started = time.perf_counter()
 
     def trained(recipe: Any, state: Any) -> Any:
-        progress("preparing the samples")
+        _tell_of_preparing(progress)
         training = trainer.Trainer(recipe, x, y, len(names), where.type)
         return training, _train(training, state, kept, progress, torch, budget)
 
@@ -93,6 +93,11 @@ def run(
         "seconds": round(time.perf_counter() - started, 1),
         **_next(out, test_file, budget),
     }
+
+
+def _tell_of_preparing(progress: Progress) -> None:
+    ahead(progress, 2)  # this and the training
+    progress("preparing the samples")
 
 
 def _coded(
@@ -142,6 +147,7 @@ def _train(training: Any, state: Any, kept: Path, progress: Progress, torch: Any
     from dwn_hw.nn import kernels
 
     kernels.announce(progress)
+    begin(progress, "training")
     if state is not None:
         training.resume(state)
     beside = {} if budget is None else {"budget": budget.told}
@@ -150,7 +156,9 @@ def _train(training: Any, state: Any, kept: Path, progress: Progress, torch: Any
         _keep(kept, training.state() | beside, torch)
         left = (time.perf_counter() - started) / (told.epoch - before) * (told.epochs - told.epoch)
         found = f"loss {told.loss:.4f}, validation {told.accuracy:.1%}, best {told.best:.1%}"
-        progress(f"epoch {told.epoch} of {told.epochs}: {found}; at most {duration(left)} left")
+        told_to_all = f"epoch {told.epoch} of {told.epochs}: {found}; at most {duration(left)} left"
+        shown = f"epoch {told.epoch} of {told.epochs}, {found}"
+        within(progress, shown, told.epoch, told.epochs, aloud=told_to_all)
     return training.finish()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dwn_hw import toolchain
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, ahead
 from dwn_hw.errors import ExportError, Mismatch, OptionError, Problem, ToolError
 from dwn_hw.exports import kept_records, reader
 from dwn_hw.exports.reader import Exported
@@ -52,6 +52,7 @@ def verify_bitstream(
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=given.codes, addresses=True)
     programming.bitstream(exported, board)  # the one that was built, and no other
     clocks = report["clocks_per_bit"]
+    ahead(progress, 2)
     progress("reading the bitstream back")
     sources = {
         "chip.v": read_back(chosen, folder / "build" / chosen.key, timeout),

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import _assets, toolchain
+from dwn_hw._progress import Progress, ahead, silent
 from dwn_hw.errors import ToolError
 from dwn_hw.exports import kept_builds
 from dwn_hw.exports.derive_interface import describe
@@ -83,24 +84,37 @@ class Difference:
 
 @contextlib.contextmanager
 def built(
-    design: FoldedDesign, sources: tuple[Path, ...], place: Path, simulator: str, timeout: float
+    design: FoldedDesign,
+    sources: tuple[Path, ...],
+    place: Path,
+    simulator: str,
+    timeout: float,
+    progress: Progress = silent,
 ) -> Iterator[Simulated]:
     """The engine built in ``place``, unless the same was built there; where make cannot work there, in a temporary directory."""
     if simulate.PLAIN.fullmatch(str(place.resolve())):
-        yield Simulated(design, sources, place, simulator, timeout)
+        yield Simulated(design, sources, place, simulator, timeout, progress)
         return
     with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:
         rtl = Path(shutil.copytree(sources[0].parent, Path(name) / "rtl"))
-        yield Simulated(design, tuple(rtl / path.name for path in sources), Path(name) / "build", simulator, timeout)
+        yield Simulated(
+            design, tuple(rtl / path.name for path in sources), Path(name) / "build", simulator, timeout, progress
+        )
 
 
 class Simulated:
     """An engine built for a simulator in ``place``; :meth:`run` records a phase."""
 
     def __init__(
-        self, design: FoldedDesign, sources: tuple[Path, ...], place: Path, simulator: str, timeout: float
+        self,
+        design: FoldedDesign,
+        sources: tuple[Path, ...],
+        place: Path,
+        simulator: str,
+        timeout: float,
+        progress: Progress,
     ) -> None:
-        self.design, self.place, self.timeout = design, place.resolve(), timeout
+        self.design, self.place, self.timeout, self.progress = design, place.resolve(), timeout, progress
         # $readmemh looks in the folder that the simulation runs in.
         self.rtl = sources[0].parent.resolve()
         bench = _assets.asset("sim", "bench_engine.v")
@@ -153,8 +167,11 @@ class Simulated:
             self.place.mkdir(parents=True, exist_ok=True)
             words = [*build, *map(str, sources)]
             name = f"{simulator} (build)"
-            toolchain.run(words, name=name, cwd=self.place, env=env, clean=True, timeout=self.timeout)
+            heard = simulate.listen(self.progress, simulator, self.place)
+            toolchain.run(words, name=name, cwd=self.place, env=env, clean=True, timeout=self.timeout, heard=heard)
             kept_builds.keep(self.place, state.hexdigest())
+        else:
+            ahead(self.progress, 1 - simulate.PHASES[simulator])
         return command
 
     def run(self, phase: Phase, codes: Codes, seed: int) -> Recording:

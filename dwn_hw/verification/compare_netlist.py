@@ -13,7 +13,7 @@ from typing import assert_never
 
 from dwn_hw import toolchain
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, ahead, begin
 from dwn_hw.errors import OptionError, Problem, ToolError
 from dwn_hw.exports import kept_builds, kept_records
 from dwn_hw.exports.reader import Exported, read_export
@@ -44,6 +44,7 @@ def verify_netlist(
 
     Raises Mismatch with the first vector whose result differs, and the command that repeats it.
     """
+    begin(progress, "reading the export")
     exported = read_export(folder)
     design = _parallel(exported)  # or it is refused before the work
     asked, target = target, target or exported.interface.target
@@ -62,13 +63,14 @@ def verify_netlist(
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     record_of = kept_records.recorded(folder, f"netlist-{target}")
     with kept_builds.alone(place, lambda: progress(compare_rtl.WAITING)), record_of as record:
+        ahead(progress, 2 + simulate.PHASES[simulator])
         progress(f"synthesising for {target}")
-        path = synthesis.netlist(exported, target, place, timeout)
+        path = synthesis.netlist(exported, target, place, timeout, progress)
         models = place / "cells.v"
         models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(SYNTHESES[target].models), target))
         progress(f"building and running {len(stimulus.codes)} vectors in {simulator}")
         bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
-        counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout)
+        counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout, progress)
         found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
         record |= {"level": "netlist", "target": target, **found, "notes": given.notes, "warnings": given.warnings}
     return record

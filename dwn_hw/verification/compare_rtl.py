@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dwn_hw import rtl
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, ahead, begin, silent, within
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError
 from dwn_hw.exports import kept_builds, kept_records
 from dwn_hw.exports.reader import Exported, check_golden, read_export
@@ -66,6 +66,7 @@ def verify(
     if simulator not in simulate.SIMULATORS:
         rule = f"one of {', '.join(simulate.SIMULATORS)}"
         raise OptionError(Problem("--simulator", rule, repr(simulator), "Choose one of them."))
+    begin(progress, "reading the export")
     exported = read_export(folder, trust_edited)
     network = exported.network
     given = sample_warnings.given(network, samples, strict)
@@ -83,28 +84,32 @@ def verify(
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     golden = check_golden(exported)
     bench = Bench(simulator, _sources(exported), place, repeat)
+    wrapper = exported.interface.wrapper
+    ahead(progress, (1 + simulate.PHASES[simulator]) * (2 if wrapper else 1))
     with kept_builds.alone(place, lambda: progress(WAITING)), kept_records.recorded(folder, "rtl") as record:
         progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {simulator}")
-        counts = _simulate(exported, stimulus, bench, timeout)
+        counts = _simulate(exported, stimulus, bench, timeout, progress)
         summary = {**summarize(counts, stimulus, simulator, len(network.nodes), exported), "golden": golden}
         reached = coverage.measure(network, stimulus.codes)
         summary |= {"random_left_out": asked - random, "reached": reached.report() | {"text": str(reached)}}
         summary |= {"notes": given.notes, "warnings": [*given.warnings, *reached.warnings()]}
-        if wrapper := exported.interface.wrapper:
+        if wrapper:
             progress(f"the {exported.interface.shell} shell in {simulator}")
             own = compare_shell.Setting(simulator, bench.sources, place, seed, timeout)
-            summary["ports"] = compare_shell.verify(exported, wrapper, stimulus.codes, own)
+            summary["ports"] = compare_shell.verify(exported, wrapper, stimulus.codes, own, progress)
         record |= summary
     return summary
 
 
-def _simulate(exported: Exported, stimulus: vectors.Vectors, bench: Bench, timeout: float) -> dict[str, dict[str, int]]:
+def _simulate(
+    exported: Exported, stimulus: vectors.Vectors, bench: Bench, timeout: float, progress: Progress
+) -> dict[str, dict[str, int]]:
     """What was counted in each test or phase, by the bench of the kind of hardware. Raises Mismatch."""
     match exported.design:
         case ParallelDesign() as design:
-            return run_bench(exported, design, stimulus, bench, timeout)
+            return run_bench(exported, design, stimulus, bench, timeout, progress)
         case FoldedDesign() as design:
-            return _record(exported, design, stimulus, bench, timeout)
+            return _record(exported, design, stimulus, bench, timeout, progress)
         case _:
             assert_never(exported.design)
 
@@ -137,12 +142,21 @@ def _most_searched(design: Design) -> int:
 
 
 def _record(
-    exported: Exported, design: FoldedDesign, stimulus: vectors.Vectors, bench: Bench, timeout: float
+    exported: Exported,
+    design: FoldedDesign,
+    stimulus: vectors.Vectors,
+    bench: Bench,
+    timeout: float,
+    progress: Progress,
 ) -> dict[str, dict[str, int]]:
     """The phases of a folded engine: what was compared in each, or the first Mismatch."""
     counts = {}
-    with compare_engine.built(design, exported.sources, bench.place / "build", bench.simulator, timeout) as simulated:
-        for i, phase in enumerate(compare_engine.phases(design, len(stimulus.codes), stimulus.seed)):
+    phases = compare_engine.phases(design, len(stimulus.codes), stimulus.seed)
+    place = bench.place / "build"
+    with compare_engine.built(design, exported.sources, place, bench.simulator, timeout, progress) as simulated:
+        begin(progress, f"simulating in {bench.simulator}")
+        for i, phase in enumerate(phases):
+            within(progress, phase.name.replace("_", " "), i, len(phases))
             order = np.arange(len(stimulus.codes))
             if phase.samples < len(order):
                 order = np.random.default_rng(stimulus.seed + i).permutation(order)[: phase.samples]
@@ -170,7 +184,12 @@ class Bench:
 
 
 def run_bench(
-    exported: Exported, design: ParallelDesign, stimulus: vectors.Vectors, bench: Bench, timeout: float
+    exported: Exported,
+    design: ParallelDesign,
+    stimulus: vectors.Vectors,
+    bench: Bench,
+    timeout: float,
+    progress: Progress = silent,
 ) -> dict[str, dict[str, int]]:
     """Simulate and compare; what was counted in each test. Raises Mismatch with the first difference."""
     for stale in ("counts.json", "counts.mismatch.json"):
@@ -182,7 +201,7 @@ def run_bench(
     simulation = simulate.Simulation(
         *(bench.simulator, bench.sources, bench.place / "build", "bench_core", job, tests, top)
     )
-    passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout)
+    passed = simulate.run(simulation, build_timeout=timeout, test_timeout=timeout, progress=progress)
     mismatch = bench.place / "counts.mismatch.json"
     if mismatch.is_file():
         first = compare_engine.Difference(**json.loads(mismatch.read_text()))

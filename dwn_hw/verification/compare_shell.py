@@ -17,6 +17,7 @@ import numpy as np
 
 from dwn_hw import toolchain
 from dwn_hw._json import Document
+from dwn_hw._progress import Progress, silent
 from dwn_hw.errors import Mismatch, ToolError
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes
@@ -104,7 +105,9 @@ class _Traffic:
     latency: int
 
 
-def verify(exported: Exported, wrapper: Wrapper, codes: sample_bytes.Ints, setting: Setting) -> Document:
+def verify(
+    exported: Exported, wrapper: Wrapper, codes: sample_bytes.Ints, setting: Setting, progress: Progress = silent
+) -> Document:
     """What was compared of what stands around the core, as counts. Raises Mismatch with the first difference."""
     shell, place, bench = exported.interface.shell, setting.place, _bench(wrapper)
     traffic = _traffic(exported, codes, bench, setting.seed)
@@ -116,7 +119,8 @@ def verify(exported: Exported, wrapper: Wrapper, codes: sample_bytes.Ints, setti
         *(setting.simulator, setting.sources, place / "build_ports", bench.module),
         *(path, bench.tests, wrapper.top, bench.parameters),
     )
-    passed = simulate.run(simulation, build_timeout=setting.timeout, test_timeout=setting.timeout)
+    limits = {"build_timeout": setting.timeout, "test_timeout": setting.timeout}
+    passed = simulate.run(simulation, **limits, progress=progress)
     mismatch = place / "ports.mismatch.json"
     if mismatch.is_file():
         found = json.loads(mismatch.read_text())

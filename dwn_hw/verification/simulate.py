@@ -22,10 +22,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dwn_hw import _assets, toolchain
+from dwn_hw._progress import Progress, ahead, begin, silent, within
 from dwn_hw.errors import ToolError
 from dwn_hw.exports import kept_builds
 
 SIMULATORS = ("verilator", "icarus")
+
+#: Phases of a simulation, as a watcher sees them: elaborating, with Verilator compiling, and simulating.
+PHASES = {"verilator": 3, "icarus": 2}
+
+#: A line of make that compiles a file; in what Verilator writes for make, the name of one; what a bench says of its progress.
+_COMPILES, _CLASS, _COUNT = (
+    re.compile(r" -c -o \S+\.o\b"),
+    re.compile(r"^  (\w+) \\$", re.M),
+    re.compile(r"@ (\d+) (\d+)"),
+)
 
 #: What Verilator must leave visible to a bench: the pins, and what leaves each part, nothing inside them.
 _VISIBLE = """`verilator_config
@@ -61,11 +72,14 @@ def write_job(job: Mapping[str, object], path: Path) -> Path:
     return path
 
 
-def run(simulation: Simulation, *, build_timeout: float, test_timeout: float) -> bool:
-    """Build (unless the same sources were built there) and run; whether every test passed. Raises ToolError."""
+def run(simulation: Simulation, *, build_timeout: float, test_timeout: float, progress: Progress = silent) -> bool:
+    """Build (unless the same sources were built there) and run; whether every test passed. Raises ToolError.
+
+    A watcher has been told of :data:`PHASES` phases ahead.
+    """
     env = environment(simulation.simulator)
     with _where_make_can_work(simulation) as moved:
-        return _run(moved, env, build_timeout, test_timeout)
+        return _run(moved, env, build_timeout, test_timeout, progress)
 
 
 @contextlib.contextmanager
@@ -79,17 +93,63 @@ def _where_make_can_work(simulation: Simulation) -> Iterator[Simulation]:
         yield dataclasses.replace(simulation, sources=sources, folder=Path(name) / "build")
 
 
-def _run(simulation: Simulation, env: dict[str, str], build_timeout: float, test_timeout: float) -> bool:
+def _run(
+    simulation: Simulation, env: dict[str, str], build_timeout: float, test_timeout: float, progress: Progress
+) -> bool:
     folder = simulation.folder
     key = _key(simulation)
     if not kept_builds.is_kept(folder, key):
         folder.mkdir(parents=True, exist_ok=True)
-        _child("build", simulation, env, build_timeout)
+        _child("build", simulation, env, build_timeout, listen(progress, simulation.simulator, folder))
         kept_builds.keep(folder, key)
+    else:
+        ahead(progress, 1 - PHASES[simulation.simulator])
+    begin(progress, f"simulating in {simulation.simulator}")
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
-    output = _child("test", simulation, env, test_timeout)
+    output = _child("test", simulation, env, test_timeout, _counting(progress))
     return _passed(results, simulation.tests, output)
+
+
+def listen(progress: Progress, simulator: str, folder: Path) -> toolchain.Heard | None:
+    """Tell of a build: that it begins, and of Verilator's how far it is. What Verilator and make say is kept."""
+    begin(progress, f"elaborating in {simulator}")
+    if simulator != "verilator":
+        return None
+    compiled = 0
+
+    def heard(line: str) -> bool:
+        nonlocal compiled
+        if line.startswith("make: Entering"):
+            begin(progress, "compiling what Verilator wrote")
+        elif _COMPILES.search(line):
+            files = _files(folder)
+            within(progress, f"file {min(compiled + 1, files)} of {files}", min(compiled, files), files)
+            compiled += 1
+        return False
+
+    return heard
+
+
+def _files(folder: Path) -> int:
+    """How many files make compiles of what Verilator wrote: the design's, in one if it is small; the library's; the program's."""
+    told = "".join(path.read_text() for path in folder.glob("*_classes.mk"))
+    names = _CLASS.findall(told)
+    library = [name for name in names if name.startswith("verilated")]
+    return 1 + len(library) + (1 if "VM_PARALLEL_BUILDS = 0" in told else len(names) - len(library))
+
+
+def _counting(progress: Progress) -> toolchain.Heard:
+    """Tell how many vectors a bench says it has compared."""
+
+    def heard(line: str) -> bool:
+        found = _COUNT.fullmatch(line)
+        if found:
+            done, total = int(found[1]), int(found[2])
+            within(progress, f"{done:,} of {total:,} vectors", done, total)
+        return found is not None
+
+    return heard
 
 
 def environment(simulator: str) -> dict[str, str]:
@@ -112,7 +172,9 @@ def _key(simulation: Simulation) -> str:
     return state.hexdigest()
 
 
-def _child(action: str, simulation: Simulation, env: dict[str, str], timeout: float) -> str:
+def _child(
+    action: str, simulation: Simulation, env: dict[str, str], timeout: float, heard: toolchain.Heard | None
+) -> str:
     spec = {
         "action": action,
         "simulator": simulation.simulator,
@@ -126,7 +188,7 @@ def _child(action: str, simulation: Simulation, env: dict[str, str], timeout: fl
     env = {**env, "DWN_HW_JOB": str(simulation.job.resolve())}
     command = [sys.executable, "-m", "dwn_hw.verification.simulate"]
     name = f"{simulation.simulator} ({action})"
-    return toolchain.run(command, name=name, stdin=json.dumps(spec), env=env, clean=True, timeout=timeout)
+    return toolchain.run(command, name=name, stdin=json.dumps(spec), env=env, clean=True, timeout=timeout, heard=heard)
 
 
 def _passed(results: Path, expected: tuple[str, ...], output: str) -> bool:

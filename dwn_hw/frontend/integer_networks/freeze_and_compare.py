@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir
 from dwn_hw._json import Document
+from dwn_hw._progress import ahead
 from dwn_hw.errors import OptionError, Problem
 from dwn_hw.frontend import input_port, input_scaling
 from dwn_hw.frontend.integer_networks import (
@@ -68,6 +69,8 @@ def plan(
     given: LiveModel, asked: Asked, samples: sample_files.Samples | None, progress: Callable[[str], None]
 ) -> Frozen:
     """Freeze ``given``, a live network that counts in integers, as ``asked``. Raises Mismatch where it is not its reference."""
+    # Calibrating is two phases for one: it is calibrated, and validated.
+    ahead(progress, 4 + (asked.calibrate is not None) + (samples is not None))
     progress("tracing the model")
     trained = _traced(given, asked, samples or asked.calibrate)
     names = given.class_names

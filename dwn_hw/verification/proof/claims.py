@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from dwn_hw import ir, toolchain
 from dwn_hw._json import Document
-from dwn_hw._progress import Progress
+from dwn_hw._progress import Progress, ahead, begin
 from dwn_hw.errors import Mismatch, OptionError, Problem, ToolError, Undecided
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.hardware.design import ParallelDesign
@@ -73,6 +73,7 @@ def prove(folder: Path, *, timeout: float = 300.0, progress: Progress = lambda t
     that stay open.
     """
     toolchain.native_yosys(), toolchain.abc()
+    begin(progress, "reading the export")
     exported = read_export(folder)
     design = _provable(exported)
     place = folder / "prove"
@@ -128,6 +129,7 @@ class _Prover:
     def claims(self, progress: Progress) -> Iterator[Claim]:
         """Prove all claims, in order. Raises Mismatch at the first that is refuted."""
         path = self.exported.folder / "frozen.safetensors"
+        ahead(progress, len(self.network.nodes) + (3 if path.is_file() else 2))
         if path.is_file():
             progress("proving that the passes kept the meaning")
             yield self._passes(serialize.load(path))
