@@ -169,6 +169,8 @@ def _ending() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if module := sys.modules.get("dwn_hw.toolchain"):
+            module.go_on()
 
 
 def _report_error(screen: Screen, error: DwnHwError) -> None:

@@ -211,7 +211,7 @@ def _bitstream(job: Job, work: Path, timeout: float, progress: Progress) -> Docu
     for path in taken.folder.iterdir():
         shutil.move(path, work / path.name)
     toolchain.run([*toolchain.wheel(pack[0]), *pack[1:]], name=pack[0], cwd=work, timeout=timeout)
-    placement = json.dumps(floor_plan.read(work / floor_plan.PLACED)) + "\n"
+    placement = json.dumps(floor_plan.read(work / floor_plan.written_by(route))) + "\n"
     for path in [*work.glob("seed*"), *work.iterdir()]:
         if path.is_dir():
             shutil.rmtree(path)

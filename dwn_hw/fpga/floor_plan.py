@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from dwn_hw._json import Document
 
-#: What nextpnr writes the placed design to, and what is kept of that.
+#: What nextpnr is told to write the placed design to, and what is kept of that.
 PLACED, KEPT = "placed.json", "placement.json"
 
 #: Where the design of the export stands in the whole one; what is beside it is the shell's.
@@ -27,6 +28,11 @@ def unit(cell: str) -> str:
     parts = cell.split(".")
     inside = len(parts) > len(CORE) + 1 and tuple(parts[: len(CORE)]) == CORE
     return parts[len(CORE)] if inside else "shell"
+
+
+def written_by(command: Sequence[str]) -> str:
+    """What a command line of nextpnr, to which ``--write`` is added where it has none, writes the placed design to."""
+    return command[command.index("--write") + 1] if "--write" in command else PLACED
 
 
 def read(placed: Path) -> Document:

@@ -9,8 +9,8 @@ import statistics
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def route(
         # It is quiet by itself, and then says nothing of where it is.
         own = [word for word in command[1:] if word not in ("-q", "--quiet")]
         words = [*toolchain.wheel(command[0]), *own, "--seed", str(seed), "--timing-allow-fail"]
-        words += ["--write", floor_plan.PLACED]
+        words += [] if "--write" in own else ["--write", floor_plan.PLACED]
         words += ["--report", "routed.json", "--detailed-timing-report"]
         try:
             heard = stages(lambda stage: told.begins(seed, stage))
@@ -92,15 +92,9 @@ def route(
         return read_report(json.loads((place / "routed.json").read_text()), seed, place, family)
 
     done: list[Routed] = []
-    with ThreadPoolExecutor(jobs) as pool:
-        running = [pool.submit(one, seed) for seed in range(1, seeds + 1)]
-        try:
-            for job in as_completed(running):
-                done.append(job.result())
-                told.finished(done[-1])
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for routed in toolchain.together((partial(one, seed) for seed in range(1, seeds + 1)), jobs):
+        done.append(routed)
+        told.finished(routed)
     return sorted(done, key=lambda routed: routed.seed)
 
 

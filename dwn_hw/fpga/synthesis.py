@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from dwn_hw import rtl, toolchain
@@ -37,18 +37,15 @@ def synth(folder: Path, target: str, *, timeout: float = 1800.0, progress: Progr
     jobs = {"total": "top", **{name: name for names in modules.values() for name in names}}
     counts: dict[str, dict[str, float]] = {}
 
-    def count(name: str) -> dict[str, float]:
+    def count(name: str) -> tuple[str, dict[str, float]]:
         heard = passes(lambda at: within(progress, f"{name}: {at}", len(counts), len(jobs)))
-        return _count(exported, target, jobs[name], place, timeout, heard)
+        return name, _count(exported, target, jobs[name], place, timeout, heard)
 
     # Two at a time: yosys uses one core.
-    with ThreadPoolExecutor(2) as pool:
-        running = {pool.submit(count, name): name for name in jobs}
-        for job in as_completed(running):
-            name = running[job]
-            counts[name] = job.result()
-            told = f"{name}: {counts[name]['lut']} LUT"
-            within(progress, told, len(counts), len(jobs), aloud=f"{told} ({len(counts)} of {len(jobs)} done)")
+    for name, found in toolchain.together((partial(count, name) for name in jobs), 2):
+        counts[name] = found
+        told = f"{name}: {found['lut']} LUT"
+        within(progress, told, len(counts), len(jobs), aloud=f"{told} ({len(counts)} of {len(jobs)} done)")
     report = _report(design, exported.interface.digest, target, counts)
     (place / f"{target}.json").write_text(json.dumps(report, indent=2) + "\n")
     return report

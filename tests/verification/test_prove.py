@@ -382,7 +382,7 @@ def test_a_directory_that_is_no_export_is_refused(tmp_path):
 
 
 def test_without_its_tools_prove_says_what_brings_them(out, monkeypatch):
-    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(toolchain.tools.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ToolError, match=r"pyosys is missing\. Install it: pip install 'dwn-hw\[prove\]'"):
         proof.prove(out)
 
