@@ -9,15 +9,13 @@ import re
 import struct
 import sys
 import termios
-import time
 
 import pytest
 from groups import swept
 
 import dwn_hw
-from dwn_hw import _progress, toolchain
+from dwn_hw import _progress
 from dwn_hw._progress import terminal
-from dwn_hw.errors import ToolError, ToolTimeout
 from dwn_hw.fpga import building, routing, synthesis
 from dwn_hw.verification import compare_rtl, simulate
 
@@ -170,28 +168,6 @@ def test_python_is_silent_or_tells_a_function_or_shows_what_the_commands_show(ca
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"\[ +\d\.\d s\] working\n", err)
-
-
-def test_what_a_program_says_is_heard_when_it_says_it_and_kept_unless_it_is_progress():
-    script = "import sys; print('@ 1 2'); print(input()); sys.stdout.flush(); sys.stderr.write('@ no\\n'); input()"
-    heard, command = [], [sys.executable, "-c", script]
-    said = toolchain.run(
-        command, timeout=20, stdin="kept\nend\n", heard=lambda line: heard.append(line) or line.startswith("@")
-    )
-    assert said == "kept\n"
-    assert sorted(heard) == ["@ 1 2", "@ no", "kept"]
-
-
-def test_a_program_that_is_heard_is_ended_in_time_and_fails_with_what_it_said():
-    begun = time.monotonic()
-    with pytest.raises(ToolTimeout):
-        toolchain.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.3, heard=lambda line: False)
-    with pytest.raises(ToolError, match=r"the reason$"):
-        toolchain.run([sys.executable, "-c", "exit('the reason')"], timeout=20, heard=lambda line: False)
-    command = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"]
-    with pytest.raises(ZeroDivisionError):
-        toolchain.run(command, timeout=20, heard=lambda line: bool(1 / 0))
-    assert time.monotonic() - begun < 10
 
 
 def test_logs_of_tools_name_passes_and_stages():

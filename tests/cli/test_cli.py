@@ -9,10 +9,8 @@ import pickle
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from click.testing import CliRunner
 import dwn_hw
 from dwn_hw import toolchain
 from dwn_hw.cli import demo, doctor, main
-from dwn_hw.errors import CheckpointError, Mismatch, ToolError
+from dwn_hw.errors import CheckpointError, Mismatch
 from dwn_hw.exports import writer
 from dwn_hw.nn import digits
 from dwn_hw.verification import compare_rtl, simulate
@@ -208,57 +206,6 @@ def test_the_commands_are_these():
     assert tuple(sorted(main.main.commands)) == COMMANDS
     help_text = run("--help").stdout
     assert "..." not in help_text.split("Commands:")[1]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_command_that_is_ended_ends_what_it_started(tmp_path, number):
-    script = (
-        "import click; from functools import partial; from dwn_hw import toolchain\n"
-        "from dwn_hw.cli import screen\n"
-        "@click.command()\n@screen.command\n"
-        "def slow(screen):\n"
-        "  first = ['sh', '-c', 'sleep 300 & echo $! > pid; wait']\n"
-        "  jobs = [partial(toolchain.run, words, timeout=300) for words in (first, ['touch', 'second'])]\n"
-        "  list(toolchain.together(jobs, 1))\n"
-        "slow()\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(dwn_hw.__file__).parents[1])}
-    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=env, stderr=subprocess.PIPE) as process:
-        pid = tmp_path / "pid"
-        while process.poll() is None and not (pid.exists() and pid.read_text().strip()):
-            time.sleep(0.02)
-        process.send_signal(number)
-        assert process.wait(20) == 1
-        assert b"Aborted!" in process.stderr.read()
-    assert not (tmp_path / "second").exists()
-    deadline = time.monotonic() + 10
-    while _runs(int(pid.read_text())):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_a_program_that_is_being_started_when_all_are_to_end_ends_too(monkeypatch):
-    class Ended(subprocess.Popen):
-        def __init__(self, *words, **options):
-            super().__init__(*words, **options)
-            toolchain.stop()
-
-    monkeypatch.setattr(toolchain.processes.subprocess, "Popen", Ended)
-    started = time.monotonic()
-    try:
-        with pytest.raises(ToolError, match="sleep: stopped"):
-            toolchain.run(["sleep", "60"], timeout=60)
-    finally:
-        toolchain.go_on()
-    assert time.monotonic() - started < 30
-
-
-def _runs(process):
-    """Whether it is there, and more than what its parent has not yet looked at."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_the_version_is_printed():
