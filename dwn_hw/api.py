@@ -15,7 +15,8 @@ from dwn_hw._progress import terminal
 from dwn_hw.exports import options as export_options
 from dwn_hw.exports import planning, prediction, writer
 from dwn_hw.exports.page import page_files
-from dwn_hw.fpga import size_budget, synthesis
+from dwn_hw.fpga import boards as board_data
+from dwn_hw.fpga import building, open_board, programming, size_budget, synthesis
 from dwn_hw.frontend import (
     checkpoints,
     extract,
@@ -27,10 +28,12 @@ from dwn_hw.frontend import (
 )
 from dwn_hw.frontend.integer_networks import trained_network
 from dwn_hw.frontend.trained_dwn import TrainedDwn
-from dwn_hw.ir import sample_files, serialize
+from dwn_hw.ir import serialize
+from dwn_hw.toolchain import doctor as physician
 from dwn_hw.verification import compare_rtl, proof
 
 save = checkpoints.save
+Board = open_board.Board
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -92,9 +95,9 @@ def fit(
     ``progress=True`` shows epochs and the time left on standard error, a function is told of them. Returns
     the report: the recipe, ``accuracy`` on the test samples with its 95 % ``interval``, ….
     """
-    given = _samples("x", x, y)
+    given = table_files.samples_of(x, y)
     assert given is not None
-    tested = None if test is None else _samples("test", *test)
+    tested = None if test is None else table_files.samples_of(*test, "test")
     columns = learned_columns.AskedColumns(tuple(categorical), tuple(ignore_columns))
     budget = size_budget.make(budget_lut, board, kind)
     how: dict[str, Any] = {"columns": columns, "kind": kind, "budget": budget, "resume": resume, "device": device}
@@ -122,7 +125,7 @@ def freeze(
     """
     trained = _trained(model, thermometer, scaler)
     asked = _options(input_format=input_format, optimize=False, **options)
-    return planning.freeze(trained, asked, _samples("x", x, y))
+    return planning.freeze(trained, asked, table_files.samples_of(x, y))
 
 
 def export(
@@ -141,11 +144,29 @@ def export(
 
     ``model``, ``thermometer``, ``scaler``: as for :func:`freeze`. ``x``, ``y``: samples in the user's own units and their
     classes. ``calibrate``: such samples, or (samples, classes), to find the narrowest port by. ``progress=True``
-    shows on standard error what is being done. ``options``: those of :class:`dwn_hw.Options`.
+    shows on standard error what is being done. ``options``: those of :class:`dwn_hw.Options`, and ``board``, whose family
+    becomes the ``target``.
     """
     asked = _options(calibrate=calibrate, **options)
     with terminal.asked(progress) as tell:
-        return writer.export(_trained(model, thermometer, scaler), Path(out), asked, _samples("x", x, y), tell)
+        return writer.export(_trained(model, thermometer, scaler), Path(out), asked, table_files.samples_of(x, y), tell)
+
+
+def check(
+    model: Any,
+    *,
+    thermometer: Any = None,
+    scaler: Any = None,
+    x: npt.NDArray[Any] | None = None,
+    y: npt.NDArray[Any] | None = None,
+    progress: Shown = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """The report of what :func:`export` would write, which is not written: ``dwn-hw check``. Raises with all problems at once."""
+    asked = _options(**options)
+    with terminal.asked(progress) as tell:
+        trained, samples = _trained(model, thermometer, scaler), table_files.samples_of(x, y)
+        return planning.plan(trained, asked, samples, tell).report
 
 
 def verify(
@@ -161,7 +182,12 @@ def verify(
 
     ``progress=True`` shows on standard error what is being done, and how many vectors were simulated.
     """
-    asked: dict[str, Any] = {"simulator": simulator, "random": vectors, "seed": seed, "samples": _samples("x", x)}
+    asked: dict[str, Any] = {
+        "simulator": simulator,
+        "random": vectors,
+        "seed": seed,
+        "samples": table_files.samples_of(x),
+    }
     with terminal.asked(progress) as tell:
         return compare_rtl.verify(Path(directory), **asked, progress=tell)
 
@@ -181,7 +207,7 @@ def predict(directory: PathLike, x: Any) -> tuple[npt.NDArray[np.int64], npt.NDA
     ``x``: samples (samples, features…), or columns by name as the model was trained on.
     """
     network = serialize.load(Path(directory) / "network.safetensors")
-    given = _samples("x", x)
+    given = table_files.samples_of(x)
     assert given is not None
     _, (_, scores, y) = prediction.predict(network, given)
     return y, scores
@@ -202,7 +228,7 @@ def report(
     A notebook shows what is returned; its ``html`` is the page, its ``table`` has a row of figures for each export.
     """
     several = [directories] if isinstance(directories, str | os.PathLike) else list(directories)
-    page, table = page_files.make([Path(one) for one in several], _samples("x", x, y), beside)
+    page, table = page_files.make([Path(one) for one in several], table_files.samples_of(x, y), beside)
     shown = page_files.Shown(page_files.html(page), table)
     if out is not None:
         page_files.write(shown.html, Path(out))
@@ -218,21 +244,69 @@ def synth(directory: PathLike, target: str = "xc7", *, progress: Shown = False) 
         return synthesis.synth(Path(directory), target, progress=tell)
 
 
-def _samples(name: str, x: Any | None, y: npt.ArrayLike | None = None) -> sample_files.Samples | None:
-    if x is None:
-        return None
-    classes = None if y is None else np.asarray(y)
-    if classes is not None and classes.dtype.kind == "O" and all(isinstance(name, str) for name in classes.flat):
-        classes = classes.astype("U")  # as data frames hold text
-    if table_files.is_columns(x):
-        return sample_files.Samples(None, None, classes, name, table_files.of_columns(x, name))
-    return sample_files.Samples(np.asarray(x), None, classes, name)
+def boards(directory: PathLike | None = None) -> list[dict[str, Any]]:
+    """A row for each board that is known; with an export, also what it takes there and whether it fits: ``dwn-hw boards``."""
+    return building.overview(None if directory is None else Path(directory))
 
 
-def _options(calibrate: Any = None, **options: Any) -> export_options.Options:
-    """Samples, or samples and classes, to calibrate by; and the rest as it is."""
-    tried = calibrate if isinstance(calibrate, tuple) else (calibrate, None)
-    return export_options.Options(calibrate=_samples("calibrate", *tried), **options)
+def build(
+    directory: PathLike,
+    board: str,
+    *,
+    seeds: int = 3,
+    baud: int | None = None,
+    out: PathLike | None = None,
+    progress: Shown = False,
+) -> dict[str, Any]:
+    """A bitstream of an export with its UART, placed and routed with so many ``seeds``, or a vendor's project: ``dwn-hw build``.
+
+    Returns the report: clock by seed, LUTs, the longest path, and where the bitstream is. ``baud``: of the UART, else the board's
+    own; ``out``: where to copy the bitstream. Raises Unfit where it is too large for the board, or too slow for its clock.
+    """
+    place = None if out is None else Path(out)
+    with terminal.asked(progress) as tell:
+        return building.build(Path(directory), board, seeds=seeds, baud=baud, out=place, progress=tell)
+
+
+def program(directory: PathLike, board: str, *, progress: Shown = False) -> dict[str, Any]:
+    """Load what :func:`build` made onto a board that is plugged in: ``dwn-hw program``. Raises ToolError with the command."""
+    with terminal.asked(progress) as tell:
+        return programming.program(Path(directory), board, tell)
+
+
+def run(
+    directory: PathLike,
+    x: Any | None = None,
+    y: npt.ArrayLike | None = None,
+    *,
+    port: str | None = None,
+    virtual: bool = False,
+    board: str | None = None,
+    baud: int | None = None,
+    compare: bool = False,
+    self_test: bool = False,
+    strict: bool = False,
+    progress: Shown = False,
+) -> dict[str, Any]:
+    """Samples through a board that holds an export, and what happened as a report: ``dwn-hw run``. Raises Mismatch.
+
+    The arguments are those of :class:`dwn_hw.Board` and of its ``run``; its ``predict`` gives the answers themselves.
+    """
+    where: dict[str, Any] = {"port": port, "virtual": virtual, "board": board, "baud": baud, "progress": progress}
+    with Board(directory, **where) as line:
+        return line.run(x, y, compare=compare, self_test=self_test, strict=strict)
+
+
+def doctor() -> dict[str, Any]:
+    """What this machine has of what dwn-hw can use, and the command that brings each missing thing: ``dwn-hw doctor``."""
+    return physician.report(physician.examine())
+
+
+def _options(calibrate: Any = None, board: str | None = None, **options: Any) -> export_options.Options:
+    """Samples, or samples and classes, to calibrate by; a board, whose family is the target; and the rest as it is."""
+    x, y = calibrate if isinstance(calibrate, tuple) else (calibrate, None)
+    family = board_data.family_of(board, options.get("target"))
+    return export_options.Options(calibrate=table_files.samples_of(x, y, "calibrate"), family=family, **options)
 
 
 def _trained(model: Any, thermometer: Any, scaler: Any) -> TrainedDwn | trained_network.LiveModel:

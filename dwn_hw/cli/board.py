@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,6 @@ import click
 from dwn_hw.cli.arguments import BAUD, directory, strict
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.cli.verify import samples_of
-
-#: Seconds that a simulated board may take for what a real one does at once.
-_VIRTUAL_PATIENCE = 60.0
-
-#: What a port has unless something else is said.
-_BAUD = 115_200
 
 
 @click.command(short_help="Predict on a board, through its serial line.")
@@ -54,22 +47,21 @@ def run(
     """Send SAMPLES (.npz, .csv, .npy, …) through a board that holds an export, and read its answers."""
     from dwn_hw.errors import OptionError, Problem
     from dwn_hw.exports import reader
-    from dwn_hw.fpga import programming, session
+    from dwn_hw.fpga import open_board
     from dwn_hw.ir import sample_files
 
     if out is not None and samples is None:
         raise OptionError(Problem("--out", "only with a file of samples", "none", "Give one."))
-    if virtual and (key or baud):
-        raise OptionError(Problem("--board" if key else "--baud", "with --port", "--virtual", "Leave it out."))
     if compare and samples is None:
         raise OptionError(Problem("--compare", "only with a file of samples", "none", "Give one."))
     if out is not None:
         sample_files.check_out(out)
     exported = reader.read_export(directory)
-    built = programming.built(exported, key) if key else {}
-    rate = baud or int(built.get("baud", _BAUD))
     loaded = None if samples is None else samples_of(samples)
-    with _board(screen, exported, port, virtual, rate) as board:
+    where: dict[str, Any] = {"port": port, "virtual": virtual, "board": key, "baud": baud}
+    with open_board.opened(exported, **where, progress=screen.progress) as board:
+        from dwn_hw.fpga import session
+
         report, answers = session.session(
             exported, board, loaded, compared=compare, self_test=self_test, strict=strict, progress=screen.progress
         )
@@ -81,31 +73,6 @@ def run(
     _say(screen, report)
     screen.warn(report)
     screen.result(report)
-
-
-@contextlib.contextmanager
-def _board(screen: Screen, exported: Any, port: str | None, virtual: bool, baud: int) -> Iterator[Any]:
-    """The board that the options mean, on an open line."""
-    from dwn_hw import toolchain
-    from dwn_hw.errors import OptionError, Problem
-    from dwn_hw.fpga import session
-
-    if (port is None) != virtual:
-        got = "both" if virtual else "neither"
-        raise OptionError(Problem("--port", "this or --virtual", got, "Give one of them."))
-    try:
-        from dwn_hw.fpga import serial_host
-    except ModuleNotFoundError:
-        raise toolchain.missing("pyserial") from None
-    layout = session.check(exported)
-    with contextlib.ExitStack() as stack:
-        patience = serial_host.PATIENCE
-        if port is None:
-            from dwn_hw.fpga import virtual_board as simulated
-
-            port = stack.enter_context(simulated.board(exported, screen.progress)).device
-            patience = _VIRTUAL_PATIENCE
-        yield serial_host.BoardLink(stack.enter_context(serial_host.open_line(port, baud)), layout, patience)
 
 
 def _say(screen: Screen, report: Report) -> None:

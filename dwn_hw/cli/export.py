@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import SEED, strict
+from dwn_hw.cli.arguments import SEED, strict, typed
+from dwn_hw.cli.grouped_help import GroupedCommand
 from dwn_hw.cli.plan_text import say_plan
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.cli.verify import samples_of
@@ -24,6 +25,22 @@ def _sentence(between: str, texts: Iterable[str]) -> str:
     text = between.join(texts)
     return f"{text[0].upper()}{text[1:]}."
 
+
+#: The options in the order in which help shows them.
+_GROUPS = (
+    ("The model", ("key", "ignore", "arch")),
+    ("Its numbers", ("weights", "activations", "deterministic", "numbers")),
+    ("The input port", ("data_file", "input_format", "normalize", "input_shape", "no_scaler", "calibrate", "max_drop")),
+    ("The hardware", ("board", "target", "shell", "scores", "latency", "clock_mhz", "encoder", "lanes", "no_optimize")),
+)
+
+_EXAMPLES = """\b
+Examples:
+  dwn-hw {name} jets.pt{out} --data test.npz
+  dwn-hw {name} jets.pt{out} --board icebreaker --clock-mhz 12
+  dwn-hw {name} jets.pt{out} --calibrate train.npz --max-drop 0.002
+  dwn-hw {name} weights.pt --arch net.py:Net{out} --data test.npz
+"""
 
 #: The options that decide what hardware a model becomes.
 _MODEL_OPTIONS = (
@@ -96,10 +113,9 @@ _MODEL_OPTIONS = (
     click.option(
         "--target",
         type=click.Choice(TARGETS),
-        default="generic",
-        show_default=True,
-        help="Plain Verilog, or a family's own cells.",
+        help="Plain Verilog, or a family's own cells. Default: the --board's family, else generic.",
     ),
+    click.option("--board", metavar="BOARD", help="One of `dwn-hw boards`: its family becomes the --target."),
     click.option(
         "--encoder",
         type=click.Choice(list(ENCODERS)),
@@ -128,13 +144,20 @@ def _model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _options(arguments: dict[str, Any]) -> Any:
     from dwn_hw.exports.options import Options
+    from dwn_hw.fpga import boards
 
     use_scaler, optimize = not arguments.pop("no_scaler"), not arguments.pop("no_optimize")
     calibrate = samples_of(arguments.pop("calibrate"))
-    return Options(use_scaler=use_scaler, optimize=optimize, calibrate=calibrate, **arguments)
+    family = boards.family_of(arguments.pop("board"), arguments["target"])
+    return Options(use_scaler=use_scaler, optimize=optimize, calibrate=calibrate, family=family, **arguments)
 
 
-@click.command(short_help="Freeze a model and write its export directory.")
+@click.command(
+    cls=GroupedCommand,
+    groups=(("The export", ("out", "name", "seed", "strict")), *_GROUPS),
+    epilog=_EXAMPLES.format(name="export", out=" -o jets"),
+    short_help="Freeze a model and write its export directory.",
+)
 @_model_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The export directory to write.")
 @command
@@ -144,18 +167,27 @@ def export(screen: Screen, model: Path, out: Path, data_file: Path | None, **arg
     from dwn_hw.exports import writer
 
     chosen = {name: arguments.pop(name) for name in ("arch", "key", "ignore")}
+    board = arguments["board"]
     options, samples = _options(arguments), samples_of(data_file)
     writer.check_out(out)
     screen.progress("reading the model")
-    report: Report = writer.export(api.load(model, **chosen), out, options, samples, screen.progress)
+    loaded, command = api.load(model, **chosen), typed(click.get_current_context(), without=("out",))
+    report: Report = writer.export(loaded, out, options, samples, screen.progress, command=command)
     say_plan(screen, report)
     for name in report.get("removed", ()):
         screen.say(f"removed {out / name}, built of other Verilog")
     screen.say(f"wrote {out}", f"next: dwn-hw verify {shlex.quote(str(out))}")
+    if board:
+        screen.say(f"then: dwn-hw build {shlex.quote(str(out))} --board {board}")
     screen.result(report | {"out": str(out)})
 
 
-@click.command(short_help="All problems of a model, or what would be built.")
+@click.command(
+    cls=GroupedCommand,
+    groups=(*_GROUPS, ("The export", ("name", "seed", "strict"))),
+    epilog=_EXAMPLES.format(name="check", out=""),
+    short_help="All problems of a model, or what would be built.",
+)
 @_model_options
 @command
 def check(screen: Screen, model: Path, data_file: Path | None, **arguments: Any) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dwn_hw._progress import Progress, silent, terminal
+from dwn_hw.cli import project_file
 from dwn_hw.errors import DwnHwError, InputError, Problem
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
         screen = Screen(as_json, quiet)
         try:
             with _ending():
+                if told := project_file.taken(click.get_current_context()):
+                    screen.say(f"project    {', '.join(told)}")
                 status = function(screen, **arguments) or 0
             screen.finish()
         except DwnHwError as error:
@@ -171,6 +174,12 @@ def _ending() -> Iterator[None]:
             signal.signal(number, handler)
         if module := sys.modules.get("dwn_hw.toolchain"):
             module.go_on()
+
+
+def refuse(context: click.Context, error: DwnHwError) -> None:
+    """End with an error that came before a command began."""
+    _report_error(Screen(as_json=context.obj, quiet=False), error)
+    context.exit(error.exit_code)
 
 
 def _report_error(screen: Screen, error: DwnHwError) -> None:

@@ -8,7 +8,7 @@ import click
 
 from dwn_hw.cli.arguments import SEED
 from dwn_hw.cli.plan_text import say_plan
-from dwn_hw.cli.screen import Screen, command
+from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.cli.synth import show_counts
 from dwn_hw.cli.verify import say_verified
 from dwn_hw.hardware.families import SYNTHESES
@@ -18,15 +18,31 @@ from dwn_hw.hardware.families import SYNTHESES
 @command
 def doctor(screen: Screen) -> int:
     """Say what is missing on this machine, and the one command that mends it."""
-    from dwn_hw.cli import doctor as physician
+    from dwn_hw.toolchain import doctor as physician
 
-    report = physician.report(physician.examine())
+    report: Report = physician.report(physician.examine())
     for found in report["findings"]:
-        state = found["version"] or ("optional" if found["optional"] else "MISSING")
-        remedy = "" if found["version"] else f"   -> {found['remedy']}"
-        screen.say(f"{found['what']:31} {state:22} {found['used_for']}{remedy}")
+        mark = "✓" if found["version"] else "–" if found["optional"] else "✗"
+        screen.say(f"{mark} {found['what']:31} {found['version'] or _absent(found):22} {found['used_for']}")
+        if not found["version"]:
+            screen.say(f"  {'':31} -> {found['remedy']}")
+    screen.say("", _diagnosis(report["findings"]))
     screen.result(report)
     return 0 if report["complete"] else 1
+
+
+def _absent(found: Report) -> str:
+    return "optional" if found["optional"] else "MISSING"
+
+
+def _diagnosis(findings: list[Report]) -> str:
+    """How many things are there, and what is missing."""
+    absent = [found for found in findings if not found["version"]]
+    told = f"{len(findings) - len(absent)} of {len(findings)} found"
+    for words, optional in (("MISSING", False), ("optional and not there", True)):
+        if names := [found["what"] for found in absent if found["optional"] is optional]:
+            told += f"; {words}: {', '.join(names)}"
+    return told if absent else f"{told}: everything is there"
 
 
 @click.command(short_help="The whole road on built-in data.")

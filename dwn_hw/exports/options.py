@@ -24,7 +24,10 @@ from dwn_hw.ir.sample_files import Samples
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a user may ask of an export; the command line's options, one for one."""
+    """What a user may ask of an export; the command line's options, one for one.
+
+    ``target``: None for that of ``family``, the one that a board takes best, else ``generic``.
+    """
 
     input_format: str | None = None
     normalize: str | None = None
@@ -34,7 +37,8 @@ class Options:
     latency: int | None = None
     clock_mhz: float | None = None
     scores: bool = False
-    target: str = "generic"
+    target: str | None = None
+    family: str | None = None
     optimize: bool = True
     encoder: str = encoders.DEFAULT
     seed: int = 0
@@ -47,6 +51,11 @@ class Options:
     strict: bool = False
     deterministic: bool = False
     numbers: bool = False
+
+    @property
+    def cells(self) -> str:
+        """Whose cells the Verilog may instantiate, or ``generic``."""
+        return self.target or self.family or "generic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +87,12 @@ class Rule:
     remedy: str
 
 
-def _one_of(name: str, known: Collection[str]) -> Rule:
+def _one_of(name: str, known: Collection[str | None]) -> Rule:
     def got(request: Request) -> str | None:
         value = getattr(request.options, name)
         return None if value in known else repr(value)
 
-    return Rule(f"--{name}", f"one of {', '.join(known)}", got, "Choose one of them.")
+    return Rule(f"--{name}", f"one of {', '.join(filter(None, known))}", got, "Choose one of them.")
 
 
 def _where(text: str, broken: Callable[[Request, Options], Any]) -> Callable[[Request], str | None]:
@@ -97,10 +106,10 @@ def _where(text: str, broken: Callable[[Request, Options], Any]) -> Callable[[Re
     return got
 
 
-def _not_folded(option: str, name: str, default: object) -> Rule:
+def _not_folded(option: str, name: str, *defaults: object) -> Rule:
     """An option that the schedule of a folded engine leaves no choice for."""
     rule = "not with the folded engine, whose schedule the lanes decide"
-    broken = _where(f"{{{name}}}", lambda request, options: request.folded and getattr(options, name) != default)
+    broken = _where(f"{{{name}}}", lambda request, options: request.folded and getattr(options, name) not in defaults)
     return Rule(option, rule, broken, "Leave it out.")
 
 
@@ -119,7 +128,7 @@ _LEAVE_OUT, _LEAVE_ONE = "Leave it out.", "Leave one of them out."
 #: In the order in which they are said.
 RULES: tuple[Rule, ...] = (
     _one_of("shell", SHELLS),
-    _one_of("target", TARGETS),
+    _one_of("target", (None, *TARGETS)),
     _one_of("encoder", ENCODERS),
     Rule(
         "--latency",
@@ -143,7 +152,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _not_folded("--latency", "latency", None),
     _not_folded("--clock-mhz", "clock_mhz", None),
-    _not_folded("--target", "target", "generic"),
+    _not_folded("--target", "target", None, "generic"),
     _not_folded("--encoder", "encoder", encoders.DEFAULT),
     Rule(
         "--shell",

@@ -283,7 +283,7 @@ def _parallel(network: ir.Network, options: Options, progress: Progress, quick: 
         clock_mhz=options.clock_mhz,
         shell=options.shell,
         with_scores=options.scores,
-        target=options.target,
+        target=options.cells,
         share=options.optimize,
         encoder=options.encoder,
         name=options.name,

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +60,17 @@ def export(
     options: Options | None = None,
     samples: sample_files.Samples | None = None,
     progress: Progress = lambda text: None,
+    command: Sequence[str] = (),
 ) -> Document:
-    """Write the export directory ``out`` and return its report; in ``removed``, what :func:`write` removed, if anything."""
+    """Write the export directory ``out`` and return its report; in ``removed``, what :func:`write` removed, if anything.
+
+    ``command``: what was typed to make it, kept in the report; without the directory, which may move.
+    """
     check_out(out)
     ahead(progress, 2)
     decided = plan(model, options or Options(), samples, progress)
+    if command:
+        decided.report["command"] = list(command)
     removed = write(decided, out, progress)
     return decided.report | ({"removed": removed} if removed else {})
 

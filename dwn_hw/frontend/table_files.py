@@ -240,3 +240,15 @@ def parquet_stream(path: Path, coding: TableCoding | None) -> Stream | None:
             raise _refused(path, rule, in_words(error)) from None
 
     return Stream(rows, classes, path.name, parts, told)
+
+
+def samples_of(x: Any | None, y: npt.ArrayLike | None = None, name: str = "x") -> Samples | None:
+    """Samples in memory: an array (samples, features…) or columns by name, with their classes (samples,); None for None."""
+    if x is None:
+        return None
+    classes = None if y is None else np.asarray(y)
+    if classes is not None and classes.dtype.kind == "O" and all(isinstance(each, str) for each in classes.flat):
+        classes = classes.astype("U")  # as data frames hold text
+    if is_columns(x):
+        return Samples(None, None, classes, name, of_columns(x, name))
+    return Samples(np.asarray(x), None, classes, name)

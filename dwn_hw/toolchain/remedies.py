@@ -34,6 +34,7 @@ REMEDIES = {
     "cocotbext-axi": "pip install 'dwn-hw[sim]'",
     "pyserial": "pip install 'dwn-hw[fpga]'",
     "pyarrow": "pip install 'dwn-hw[parquet]'",
+    "vl-convert-python": "pip install 'dwn-hw[report]'",
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",
     "triton": "pip install 'dwn-hw[gpu]'",

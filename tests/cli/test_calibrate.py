@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -88,6 +89,7 @@ def test_check_reports_the_same_as_json_and_writes_nothing(home):
     written = json.loads(
         run("export", "model.pt", "-o", "out", "--calibrate", "x.npz", "--max-drop", "0.05", "--json", "--quiet").stdout
     )
+    assert shlex.join(written.pop("command")) == "dwn-hw export model.pt --calibrate x.npz --max-drop 0.05"
     assert written == checked | {"out": "out"}
 
 

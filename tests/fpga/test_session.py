@@ -6,11 +6,13 @@ Needs yosys (Amaranth's wheel) to export, pyserial.
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import dwn_hw
 from dwn_hw.cli import main
 from dwn_hw.errors import Mismatch
 from dwn_hw.exports import planning, writer
@@ -74,3 +76,25 @@ def test_predictions_without_scores_hold_none(tmp_path):
     sample_files.save_predictions(tmp_path / "y.npz", NETWORK, np.array([[1, 2]]), None, np.array([2]))
     with np.load(tmp_path / "y.npz") as file:
         assert sorted(file) == ["codes", "y"]
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ({}, "--port: this or --virtual; got neither."),
+        ({"port": "/dev/ttyS0", "virtual": True}, "--port: this or --virtual; got both."),
+        ({"virtual": True, "baud": 9600}, "--baud: with --port; got --virtual."),
+        ({"port": "absent"}, "absent"),
+    ],
+)
+def test_a_board_that_cannot_be_opened_is_refused_when_it_is_opened(place, where, sentence):
+    board = dwn_hw.Board(place / "stream", **where)
+    with pytest.raises(dwn_hw.DwnHwError, match=re.escape(sentence)), board:
+        pass
+
+
+def test_a_board_is_asked_inside_its_with_statement_only(place):
+    with pytest.raises(dwn_hw.InputError, match="used inside its with statement"):
+        dwn_hw.Board(place / "stream", virtual=True).predict(np.array([[1, 2]]))
+    with pytest.raises(dwn_hw.InputError, match="an export with streams; got one without"):
+        dwn_hw.run(place / "none", np.array([[1, 2]]), port="absent")

@@ -82,6 +82,12 @@ def test_all_digits_through_the_virtual_board_equal_what_predict_says(tmp_path):
     assert report["self_test"]["values"] == report["self_test"]["vectors"] * 11
     assert report["clocks"] == [4, 4]
     assert report["line"]["board"]["answered"] == report["line"]["requests"]
+    with dwn_hw.Board(out, virtual=True) as board:
+        classes, scores = board.predict(data.data[:20])
+        told = board.run(data.data[:20], data.target[:20], compare=True)
+    assert np.array_equal(classes, wanted_of := dwn_hw.predict(out, data.data[:20])[0])
+    assert np.array_equal(scores, dwn_hw.predict(out, data.data[:20])[1])
+    assert (told["equal_values"], told["accuracy"]) == (20 * 11, np.mean(wanted_of == data.target[:20]))
 
 
 class FaultyLine(serial.Serial):

@@ -15,7 +15,9 @@ from dwn_hw.hardware.interface import FoldedSettings
 def blocks(facts: Facts) -> Iterator[Block]:
     """The commands."""
     where = shlex.quote(facts.label)
-    lines = [f"dwn-hw export MODEL -o {where}{_options(facts)}"]
+    typed = facts.report.get("command")
+    begins = shlex.join(map(str, typed)) if isinstance(typed, list) else f"dwn-hw export MODEL{_options(facts)}"
+    lines = [f"{begins} -o {where}"]
     for name, found in facts.simulations.items():
         seed, simulator = number(found, "seed"), text(found, "simulator")
         level = f" --level {name.partition('-')[0]}" if name != "rtl" else ""
@@ -29,9 +31,9 @@ def blocks(facts: Facts) -> Iterator[Block]:
         f"dwn-hw build {where} --board {shlex.quote(board)}{_seeds(build)}" for board, build in facts.builds.items()
     ]
     lines.append(f"dwn-hw report {where} -o report.html")
-    yield Words(
-        f"MODEL is {text(facts.report, 'source') or 'the trained model'}; DATA, the samples that were used then."
-    )
+    if not isinstance(typed, list):
+        source = text(facts.report, "source") or "the trained model"
+        yield Words(f"Written from Python. MODEL is {source}; DATA, the samples that were used then.")
     yield Code("\n".join(lines))
 
 

@@ -89,6 +89,19 @@ def every() -> tuple[Board, ...]:
     return tuple(sorted(found, key=lambda board: (board.flow != "nextpnr", board.family, board.capacity["lut"])))
 
 
+def family_of(key: str | None, target: str | None) -> str | None:
+    """The ``--target`` that a board takes best; None where no board is named.
+
+    Raises OptionError for a ``target`` that it does not take.
+    """
+    if key is None:
+        return None
+    board = read(key)
+    if target is not None:
+        check_target(board, target)
+    return board.targets[0]
+
+
 def check_target(board: Board, target: str) -> None:
     """Raise OptionError for an export that instantiates cells which the board's FPGA has not."""
     if target not in board.targets:

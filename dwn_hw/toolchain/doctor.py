@@ -7,8 +7,9 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 
-from dwn_hw import toolchain
-from dwn_hw.cli.screen import Report
+from dwn_hw._json import Document
+from dwn_hw.toolchain import tools
+from dwn_hw.toolchain.remedies import REMEDIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,13 @@ _PACKAGES = (
     ("pyserial", "run"),
 )
 
+_OPTIONAL = (
+    ("numba", "predict and train, faster"),
+    ("triton", "train on a GPU, faster"),
+    ("pyarrow", "samples in Parquet"),
+    ("vl-convert-python", "report"),
+)
+
 _PROGRAMS = (
     ("g++", "verify with Verilator", False),
     ("make", "verify with Verilator", False),
@@ -50,16 +58,16 @@ def examine() -> list[Finding]:
     """Look at everything, in the order in which a user meets it."""
     found = [Finding("python", sys.version.split()[0], "everything", "")]
     for name, used_for in _PACKAGES:
-        found.append(Finding(name, _package(name), used_for, toolchain.REMEDIES[name]))
-    found.append(Finding("numba", _package("numba"), "predict and train, faster", toolchain.REMEDIES["numba"], True))
-    found.append(Finding("triton", _package("triton"), "train on a GPU, faster", toolchain.REMEDIES["triton"], True))
-    found.append(Finding("verilator", _verilator(), "verify", toolchain.REMEDIES["verilator"]))
+        found.append(Finding(name, _package(name), used_for, REMEDIES[name]))
+    for name, used_for in _OPTIONAL:
+        found.append(Finding(name, _package(name), used_for, REMEDIES[name], optional=True))
+    found.append(Finding("verilator", _verilator(), "verify", REMEDIES["verilator"]))
     for name, used_for, optional in _PROGRAMS:
-        found.append(Finding(name, shutil.which(name) or "", used_for, toolchain.REMEDIES[name], optional))
+        found.append(Finding(name, shutil.which(name) or "", used_for, REMEDIES[name], optional))
     return found
 
 
-def report(found: list[Finding]) -> Report:
+def report(found: list[Finding]) -> Document:
     """The findings as plain values; ``complete`` when nothing but optional things is missing."""
     missing = [f for f in found if not f.version and not f.optional]
     return {"complete": not missing, "findings": [asdict(f) for f in found]}
@@ -73,4 +81,4 @@ def _package(name: str) -> str:
 
 
 def _verilator() -> str:
-    return toolchain.find_verilator() or ""
+    return tools.find_verilator() or ""
