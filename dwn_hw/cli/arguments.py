@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 
 def typed(context: click.Context, without: Collection[str] = ()) -> list[str]:
@@ -32,6 +33,22 @@ _OF_ONE_CALL = ("as_json", "quiet", "debug")
 
 #: The export directory that a command reads.
 directory = click.argument("directory", type=click.Path(path_type=Path))
+
+
+class _Board(click.ParamType[str]):
+    """The name of a board, which a shell completes."""
+
+    name = "BOARD"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The boards that begin so."""
+        from dwn_hw.fpga import boards
+
+        return [CompletionItem(key) for key in boards.names() if key.startswith(incomplete)]
+
+
+#: The type of ``--board``; what does not know the board says so, with the nearest names.
+BOARD = _Board()
 
 #: Whether samples that likely are in other units are refused.
 strict = click.option("--strict", is_flag=True, help="Refuse samples or labels that likely do not fit the network.")

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import BAUD, directory, strict
+from dwn_hw.cli.arguments import BAUD, BOARD, directory, strict
+from dwn_hw.cli.predict import say_first
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.cli.verify import samples_of
 
@@ -19,7 +20,7 @@ from dwn_hw.cli.verify import samples_of
 @click.argument("samples", type=click.Path(path_type=Path), required=False)
 @click.option("--port", metavar="DEVICE", help="The board's serial port, say /dev/ttyUSB1.")
 @click.option("--virtual", is_flag=True, help="A simulated board instead.")
-@click.option("--board", "key", metavar="BOARD", help="What it was built for: at the baud rate of that build.")
+@click.option("--board", "key", type=BOARD, help="What it was built for: at the baud rate of that build.")
 @click.option("--baud", type=BAUD, help="Of the port. Default: of the build for --board, else 115200.")
 @click.option("--compare", is_flag=True, help="Compare every answer with the network.")
 @click.option("--self-test", is_flag=True, help="Run the export's golden vectors first.")
@@ -83,6 +84,7 @@ def _say(screen: Screen, report: Report) -> None:
     if "samples" in report:
         keys = ("samples", "rounded", "saturated", "samples_per_second", "accuracy")
         screen.say("board      " + ", ".join(f"{key.replace('_', ' ')} {report[key]}" for key in keys if key in report))
+        say_first(screen, report)
         low, high = report["clocks"]
         screen.say(f"clocks     {low if low == high else f'{low} to {high}'} from the last code to the result")
     if "equal_values" in report:

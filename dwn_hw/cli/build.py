@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from dwn_hw.cli.arguments import BAUD, directory
+from dwn_hw.cli.arguments import BAUD, BOARD, directory
 from dwn_hw.cli.screen import Report, Screen, command
 
-_board = click.option("--board", required=True, metavar="BOARD", help="One of `dwn-hw boards`.")
+_board = click.option("--board", required=True, type=BOARD, help="One of `dwn-hw boards`.")
 
 
 @click.command(short_help="The boards, and which of them an export fits.")

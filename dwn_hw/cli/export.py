@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import SEED, strict, typed
+from dwn_hw.cli.arguments import BOARD, SEED, strict, typed
 from dwn_hw.cli.grouped_help import GroupedCommand
 from dwn_hw.cli.plan_text import say_plan
 from dwn_hw.cli.screen import Report, Screen, command
@@ -115,7 +115,7 @@ _MODEL_OPTIONS = (
         type=click.Choice(TARGETS),
         help="Plain Verilog, or a family's own cells. Default: the --board's family, else generic.",
     ),
-    click.option("--board", metavar="BOARD", help="One of `dwn-hw boards`: its family becomes the --target."),
+    click.option("--board", type=BOARD, help="One of `dwn-hw boards`: its family becomes the --target."),
     click.option(
         "--encoder",
         type=click.Choice(list(ENCODERS)),

@@ -28,7 +28,7 @@ COMMANDS = (
 @click.version_option(__version__, prog_name="dwn-hw")
 @click.option(
     "--project",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     help=f"What commands need not be told again.  [default: {project_file.NAME}, where there is one]",
 )
 @click.pass_context

@@ -38,15 +38,23 @@ def predict(screen: Screen, directory: Path, samples: tuple[Path, ...], out: Pat
     with nullcontext(prediction_file.Nothing()) if out is None else prediction_file.written(out, network) as sink:
         found = prediction.predict_streams(network, streams, sink, strict, screen.progress)
     report: Report = found
-    figures = {key: value for key, value in report.items() if key not in ("classes", "notes", "warnings", "files")}
+    figures = {
+        key: value for key, value in report.items() if key not in ("classes", "names", "notes", "warnings", "files")
+    }
     screen.say(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in figures.items()))
     for row in report.get("files", ()):
         right = f", accuracy {row['accuracy']}" if "accuracy" in row else ""
         screen.say(f"           {row['name']}: {row['samples']} samples{right}")
     screen.warn(report)
-    if out is None and report.get("classes"):
-        screen.say("first      " + " ".join(map(str, report["classes"])))
+    if out is None:
+        say_first(screen, report)
     screen.result(report | ({"out": str(out)} if out else {}))
+
+
+def say_first(screen: Screen, report: Report) -> None:
+    """The classes of the first samples, by name where the network knows names."""
+    if first := report.get("names") or report.get("classes"):
+        screen.say(f"first      {', '.join(map(str, first))}")
 
 
 def _files(given: tuple[Path, ...]) -> list[Path]:

@@ -25,7 +25,7 @@ SHARED: dict[str, dict[str, str]] = {
     "model": {"train": "out", "export": "model", "check": "model"},
     "data": {
         **dict.fromkeys(("export", "check", "verify", "report"), "data_file"),
-        **dict.fromkeys(("predict",), "samples"),
+        **dict.fromkeys(("predict", "run"), "samples"),
     },
     "directory": {
         "export": "out",
@@ -60,6 +60,8 @@ def read(path: Path, commands: Mapping[str, click.Command]) -> Defaults:
     """
     try:
         said = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise OptionError(Problem(str(path), "a file in TOML", str(error.strerror), "Check the path.")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(Problem(str(path), "a file in TOML", str(error), "Mend it, or move it away.")) from None
     defaults: Defaults = {}

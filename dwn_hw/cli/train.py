@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import SEED
+from dwn_hw.cli.arguments import BOARD, SEED
 from dwn_hw.cli.grouped_help import GroupedCommand
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.errors import OptionError, Problem
@@ -57,7 +57,7 @@ _GROUPS = (
     metavar="N",
     help="The largest network that takes N LUTs, encoder included; by estimate, and checked.",
 )
-@click.option("--board", metavar="BOARD", help="The largest network that fits one of `dwn-hw boards`, beside its UART.")
+@click.option("--board", type=BOARD, help="The largest network that fits one of `dwn-hw boards`, beside its UART.")
 @click.option("--luts", type=_Layers(), help="LUTs of each layer, 1000,500; the default follows from the data.")
 @click.option("--n", "n", type=click.IntRange(1, 8), help="Inputs of a LUT; 6 by default.")
 @click.option("--bits", type=_WHOLE, help="Thresholds of a feature.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import SEED, directory, strict
+from dwn_hw.cli.arguments import BOARD, SEED, directory, strict
 from dwn_hw.cli.screen import Report, Screen, command
 from dwn_hw.hardware.families import SYNTHESES
 
@@ -37,7 +37,7 @@ def stream_of(path: Path, network: Any) -> Any:
     help="The Verilog, a family's cells, or what was built.",
 )
 @click.option("--target", type=click.Choice(list(SYNTHESES)), help="Of --level netlist.")
-@click.option("--board", metavar="BOARD", help="Of --level netlist (its family) and bitstream (iCE40).")
+@click.option("--board", type=BOARD, help="Of --level netlist (its family) and bitstream (iCE40).")
 @click.option(
     "--simulator",
     type=click.Choice(["verilator", "icarus"]),

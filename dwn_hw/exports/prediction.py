@@ -47,6 +47,12 @@ def predict_streams(
     return run.report(streams)
 
 
+def first_classes(network: ir.Network, y: Sequence[int] | npt.NDArray[np.int64]) -> Document:
+    """For a report: the classes of the first samples, at most 20, and their names where the network knows names."""
+    first = [int(one) for one in y[:20]]
+    return {"classes": first} | ({"names": [network.class_names[i] for i in first]} if network.class_names else {})
+
+
 class _Emulates(Protocol):
     """What gives scores and classes of codes."""
 
@@ -148,7 +154,7 @@ class _Run:
                 for right, stream in zip(self._right, streams, strict=True)
             ]
         if self._network.classifies:
-            report["classes"] = self._first
+            report |= first_classes(self._network, self._first)
         tables = [(stream.told, f"{stream.name}: " if len(streams) > 1 else "") for stream in streams]
         self._warnings += [f"{name}{text}" for told, name in tables for text in told.warnings()]
         report["notes"] = [f"{name}{text}" for told, name in tables for text in told.notes()]

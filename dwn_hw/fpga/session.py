@@ -13,6 +13,7 @@ from dwn_hw import ir
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress, within
 from dwn_hw.errors import DataError, ExportError, Mismatch, OptionError, Problem
+from dwn_hw.exports import prediction
 from dwn_hw.exports.reader import Exported
 from dwn_hw.fpga import sample_bytes, serial_host
 from dwn_hw.hardware.serial_frames import Layout
@@ -133,8 +134,10 @@ def session(
         rate = round(len(samples) / answers.seconds, 1)
         report |= {"samples": len(samples), **sample_warnings.moved(network, encoded)}
         report |= {"samples_per_second": rate, "clocks": [int(answers.clocks.min()), int(answers.clocks.max())]}
-        if samples.y is not None and "class" in answers.fields:
-            y = answers.fields["class"].reshape(-1)
+        y = answers.fields.get("class", np.empty(0, np.int64)).reshape(-1)
+        if y.size:
+            report |= prediction.first_classes(network, y)
+        if samples.y is not None and y.size:
             report["accuracy"] = round(float(np.mean(samples.y == y)), 6)
             warnings += sample_warnings.of_classes(network, samples.y, y)
         if compared:

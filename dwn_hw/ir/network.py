@@ -84,9 +84,9 @@ class Input:
         return Edge(self.shape, self.formats)
 
     def __str__(self) -> str:
-        steps = sorted(set(self.steps))
-        text = steps[0] if len(steps) == 1 else f"{len(steps)} different"
-        return f"step {text}" + (f", {self.rounding}" if self.rounding != NEAREST else "")
+        steps = sorted(set(self.steps), key=Fraction)
+        text = f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}, by feature"
+        return text + (f", rounded {self.rounding.replace('_', ' ')}" if self.rounding != NEAREST else "")
 
 
 def is_dyadic(step: Fraction | str) -> bool:

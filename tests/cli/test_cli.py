@@ -829,3 +829,20 @@ def test_a_port_too_narrow_for_the_thresholds_is_said(home):
     constant = report["input"]["constant_thresholds"]
     assert constant > 0
     assert f"{constant} thresholds lie at or beyond the ends of the port: their bits are constant" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("dwn-hw bo", {"board-sim", "boards"}),
+        ("dwn-hw build out --board ic", {"icebreaker", "ice40-hx8k-b-evn", "icesugar-pro"}),
+        ("dwn-hw export model.pt --targ", {"--target"}),
+        ("dwn-hw export model.pt --target e", {"ecp5"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_boards(typed, offered):
+    words = typed.split()
+    env = {"_DWN_HW_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
+    said = CliRunner().invoke(main.main, env=env, prog_name="dwn-hw").stdout
+    found = {line.partition(",")[2] for line in said.splitlines()}
+    assert found == offered

@@ -95,7 +95,10 @@ def test_what_is_not_toml_is_refused_in_a_sentence(home, text):
 
 
 def test_a_file_that_is_asked_for_must_be_there(home):
-    assert "'absent.toml' does not exist" in run("--project", "absent.toml", "doctor", status=2).stderr
+    assert (
+        "absent.toml: a file in TOML; got No such file or directory. Check the path."
+        in run("--project", "absent.toml", "doctor", status=2).stderr
+    )
 
 
 def test_every_shared_name_stands_for_parameters_that_there_are():

@@ -306,7 +306,7 @@ def test_wires_among_luts_are_told_apart():
 
 def test_a_network_prints_one_line_a_node():
     assert repr(small()).splitlines() == [
-        "input      step 2 different -> 2 × s4/u8",
+        "input      steps 1/255 to 1, by feature -> 2 × s4/u8",
         "encoder    Thermometer  99222cfd  2 features, 7 thresholds, 6 distinct -> 7 × u1",
         "l0         LutLayer     4458cff5  2 LUT2/6, 1 wires -> 3 × u1",
         "l1         LutLayer     833d4739  2 LUT1, 1 wires -> 3 × u1",
