@@ -1,4 +1,4 @@
-"""The pages become a site without a warning, every public name is in the reference, and the road of the guide leads to its end."""
+"""The pages become a site without a warning, every public name is in the reference, the road of the guide leads to its end."""
 
 from __future__ import annotations
 
