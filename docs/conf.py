@@ -15,6 +15,8 @@ suppress_warnings = ["myst.xref_missing"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+#: Called as the code calls them: written out, these take lines.
+autodoc_type_aliases = {name: name for name in ("npt.ArrayLike", "PathLike", "Shown")}
 python_maximum_signature_line_length = 100
 
 html_theme = "furo"
