@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from dwn_hw import _progress, ir
 from dwn_hw._progress import terminal
+from dwn_hw.exports import comparison, explanation, planning, prediction, writer
 from dwn_hw.exports import options as export_options
-from dwn_hw.exports import planning, prediction, writer
 from dwn_hw.exports.page import page_files
 from dwn_hw.fpga import boards as board_data
 from dwn_hw.fpga import building, open_board, programming, size_budget, synthesis
@@ -233,6 +233,18 @@ def report(
     if out is not None:
         page_files.write(shown.html, Path(out))
     return shown
+
+
+def compare(one: PathLike, other: PathLike, *, x: Any | None = None, y: npt.ArrayLike | None = None) -> dict[str, Any]:
+    """What differs between two exports; with ``x`` and ``y``, how often they answer alike and rightly: ``dwn-hw compare``."""
+    return comparison.compare(Path(one), Path(other), table_files.samples_of(x, y))
+
+
+def explain(directory: PathLike, x: Any, y: npt.ArrayLike | None = None, *, sample: int = 0) -> dict[str, Any]:
+    """Why an export answers one of the samples ``x`` as it does, and what would have changed that: ``dwn-hw explain``."""
+    given = table_files.samples_of(x, y)
+    assert given is not None
+    return explanation.explain(Path(directory), given, sample)
 
 
 def synth(directory: PathLike, target: str = "xc7", *, progress: Shown = False) -> dict[str, Any]:

@@ -24,12 +24,14 @@ SHARED: dict[str, dict[str, str]] = {
     "table": {"train": "samples"},
     "model": {"train": "out", "export": "model", "check": "model"},
     "data": {
-        **dict.fromkeys(("export", "check", "verify", "report"), "data_file"),
+        **dict.fromkeys(("export", "check", "verify", "report", "compare", "explain"), "data_file"),
         **dict.fromkeys(("predict", "run"), "samples"),
     },
     "directory": {
         "export": "out",
-        **dict.fromkeys(("verify", "prove", "predict", "synth", "build", "program", "run", "board-sim"), "directory"),
+        **dict.fromkeys(
+            ("verify", "prove", "predict", "synth", "build", "program", "run", "board-sim", "explain"), "directory"
+        ),
         "report": "directories",
     },
     "board": dict.fromkeys(("export", "check", "build", "program"), "board"),

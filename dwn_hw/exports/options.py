@@ -244,13 +244,16 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(request: Request) -> None:
-    """Raise OptionError with every rule that is broken and all that is wrong with the samples; DataError for these alone."""
+    """Raise OptionError with every rule that is broken and all that is wrong with the samples; DataError for these alone.
+
+    Of a table nothing is said before it is known what the model makes of its columns (``Samples.table`` is gone then).
+    """
     options = request.options
     broken = [(rule, got) for rule in RULES if (got := rule.got(request)) is not None]
     problems = [Problem(rule.option, rule.rule, got, rule.remedy) for rule, got in broken]
     problems += naming.problems(options.name)
     data: list[Problem] = []
-    if isinstance(request.model, TrainedDwn) and options.calibrate is not None:
+    if isinstance(request.model, TrainedDwn) and options.calibrate is not None and options.calibrate.table is None:
         data = port_search.data_problems(request.model, options.calibrate, options.max_drop)
     if problems:
         raise OptionError(*problems, *data)

@@ -105,7 +105,9 @@ def _asked(
             None if given is None else sample_files.labelled(given, model.group.k, model.class_names)
             for given in (samples, tried)
         )
-    return dataclasses.replace(options, calibrate=tried), samples, [told, also]
+    asked = dataclasses.replace(options, calibrate=tried)
+    check(Request(asked, model))  # now that its samples are known to be numbers
+    return asked, samples, [told, also]
 
 
 def _frozen(

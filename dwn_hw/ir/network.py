@@ -83,6 +83,12 @@ class Input:
         """The edge that the port gives."""
         return Edge(self.shape, self.formats)
 
+    def of_feature(self, feature: int) -> tuple[Format, Fraction, Fraction]:
+        """(format, step, offset) of a feature, counted over the whole shape."""
+        channel = feature * self.shape[0] // self.edge.size
+        fmt, step, offset = (channel if len(row) > 1 else 0 for row in (self.formats, self.steps, self.offsets))
+        return self.formats[fmt], Fraction(self.steps[step]), Fraction(self.offsets[offset])
+
     def __str__(self) -> str:
         steps = sorted(set(self.steps), key=Fraction)
         text = f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}, by feature"

@@ -190,3 +190,16 @@ def test_everything_wrong_is_said_at_once(home):
     np.savez("bad.npz", x=np.zeros((60, 3)), y=np.full(60, 5))
     lines = refused(home, "--calibrate", "bad.npz", "--max-drop", "0.02", "--input-format", "u8")
     assert len(lines) == 5
+
+
+def test_a_table_calibrates_as_an_array_does(home):
+    with np.load("x.npz") as file:
+        x, y = file["x"], file["y"]
+    names = ",".join([*(f"f{i}" for i in range(x.shape[1])), "class"])
+    rows = [",".join([*map(repr, row.tolist()), str(label)]) for row, label in zip(x, y, strict=True)]
+    (home / "x.csv").write_text("\n".join([names, *rows]) + "\n")
+    of_table, of_array = (
+        json.loads(run("check", "model.pt", "--calibrate", name, "--max-drop", "0.05", "--json").stdout)["calibration"]
+        for name in ("x.csv", "x.npz")
+    )
+    assert of_table == of_array

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -104,9 +103,5 @@ def in_words(right: int, count: int) -> str:
 
 def real(network: ir.Network, feature: int) -> tuple[float, float]:
     """(step, offset) of a feature: code · step + offset is a number in the user's units."""
-    source = network.input
-    each = source.edge.size // source.shape[0]
-    steps, offsets = source.steps, source.offsets
-    step = steps[0] if len(steps) == 1 else steps[feature // each]
-    offset = offsets[0] if len(offsets) == 1 else offsets[feature // each]
-    return float(Fraction(step)), float(Fraction(offset))
+    _, step, offset = network.input.of_feature(feature)
+    return float(step), float(offset)
