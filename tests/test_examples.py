@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,3 +101,18 @@ def test_images_are_read_from_idx_files(beside, tmp_path):
     assert data.x.shape == (2, 1, 28, 28)
     assert data.x_test.flatten().tolist() == list(pixels)
     assert (data.y.tolist(), data.y_test.dtype) == ([3, 9], torch.int64)
+
+
+@pytest.mark.sweeps
+def test_the_cells_of_the_notebook_run_in_order(tmp_path):
+    for name in ("sklearn", "vl_convert", "jinja2"):
+        pytest.importorskip(name)
+    cells = json.loads((EXAMPLES / "tour.ipynb").read_text())["cells"]
+    assert all(not cell.get("outputs") for cell in cells)
+    script = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    env = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "values equal" in done.stdout
+    assert (tmp_path / "tour" / "report.html").is_file()
