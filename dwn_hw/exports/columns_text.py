@@ -1,4 +1,4 @@
-"""The columns of a table and the features that they become, in words: for ``INTERFACE.md`` and for the C header."""
+"""The columns of a table and the features that they become, in words: for ``FEATURES.md`` and for the C header."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMED = 12
 
 
 def to_markdown(coding: TableCoding | None, cell: Callable[[str], str]) -> list[str]:
-    """The section of ``INTERFACE.md``; ``cell`` makes a name harmless in a table. Nothing where there are no columns."""
+    """The section of ``FEATURES.md``; ``cell`` makes a name harmless in a table. Nothing where there are no columns."""
     if coding is None:
         return []
     label = "" if coding.label is None else f" Column {cell(coding.label)} holds the classes."
@@ -61,7 +61,7 @@ def to_comment(coding: TableCoding | None) -> list[str]:
             lines.append(f"   {first} {_harmless(column.name)}: a number; {column.fill} where it is missing")
         else:
             own = [_harmless(text) for text in column.coded[:_NAMED]]
-            more = f", and {len(column.coded) - _NAMED} more (INTERFACE.md)" if len(column.coded) > _NAMED else ""
+            more = f", and {len(column.coded) - _NAMED} more (FEATURES.md)" if len(column.coded) > _NAMED else ""
             lines.append(f"   {first} {_harmless(column.name)}: is it {', '.join(own)}{more}")
         first += len(column.feature_names)
     return [*lines, "*/"]

@@ -1,4 +1,4 @@
-"""The interface of an export in words: ``INTERFACE.md``, and the comment at the top of its Verilog."""
+"""The interface of an export in words: ``INTERFACE.md``, ``FEATURES.md``, and the comment at the top of its Verilog."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import re
 from typing import assert_never
 
 from dwn_hw import ir
-from dwn_hw.exports import columns_text, shell_text
+from dwn_hw.exports import columns_text, port_list, shell_text
+from dwn_hw.exports.handover import instances, outside, testbench
 from dwn_hw.hardware.families import FAMILIES, own_cells
-from dwn_hw.hardware.interface import FoldedSettings, Interface, ParallelSettings, Part
+from dwn_hw.hardware.interface import Feature, FoldedSettings, InputPort, Interface, ParallelSettings, Part
 from dwn_hw.ir.network import LEFT_TO_HOST
 
 #: How a number becomes a code, in words, for each of :data:`ir.integer_nodes.ROUNDINGS`.
@@ -29,8 +30,9 @@ def to_markdown(interface: Interface) -> str:
         f"Network digest `{interface.digest}`, {interface.tool}.",
         "",
     ]
+    lines += _to_begin_with(interface)
     lines += shell_text.to_markdown(interface)
-    lines += [*_ports(interface), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
+    lines += ["## Ports", "", *port_list.table(port_list.of_core(interface)), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
     lines += [*_codes(interface)]
     left = source.scaler.startswith(LEFT_TO_HOST)
     units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"
@@ -42,12 +44,8 @@ def to_markdown(interface: Interface) -> str:
         "",
     ]
     lines += [f"Format: {source.chosen}.", f"The model's scaler: {scaler}", ""]
-    lines += ["| feature | name | bits of the port | format | step | offset |", "| --- | --- | --- | --- | --- | --- |"]
-    for f in source.features:
-        fmt = f"{'s' if f.signed else 'u'}{f.bits}"
-        high = f.lsb + f.bits - 1
-        lines.append(f"| {f.index} | {_cell(f.name)} | [{high}:{f.lsb}] | {fmt} | {f.step} | {f.offset} |")
-    lines += ["", *columns_text.to_markdown(source.table, _cell), "## Output", "", *_result(interface)]
+    lines += [f"{_alike(source)}[FEATURES.md](FEATURES.md) lists all features{_and_columns(source)}.", ""]
+    lines += ["## Output", "", *_result(interface)]
     family = FAMILIES[interface.target]
     if not family.portable:
         models = own_cells(family.name).models
@@ -56,6 +54,73 @@ def to_markdown(interface: Interface) -> str:
         lines += ["| class | name |", "| --- | --- |"]
         lines += [f"| {i} | {_cell(name)} |" for i, name in enumerate(interface.classes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def features(interface: Interface) -> str:
+    """``FEATURES.md``: each feature of a sample, and the columns of the table that they are made of."""
+    source = interface.input
+    lines = [f"# Features of `{interface.top}`", "", f"Network digest `{interface.digest}`, {interface.tool}.", ""]
+    lines += ["| feature | name | bits of the port | format | step | offset |", "| --- | --- | --- | --- | --- | --- |"]
+    for f in source.features:
+        high = f.lsb + f.bits - 1
+        lines.append(f"| {f.index} | {_cell(f.name)} | [{high}:{f.lsb}] | {_format(f)} | {f.step} | {f.offset} |")
+    return "\n".join([*lines, "", *columns_text.to_markdown(source.table, _cell)]).rstrip() + "\n"
+
+
+def _format(feature: Feature) -> str:
+    return f"{'s' if feature.signed else 'u'}{feature.bits}"
+
+
+def _alike(source: InputPort) -> str:
+    """What holds of all features, if they are alike."""
+    found = {(_format(f), f.step, f.offset) for f in source.features}
+    if len(found) > 1:
+        return ""
+    fmt, step, offset = found.pop()
+    return f"Every code is of {fmt}, with step {step} and offset {offset}. "
+
+
+def _and_columns(source: InputPort) -> str:
+    return "" if source.table is None else ", and the columns of the table that they are made of"
+
+
+def _to_begin_with(interface: Interface) -> list[str]:
+    """The instance, the picture, and what else lies beside this page."""
+    seen, name = outside.seen(interface), interface.name
+    return [
+        "```verilog",
+        instances.instance(seen, {port: port for port, *_ in seen.ports}, f"{seen.top}_i"),
+        "```",
+        "",
+        "![What the ports do, clock by clock](handshake.svg)",
+        "",
+        "| file | what it is |",
+        "| --- | --- |",
+        "| `instance.v`, `instance.vhd` | the instance to copy; the component in VHDL |",
+        "| `files.f`, `sim.f` | the design, and the testbench beside it, for tools that read lists of files |",
+        "| `fusesoc.core`, `component.xml` | the same for FuseSoC (CAPI2) and as IP-XACT (IEEE 1685-2014) |",
+        f"| `tb/{name}_tb.sv`, `tb/{name}_params.vh` | a testbench without Python; widths, latency and counts |",
+        f"| `constraints/{name}.xdc`, `constraints/{name}.sdc` | the clock |",
+        "| `handshake.json` | the picture's waves, for WaveDrom |",
+        "| `FEATURES.md` | where each feature's code lies, and what it stands for |",
+        "",
+        *_to_run(interface),
+    ]
+
+
+def _to_run(interface: Interface) -> list[str]:
+    """How the testbench is run."""
+    lines = [
+        "## Testbench",
+        "",
+        f"`tb/{interface.name}_tb.sv` compares every result with `vectors/y.hex`, and its clocks with this page. A difference, an X, or",
+        "nothing compared is a `$fatal`, and an exit status other than 0. `+count=N` takes the first N vectors. In this directory:",
+        "",
+        "```sh",
+    ]
+    for simulator, words in testbench.commands(interface.name).items():
+        lines += [f"# {simulator}", *words]
+    return [*lines, "```", ""]
 
 
 def _result(interface: Interface) -> list[str]:
@@ -176,28 +241,6 @@ def _codes(interface: Interface) -> list[str]:
 def _cell(name: str) -> str:
     """A name from a model, as text alone: no markup of Markdown's or HTML's, and no end of the table's column."""
     return re.sub(r"([\\`*\[\]~|])", r"\\\1", html.escape(name, quote=False))
-
-
-def _ports(interface: Interface) -> list[str]:
-    source, output = interface.input, interface.output
-    codes = "the code of one feature" if interface.in_turn else "packed codes"
-    rows = [
-        (interface.clock, "in", 1, "clock, rising edge"),
-        (
-            interface.reset,
-            "in",
-            1,
-            "synchronous reset, high, for one clock at the start: forgets what is under way or taken in that clock",
-        ),
-        (source.port, "in", source.bits, codes),
-        (source.valid, "in", 1, "x is there"),
-        (source.ready, "out", 1, "x is taken in this clock if valid"),
-        (output.port, "out", output.bits, "packed result"),
-        (output.valid, "out", 1, "a result is there, and stays until taken"),
-        (output.ready, "in", 1, "the result is taken in this clock if valid"),
-    ]
-    table = ["| port | direction | bits | meaning |", "| --- | --- | --- | --- |"]
-    return table + [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in rows if name]
 
 
 def _registers(part: Part) -> list[str]:

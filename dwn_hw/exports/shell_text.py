@@ -17,7 +17,7 @@ def to_markdown(interface: Interface) -> list[str]:
     if wrapper is None:
         return []
     header = f"host/{interface.name}_host.h"
-    table = [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in _ports(wrapper)]
+    table = [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in ports(wrapper)]
     return [
         *(f"## Shell `{wrapper.top}`", "", f"What follows is `{interface.top}`, which stands inside it.", ""),
         *("| port | direction | bits | meaning |", "| --- | --- | --- | --- |", *table, ""),
@@ -26,7 +26,8 @@ def to_markdown(interface: Interface) -> list[str]:
     ]
 
 
-def _ports(wrapper: Wrapper) -> list[Port]:
+def ports(wrapper: Wrapper) -> list[Port]:
+    """Those of the module that stands around the top module."""
     match wrapper:
         case AxisWrapper():
             return _axis_ports(wrapper)
@@ -42,20 +43,20 @@ def _ports(wrapper: Wrapper) -> list[Port]:
 
 
 def _axis_ports(wrapper: AxisWrapper) -> list[Port]:
-    ports = [(wrapper.clock, "in", 1, "clock, rising edge"), (wrapper.reset, "in", 1, "synchronous reset, low")]
+    found = [(wrapper.clock, "in", 1, "clock, rising edge"), (wrapper.reset, "in", 1, "synchronous reset, low")]
     sides = (
         (wrapper.input, "in", "out", wrapper.in_bytes, "codes"),
         (wrapper.output, "out", "in", wrapper.out_bytes, "result"),
     )
     for side, way, back, size, what in sides:
-        ports += [
+        found += [
             (f"{side}_tdata", way, 8 * size, f"packed {what}"),
             (f"{side}_tvalid", way, 1, "a beat is there"),
             (f"{side}_tready", back, 1, "it is taken in this clock if valid"),
             (f"{side}_tlast", way, 1, "the last of its packet"),
         ]
-    ports.append((f"{wrapper.output}_tuser", "out", 1, "this result is void: TLAST cut its sample short"))
-    return ports
+    found.append((f"{wrapper.output}_tuser", "out", 1, "this result is void: TLAST cut its sample short"))
+    return found
 
 
 def _words(wrapper: Wrapper, header: str) -> list[str]:

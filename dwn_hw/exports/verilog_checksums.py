@@ -1,14 +1,17 @@
-"""Checksums of exported Verilog: what is built from it, bitstreams and virtual boards, carries the network's identity."""
+"""Checksums of exported Verilog: what is built from it, bitstreams and virtual boards, carries the network's identity; and of a
+whole export, so that nobody's edits are lost when it is written anew.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from dwn_hw.errors import ExportError, Problem
 
-#: In ``rtl/``, in the form of ``sha256sum``, which checks it as well: ``cd rtl; sha256sum -c SHA256SUMS``.
+#: In ``rtl/`` and in the export itself, in the form of ``sha256sum``, which checks it as well: ``cd rtl; sha256sum -c SHA256SUMS``.
 SUMS = "SHA256SUMS"
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -19,20 +22,29 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write(rtl: Path) -> None:
-    """Write the checksums of all files of a folder."""
-    lines = [f"{digest(path)}  {path.name}\n" for path in sorted(rtl.iterdir()) if path.name != SUMS]
-    (rtl / SUMS).write_text("".join(lines), "utf-8")
+def write(folder: Path) -> None:
+    """Write the checksums of all files of a folder, and of those in its folders."""
+    lines = [f"{digest(path)}  {name}\n" for name, path in _files(folder)]
+    (folder / SUMS).write_text("".join(lines), "utf-8")
 
 
-def added(rtl: Path) -> dict[str, str]:
-    """Files of a folder that are not as they were exported, or were not: name → how; none where there are no checksums."""
-    if not (rtl / SUMS).is_file():
+def added(folder: Path, beside: Collection[str] = ()) -> dict[str, str]:
+    """Files of a folder that are not as they were exported, or were not: name → how; none where there are no checksums.
+
+    What the folder holds under a name of ``beside`` is not looked at.
+    """
+    if not (folder / SUMS).is_file():
         return {}
-    wanted = read(rtl)
-    others = [path for path in sorted(rtl.iterdir()) if path.name != SUMS]
-    changed = [path.name for path in others if path.is_dir() or wanted.get(path.name) != digest(path)]
+    wanted = read(folder)
+    changed = [name for name, path in _files(folder, beside) if wanted.get(name) != digest(path)]
     return {name: "edited" if name in wanted else "new" for name in changed}
+
+
+def _files(folder: Path, beside: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if name.parts[0] not in (SUMS, *beside) and not path.is_dir():
+            yield name.as_posix(), path
 
 
 def read(rtl: Path) -> dict[str, str]:

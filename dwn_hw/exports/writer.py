@@ -1,7 +1,7 @@
 """From a model to an export directory: freeze, check against torch, emit, describe.
 
 An export directory stands on its own: ``network.safetensors``, ``rtl/*.v``, ``interface.json`` and ``INTERFACE.md``,
-``vectors/``, ``report.json``. It is written beside its place and moved there when it is whole; over an older one, with a
+``vectors/``, ``report.json``, and what is handed over with it (:mod:`dwn_hw.exports.handover`). It is written beside its place and moved there when it is whole; over an older one, with a
 list of what is moved, so that whatever ends the process, the next one finds the old export or finishes the new one
 (:mod:`dwn_hw.exports.replacing`).
 """
@@ -24,6 +24,7 @@ from dwn_hw._progress import Progress, ahead
 from dwn_hw.errors import ExportError, Problem
 from dwn_hw.exports import c_host, interface_json, interface_text, replacing, verilog_checksums
 from dwn_hw.exports.derive_interface import describe
+from dwn_hw.exports.handover import constraints, files
 from dwn_hw.exports.options import Options
 from dwn_hw.exports.planning import ExportPlan, plan
 from dwn_hw.frontend.integer_networks.trained_network import LiveModel
@@ -32,8 +33,9 @@ from dwn_hw.hardware import port_packing
 from dwn_hw.ir import packing, sample_files, serialize, vectors
 from dwn_hw.ir.emulate import Emulator
 
-#: What other commands add to an export directory: derived from its Verilog, and kept for as long as that is the same.
-DERIVED = ("verify", "prove", "synth", "virtual", "build")
+#: What other commands, and in ``run`` the simulators of the testbench, add to an export directory: derived from its Verilog, and
+#: kept for as long as that is the same.
+DERIVED = ("verify", "prove", "synth", "virtual", "build", "run")
 
 #: What an export directory may hold; one that holds anything else is not overwritten.
 CONTENT = (
@@ -44,10 +46,12 @@ CONTENT = (
         "sim",
         "interface.json",
         "INTERFACE.md",
+        "FEATURES.md",
         "vectors",
         "report.json",
     ),
-    "host",
+    *("host", verilog_checksums.SUMS),
+    *files.WRITTEN,
     *DERIVED,
 )
 #: Samples of the user's data kept in ``vectors/golden.npz``.
@@ -100,6 +104,7 @@ def write(decided: ExportPlan, out: Path, progress: Progress = lambda text: None
                 (folder / "sim" / name).write_text(text, "utf-8")
         (folder / "interface.json").write_text(_json(interface_json.to_json(interface)), "utf-8")
         (folder / "INTERFACE.md").write_text(interface_text.to_markdown(interface), "utf-8")
+        (folder / "FEATURES.md").write_text(interface_text.features(interface), "utf-8")
         if interface.has_streams:
             (folder / "host").mkdir()
             (folder / "host" / f"{design.name}_host.h").write_text(c_host.header(interface), "utf-8")
@@ -109,7 +114,9 @@ def write(decided: ExportPlan, out: Path, progress: Progress = lambda text: None
         ports = {"x": port_packing.pack_input(golden, design), "y": port_packing.pack_output((scores, y), design)}
         for name, bits in ports.items():
             (folder / "vectors" / f"{name}.hex").write_text(packing.to_hex(bits), encoding="utf-8")
+        files.write(interface, folder, len(golden), constraints.clock(decided.report.get("clock_mhz")))
         (folder / "report.json").write_text(_json(decided.report), "utf-8")
+        verilog_checksums.write(folder)
         stale = [] if _same_verilog(out, folder) else sorted(path.name for path in (out / "build").glob("[!.]*"))
     return [f"build/{name}" for name in stale]
 
@@ -137,15 +144,17 @@ def check_out(out: Path) -> None:
         raise ExportError(Problem(str(out), rule, ", ".join(own[:5]), remedy))
 
 
-#: What an export writes beside its Verilog.
+#: What an export writes beside its Verilog, for one that was written without checksums of all its files.
 _WRITTEN = {"sim": ("*_cells.v",), "host": ("*_host.h",), "vectors": ("golden.npz", "x.hex", "y.hex")}
 
 
 def _users_own(out: Path) -> list[str]:
     """Files below an export that somebody edited or added, where the next one would remove them."""
-    rtl = out / "rtl"
     try:
-        found = [f"rtl/{name} ({how})" for name, how in verilog_checksums.added(rtl).items()]
+        if (out / verilog_checksums.SUMS).is_file():
+            beside = (*DERIVED, replacing.PARTIAL)
+            return [f"{name} ({how})" for name, how in verilog_checksums.added(out, beside).items()]
+        found = [f"rtl/{name} ({how})" for name, how in verilog_checksums.added(out / "rtl").items()]
     except (OSError, ValueError):
         found = []
     for folder, patterns in _WRITTEN.items():

@@ -1,0 +1,92 @@
+"""Which files a tool is to read: ``files.f`` and ``sim.f``, and a core description for FuseSoC (CAPI2).
+
+All paths begin in the export's directory. Names are those that an export writes, so nothing in them needs quoting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dwn_hw.exports.handover.outside import Outside
+from dwn_hw.hardware.interface import Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files of an export, by what they are for, below its directory.
+
+    ``design``: Verilog, without what it instantiates of a family. ``memories``: what ``$readmemh`` of the Verilog reads. ``cells``:
+    models of the family's cells, for simulation. ``bench`` and ``parameters``: the testbench and its header. ``vectors``.
+    """
+
+    design: tuple[str, ...]
+    memories: tuple[str, ...]
+    cells: tuple[str, ...]
+    bench: str
+    parameters: str
+    vectors: tuple[str, ...]
+    xdc: str
+    sdc: str
+
+
+def design(paths: Paths, outside: Outside) -> str:
+    """``files.f``: what a synthesiser reads."""
+    lines = [f"// The design, top {outside.top}: -f files.f in this directory, -F DIR/files.f (not Icarus) from elsewhere."]
+    if paths.memories:
+        lines.append("// Memories are rtl/*.hex, which $readmemh looks for in the directory that the tool runs in.")
+    return _text([*lines, *paths.design])
+
+
+def simulation(paths: Paths) -> str:
+    """``sim.f``: what a simulator reads beside it."""
+    folder = paths.bench.rpartition("/")[0]
+    return _text(["// Beside files.f: the testbench, and models of cells.", f"+incdir+{folder}", paths.bench, *paths.cells])
+
+
+def fusesoc(paths: Paths, interface: Interface, outside: Outside) -> str:
+    """``fusesoc.core``; its target ``sim`` runs the testbench."""
+    version = ".".join(map(str, interface.layout.version))
+    bench = paths.bench.rpartition("/")[2].removesuffix(".sv")
+    memories = ["memories"] if paths.memories else []
+    lines = [
+        *("CAPI=2:", f"name: dwn-hw:exports:{outside.top}:{version}"),
+        f"description: network {interface.digest}, written by {interface.tool}",
+        *("", "filesets:", *_files("rtl", paths.design, "verilogSource-2005")),
+        *(_copied("memories", paths.memories) if memories else []),
+        *_files("cells", paths.cells, "verilogSource-2005"),
+        "  bench:",
+        "    files:",
+        f"      - {paths.bench}: {{file_type: systemVerilogSource}}",
+        f"      - {paths.parameters}: {{file_type: systemVerilogSource, is_include_file: true}}",
+        *_copied("vectors", paths.vectors),
+        *("  constraints:", "    files:"),
+        *(f"      - {paths.xdc}: {{file_type: xdc}}", f"      - {paths.sdc}: {{file_type: SDC}}"),
+        *("", "targets:", "  default:", f"    filesets: [{', '.join(['rtl', *memories])}]", f"    toplevel: {outside.top}"),
+        "  sim:",
+        "    default_tool: icarus",
+        f"    filesets: [{', '.join(['rtl', *memories, *(['cells'] if paths.cells else []), 'bench', 'vectors'])}]",
+        f"    toplevel: {bench}",
+        "    parameters: [vectors=.]",
+        "    tools:",
+        "      icarus: {iverilog_options: [-g2012]}",
+        "      verilator: {mode: binary, verilator_options: [--timing]}",
+        "      modelsim: {vlog_options: [-sv]}",
+        *("", "parameters:", "  vectors:", "    datatype: str", "    paramtype: plusarg"),
+        "    description: where x.hex and y.hex are",
+    ]
+    return _text(lines)
+
+
+def _files(name: str, files: tuple[str, ...], kind: str) -> list[str]:
+    rows = [f"      - {file}" for file in files]
+    return [f"  {name}:", f"    file_type: {kind}", "    files:", *rows] if files else []
+
+
+def _copied(name: str, files: tuple[str, ...]) -> list[str]:
+    """Data that must lie where the simulation runs."""
+    rows = [f"      - {file}: {{copyto: {file.rpartition('/')[2]}}}" for file in files]
+    return [f"  {name}:", "    file_type: user", "    files:", *rows]
+
+
+def _text(lines: list[str]) -> str:
+    return "\n".join(lines) + "\n"
