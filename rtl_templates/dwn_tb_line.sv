@@ -1,4 +1,3 @@
-`timescale 1ns / 1ps
 `default_nettype none
 
 module dwn_tb;
@@ -26,21 +25,21 @@ module dwn_tb;
         end
     endfunction
 
-    // Requests, of one sample each, as a host sends them; the next one when the reply is there.
+    // Requests, of one sample each, as a host sends them; the next one when the reply is there. Changes at falling edges.
     reg [15:0] crc, check;
     integer sent = 0, turn, part, line, quiet;
     reg [8*X_BYTES-1:0] code;
 
     task send_raw(input [7:0] data);
         begin
-            rx <= 0;
-            repeat (CLOCKS_PER_BIT) @(posedge clk);
+            rx = 0;
+            repeat (CLOCKS_PER_BIT) @(negedge clk);
             for (line = 0; line < 8; line = line + 1) begin
-                rx <= data[line];
-                repeat (CLOCKS_PER_BIT) @(posedge clk);
+                rx = data[line];
+                repeat (CLOCKS_PER_BIT) @(negedge clk);
             end
-            rx <= 1;
-            repeat (CLOCKS_PER_BIT) @(posedge clk);
+            rx = 1;
+            repeat (CLOCKS_PER_BIT) @(negedge clk);
         end
     endtask
 
@@ -55,9 +54,9 @@ module dwn_tb;
     endtask
 
     initial begin
-        repeat (4) @(posedge clk);
-        rst <= 0;
-        repeat (4) @(posedge clk);
+        repeat (4) @(negedge clk);
+        rst = 0;
+        repeat (4) @(negedge clk);
         for (sent = 0; sent < count; sent = sent + 1) begin
             crc = 16'hFFFF;
             send_raw(FLAG);
@@ -77,14 +76,14 @@ module dwn_tb;
             quiet = 0;
             while (compared <= sent && quiet < DWN_LATENCY + 20 * CLOCKS_PER_BIT * (CONTENT + 8)) begin
                 quiet = quiet + 1;
-                @(posedge clk);
+                @(negedge clk);
             end
             if (compared <= sent) begin
                 $display("vector %0d has no reply", sent);
                 ended;
             end
         end
-        repeat (40 * CLOCKS_PER_BIT) @(posedge clk);
+        repeat (40 * CLOCKS_PER_BIT) @(negedge clk);
         ended;
     end
 

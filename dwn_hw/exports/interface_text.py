@@ -32,7 +32,18 @@ def to_markdown(interface: Interface) -> str:
     ]
     lines += _to_begin_with(interface)
     lines += shell_text.to_markdown(interface)
-    lines += ["## Ports", "", *port_list.table(port_list.of_core(interface)), "", "## Timing", "", *_timing(interface), "", "## Input", ""]
+    lines += [
+        "## Ports",
+        "",
+        *port_list.table(port_list.of_core(interface)),
+        "",
+        "## Timing",
+        "",
+        *_timing(interface),
+        "",
+        "## Input",
+        "",
+    ]
     lines += [*_codes(interface)]
     left = source.scaler.startswith(LEFT_TO_HOST)
     units = "**as the model's scaler gives them**" if left else "in the units that the user's data is in"

@@ -31,7 +31,9 @@ class Paths:
 
 def design(paths: Paths, outside: Outside) -> str:
     """``files.f``: what a synthesiser reads."""
-    lines = [f"// The design, top {outside.top}: -f files.f in this directory, -F DIR/files.f (not Icarus) from elsewhere."]
+    lines = [
+        f"// The design, top {outside.top}: -f files.f in this directory, -F DIR/files.f (not Icarus) from elsewhere."
+    ]
     if paths.memories:
         lines.append("// Memories are rtl/*.hex, which $readmemh looks for in the directory that the tool runs in.")
     return _text([*lines, *paths.design])
@@ -40,7 +42,9 @@ def design(paths: Paths, outside: Outside) -> str:
 def simulation(paths: Paths) -> str:
     """``sim.f``: what a simulator reads beside it."""
     folder = paths.bench.rpartition("/")[0]
-    return _text(["// Beside files.f: the testbench, and models of cells.", f"+incdir+{folder}", paths.bench, *paths.cells])
+    return _text(
+        ["// Beside files.f: the testbench, and models of cells.", f"+incdir+{folder}", paths.bench, *paths.cells]
+    )
 
 
 def fusesoc(paths: Paths, interface: Interface, outside: Outside) -> str:
@@ -61,7 +65,18 @@ def fusesoc(paths: Paths, interface: Interface, outside: Outside) -> str:
         *_copied("vectors", paths.vectors),
         *("  constraints:", "    files:"),
         *(f"      - {paths.xdc}: {{file_type: xdc}}", f"      - {paths.sdc}: {{file_type: SDC}}"),
-        *("", "targets:", "  default:", f"    filesets: [{', '.join(['rtl', *memories])}]", f"    toplevel: {outside.top}"),
+        *(
+            "",
+            "targets:",
+            "  default:",
+            f"    filesets: [{', '.join(['rtl', *memories])}]",
+            f"    toplevel: {outside.top}",
+        ),
+        *(
+            "  synth:",
+            f"    filesets: [{', '.join(['rtl', *memories, 'constraints'])}]",
+            f"    toplevel: {outside.top}",
+        ),
         "  sim:",
         "    default_tool: icarus",
         f"    filesets: [{', '.join(['rtl', *memories, *(['cells'] if paths.cells else []), 'bench', 'vectors'])}]",

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dwn_hw.exports.handover import constraints, file_lists, handshake, instances, ip_xact, outside, testbench, waveform_svg
+from dwn_hw.exports.handover import (
+    constraints,
+    file_lists,
+    handshake,
+    instances,
+    ip_xact,
+    outside,
+    testbench,
+    waveform_svg,
+)
 from dwn_hw.exports.handover.constraints import Clock
 from dwn_hw.exports.handover.file_lists import Paths
 from dwn_hw.exports.interface_text import rate

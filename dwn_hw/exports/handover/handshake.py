@@ -121,8 +121,17 @@ def _core(interface: Interface, outside: Outside) -> _Core:
     return _Buffered(core) if outside.axi else core
 
 
-def _transfers(interface: Interface) -> Iterator[tuple[str, str, bool]]:
-    """Of samples A, B, …: the label of each transfer, its sample, and whether it is the last one."""
+#: The label of a transfer, its sample, and whether it is the last one.
+_Transfer: TypeAlias = tuple[str, str, bool]
+
+
+def _completed(transfer: _Transfer | None) -> str | None:
+    """The sample that it completes, if it does."""
+    return transfer[1] if transfer and transfer[2] else None
+
+
+def _transfers(interface: Interface) -> Iterator[_Transfer]:
+    """Those of the samples A, B, …"""
     count = interface.transfers
     for sample in "ABCD":
         for at in range(count):
@@ -142,15 +151,14 @@ def clocks(interface: Interface, outside: Outside, streams: Streams) -> list[Clo
     found: list[Clock] = []
     waited, over = not y.ready, 0
     while over < 2:
-        # D comes when the stall does, so that the picture shows what waits.
-        offered = todo[0] if found and todo and (waited or todo[0][1] != "D") else None
-        label, sample, complete = offered or (None, None, False)
-        done = sample if complete else None
+        offered = todo[0] if found and todo else None
+        y_ready = waited or core.result(_completed(offered)) != stalled
+        waited = waited or not y_ready
+        if offered and offered[1] == "D" and not waited:
+            offered = None  # it comes when the stall does, so that the picture shows what waits
+        label, _, complete = offered or (None, "", False)
+        done = _completed(offered)
         result = core.result(done)
-        if result == stalled and not waited:
-            waited, y_ready = True, False
-        else:
-            y_ready = True
         taken = offered is not None and core.ready(y_ready)
         row: Clock = {x.data: label, x.valid or "": int(offered is not None), x.ready or "": int(core.ready(y_ready))}
         row |= {x.last or "": int(complete)}
@@ -174,11 +182,13 @@ def picture(interface: Interface, outside: Outside) -> Picture:
     first = "A" if interface.transfers == 1 else f"A{interface.transfers - 1}"
     start = next(i for i, row in enumerate(shown) if row and _is_taken(row, speaks.x.data, first, speaks.x.ready))
     end = next(i for i, row in enumerate(shown) if row and row[speaks.y.data] == "A")
-    clock = [Wave(outside.clock, "".join("p" if i == 0 else "|" if not row else "." for i, row in enumerate(shown)))]
+    beats = "".join("p" if i == 0 else "|" if not row else "." for i, row in enumerate(shown))
     waves = tuple(_wave(name, shown) for name in every[0])
-    caption = f"{outside.top}: latency {words}, {rate(interface.interval)}"
+    latency = f"latency {words}" if speaks.latency else "combinational"
+    caption = f"{outside.top}: {latency}, {rate(interface.interval)}"
     measured = (start, end, words) if speaks.latency else None
-    return Picture((*(clock if outside.clock else []), *waves), caption, measured)
+    clock = [Wave(outside.clock, beats)] if outside.clock else []
+    return Picture((*clock, *waves), caption, measured)
 
 
 def _is_taken(row: Clock, port: str, label: str, ready: str | None) -> bool:

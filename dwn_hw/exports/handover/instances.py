@@ -14,16 +14,18 @@ _PLAIN = re.compile(r"[a-z](_?[a-z0-9])*")
 
 def verilog(interface: Interface, outside: Outside, about: str) -> str:
     """``instance.v``: wires for all ports but clock and reset, and the instance; a piece of a module, not one."""
+    own = [port for port in outside.ports if port[0] not in (outside.clock, outside.reset)]
+    texts = [f"wire {_range(bits)}{name};" for name, _, bits, _ in own]
+    wide = max(map(len, texts))
     wires = [
-        f"wire {_range(bits)}{name};  // {'to' if way == 'in' else 'from'} it: {text}"
-        for name, way, bits, text in outside.ports
-        if name not in (outside.clock, outside.reset)
+        f"{text:<{wide}}  // {'to' if way == 'in' else 'from'} it: {meaning}"
+        for text, (_, way, _, meaning) in zip(texts, own, strict=True)
     ]
     given = [name for name in (outside.clock, outside.reset) if name]
-    own = f"; {' and '.join(given)} {'are' if len(given) > 1 else 'is'} yours" if given else ""
+    yours = f"; {' and '.join(given)} {'are' if len(given) > 1 else 'is'} yours" if given else ""
     lines = [
         *_comment("// ", interface, about),
-        f"// A piece to copy into a module{own}.",
+        f"// A piece to copy into a module{yours}.",
         *wires,
         "",
         instance(outside, {name: name for name, *_ in outside.ports}, f"{outside.top}_i"),
@@ -41,9 +43,7 @@ def instance(outside: Outside, wired: Mapping[str, str], name: str, parameters: 
     wide = max(map(len, texts)) + 1
     rows = [
         f"    {text + ('' if last else ','):<{wide}}  // {way:<3} {_bits(bits)}"
-        for text, (_, way, bits, _), last in zip(
-            texts, outside.ports, [*[False] * (len(texts) - 1), True], strict=True
-        )
+        for text, (_, way, bits, _), last in zip(texts, outside.ports, [*[False] * (len(texts) - 1), True], strict=True)
     ]
     return "\n".join([head, *rows, ");"])
 

@@ -75,9 +75,7 @@ def seen(interface: Interface) -> Outside:
             source, output = interface.input, interface.output
             x = Side(source.port, source.bits, source.valid, source.ready)
             y = Side(output.port, output.bits, output.valid, output.ready)
-            return Outside(
-                interface.top, interface.clock, interface.reset, ports, Streams(x, y, interface.latency)
-            )
+            return Outside(interface.top, interface.clock, interface.reset, ports, Streams(x, y, interface.latency))
         case AxisWrapper():
             x, y = (
                 Side(f"{side}_tdata", 8 * size, f"{side}_tvalid", f"{side}_tready", f"{side}_tlast", void)

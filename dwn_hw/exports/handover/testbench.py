@@ -6,6 +6,7 @@ Its text is ``rtl_templates/dwn_tb_*``; what differs between exports is the inst
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import assert_never
 
 from dwn_hw import _assets
@@ -26,6 +27,7 @@ def commands(name: str) -> dict[str, list[str]]:
             f"(cd rtl && vvp -n ../run/{top}.vvp)",
         ],
         "Verilator 5": [
+            "mkdir -p run",
             f"verilator --binary --timing --top-module {top} --Mdir run/obj_dir -f files.f -f sim.f",
             f"(cd rtl && ../run/obj_dir/V{top})",
         ],
@@ -82,7 +84,9 @@ def header(interface: Interface, outside: Outside, vectors: int) -> str:
         text = f"localparam {prefix}_{name} = {value};"
         rows.append(f"{text:<40} // {_MEANING[name]}" if name in _MEANING else text)
     about = f"// {outside.top}: written by {interface.tool}; network digest {interface.digest}."
-    return "\n".join([about, "// To include in a module; where a result's field lies: from bit LSB up, COUNT of BITS.", *rows, ""])
+    return "\n".join(
+        [about, "// To include in a module; where a result's field lies: from bit LSB up, COUNT of BITS.", *rows, ""]
+    )
 
 
 def text(interface: Interface, outside: Outside) -> str:
@@ -113,17 +117,19 @@ def _head(interface: Interface, outside: Outside) -> str:
         "It runs in rtl/, where an engine finds its memories. In the export's directory:",
     ]
     for simulator, words in commands(interface.name).items():
-        lines += ["", f"{simulator}:", *(f"    {line}" for line in words)]
+        # Not the first word of a comment: Verilator would take it for an order.
+        lines += ["", f"With {simulator}:", *(f"    $ {line}" for line in words)]
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)
 
 
 def _under_test(outside: Outside) -> str:
     """The instance, and what ties the testbench's names to it."""
     speaks = outside.speaks
+    beside: dict[str, int] = {}
     match speaks:
-        case Streams():
-            wired, more = _streams(outside, speaks)
-            parameters = {}
+        case Streams(y=y):
+            beside = _beside(y)
+            wired, more, parameters = _wired(speaks), _tied(speaks, beside), {}
         case Line(rx=rx, tx=tx, bit=bit):
             wired, more, parameters = {rx: "rx", tx: "tx"}, [], {bit: "CLOCKS_PER_BIT"}
         case _:
@@ -131,23 +137,27 @@ def _under_test(outside: Outside) -> str:
     for port, wire in ((outside.clock, "clk"), (outside.reset, "~rst" if outside.low else "rst")):
         if port:
             wired[port] = wire
-    lines = [*instances.instance(outside, wired, "dut", parameters).splitlines(), *more]
+    wired |= {port: port for port in beside}
+    wires = [f"wire {port};" for port in beside]
+    lines = [*wires, *instances.instance(outside, wired, "dut", parameters).splitlines(), *more]
     return "\n".join(f"    {line}" for line in lines)
 
 
-def _streams(outside: Outside, streams: Streams) -> tuple[dict[str, str], list[str]]:
+def _wired(streams: Streams) -> dict[str, str]:
+    """What each port of the streams is in the testbench."""
     x, y = streams.x, streams.y
-    wired = {x.data: "x", y.data: "y"}
-    wired |= {port: wire for port, wire in ((x.valid, "x_valid"), (x.ready, "x_ready"), (x.last, "x_last")) if port}
-    wired |= {port: wire for port, wire in ((y.valid, "y_valid"), (y.ready, "y_ready")) if port}
-    more = [] if x.ready else ["assign x_ready = 1'b1;"]
-    if not y.valid:
-        more += _counted(streams.latency)
-    beside = _beside(y)
-    wired |= {port: port for port in beside}
-    more += [f"wire {port};" for port in beside]
+    ports = ((x.valid, "x_valid"), (x.ready, "x_ready"), (x.last, "x_last"), (y.valid, "y_valid"), (y.ready, "y_ready"))
+    return {x.data: "x", y.data: "y"} | {port: wire for port, wire in ports if port}
+
+
+def _tied(streams: Streams, beside: Mapping[str, int]) -> list[str]:
+    """What the testbench reads and the module has no port for."""
     right = " && ".join(f"{port} === 1'b{value}" for port, value in beside.items()) or "1'b1"
-    return wired, [*more, f"assign y_right = {right};"]
+    return [
+        *([] if streams.x.ready else ["assign x_ready = 1'b1;"]),
+        *([] if streams.y.valid else _counted(streams.latency)),
+        f"assign y_right = {right};",
+    ]
 
 
 def _beside(y: Side) -> dict[str, int]:

@@ -19,7 +19,7 @@ def draw(picture: Picture) -> str:
     columns = max(len(wave.wave) for wave in picture.waves)
     below = len(picture.waves) * _ROW
     measured = _ROW if picture.measured else 0
-    size = (max(left + columns * _WIDE, 7 * len(picture.caption)) + 12, below + measured + 28)
+    size = (max(left + columns * _WIDE, 8 * len(picture.caption)) + 12, below + measured + 28)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" width="{size[0]}" height="{size[1]}" role="img">',
         f"<title>{_text(picture.caption)}</title>",
@@ -27,7 +27,10 @@ def draw(picture: Picture) -> str:
         *(f'<path class="g" d="M{left + i * _WIDE} 0V{below}"/>' for i in range(columns + 1)),
     ]
     for row, wave in enumerate(picture.waves):
-        lines += [f'<g transform="translate({left} {row * _ROW})">', f'<text x="-8" y="20" class="n">{_text(wave.name)}</text>']
+        lines += [
+            f'<g transform="translate({left} {row * _ROW})">',
+            f'<text x="-8" y="20" class="n">{_text(wave.name)}</text>',
+        ]
         lines += [*_row(wave), "</g>"]
     if picture.measured:
         lines += _measure(*picture.measured, left, below)
@@ -61,18 +64,19 @@ def _runs(wave: Wave) -> Iterator[tuple[str, int, int]]:
 
 def _row(wave: Wave) -> list[str]:
     """A row: one line for bits, a shape for each value of a bus, and breaks."""
-    labels, lines, path = iter(wave.data), [], ""
+    labels, lines, path, before = iter(wave.data), [], "", ""
     for kind, start, end in _runs(wave):
         a, b = start * _WIDE, end * _WIDE
         if kind == "p":
             path += "".join(_pulse(column) for column in range(start, end) if wave.wave[column] != "|")
         elif kind in "01":
             level = _HIGH if kind == "1" else _LOW
-            path += f"M{a} {level}H{b}" + (f"M{a} {_HIGH}V{_LOW}" if start else "")
+            path += f"M{a} {level}H{b}" + (f"M{a} {_HIGH}V{_LOW}" if before and before in "01" else "")
         else:
             lines.append(f'<path class="{"b" if kind == "=" else "u"}" d="{_bus(a, b)}"/>')
             if kind == "=":
                 lines.append(f'<text x="{(a + b) // 2}" y="20" class="v">{_text(next(labels))}</text>')
+        before = kind
     lines += [f'<path class="w" d="{path}"/>'] if path else []
     breaks = [i for i, char in enumerate(wave.wave) if char == "|"]
     return lines + [f'<text x="{i * _WIDE + _WIDE // 2}" y="20" class="v">⋯</text>' for i in breaks]
@@ -85,9 +89,7 @@ def _pulse(column: int) -> str:
 
 def _bus(a: int, b: int) -> str:
     middle = (_HIGH + _LOW) // 2
-    return (
-        f"M{a} {middle}L{a + _LEAN} {_HIGH}H{b - _LEAN}L{b} {middle}L{b - _LEAN} {_LOW}H{a + _LEAN}Z"
-    )
+    return f"M{a} {middle}L{a + _LEAN} {_HIGH}H{b - _LEAN}L{b} {middle}L{b - _LEAN} {_LOW}H{a + _LEAN}Z"
 
 
 def _measure(start: int, end: int, words: str, left: int, top: int) -> list[str]:
