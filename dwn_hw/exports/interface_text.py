@@ -124,8 +124,9 @@ def _to_run(interface: Interface) -> list[str]:
     lines = [
         "## Testbench",
         "",
-        f"`tb/{interface.name}_tb.sv` compares every result with `vectors/y.hex`, and its clocks with this page. A difference, an X, or",
-        "nothing compared is a `$fatal`, and an exit status other than 0. `+count=N` takes the first N vectors. In this directory:",
+        f"`tb/{interface.name}_tb.sv` compares every result with `vectors/y.hex`, and its clocks with this page.",
+        "A difference, an X, or nothing compared is a `$fatal`, and an exit status other than 0. `+count=N` takes the first N",
+        "vectors alone. In this directory:",
         "",
         "```sh",
     ]

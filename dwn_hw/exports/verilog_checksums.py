@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dwn_hw.errors import ExportError, Problem
 
-#: In ``rtl/`` and in the export itself, in the form of ``sha256sum``, which checks it as well: ``cd rtl; sha256sum -c SHA256SUMS``.
+#: In ``rtl/`` and in the export itself, in the form of ``sha256sum``, which checks it as well: ``sha256sum -c SHA256SUMS``.
 SUMS = "SHA256SUMS"
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")

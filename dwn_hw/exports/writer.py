@@ -1,9 +1,9 @@
 """From a model to an export directory: freeze, check against torch, emit, describe.
 
 An export directory stands on its own: ``network.safetensors``, ``rtl/*.v``, ``interface.json`` and ``INTERFACE.md``,
-``vectors/``, ``report.json``, and what is handed over with it (:mod:`dwn_hw.exports.handover`). It is written beside its place and moved there when it is whole; over an older one, with a
-list of what is moved, so that whatever ends the process, the next one finds the old export or finishes the new one
-(:mod:`dwn_hw.exports.replacing`).
+``vectors/``, ``report.json``, and what is handed over with it (:mod:`dwn_hw.exports.handover`). It is written beside its
+place and moved there when it is whole; over an older one, with a list of what is moved, so that whatever ends the
+process, the next one finds the old export or finishes the new one (:mod:`dwn_hw.exports.replacing`).
 """
 
 from __future__ import annotations

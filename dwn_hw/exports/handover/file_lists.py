@@ -15,8 +15,8 @@ from dwn_hw.hardware.interface import Interface
 class Paths:
     """The files of an export, by what they are for, below its directory.
 
-    ``design``: Verilog, without what it instantiates of a family. ``memories``: what ``$readmemh`` of the Verilog reads. ``cells``:
-    models of the family's cells, for simulation. ``bench`` and ``parameters``: the testbench and its header. ``vectors``.
+    ``design``: Verilog, without what it instantiates of a family; ``cells``: models of that, for simulation.
+    ``memories``: what ``$readmemh`` of the Verilog reads. ``bench`` and ``parameters``: the testbench and its header.
     """
 
     design: tuple[str, ...]

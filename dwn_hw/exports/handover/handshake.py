@@ -163,7 +163,7 @@ def clocks(interface: Interface, outside: Outside, streams: Streams) -> list[Clo
         row: Clock = {x.data: label, x.valid or "": int(offered is not None), x.ready or "": int(core.ready(y_ready))}
         row |= {x.last or "": int(complete)}
         row |= {y.data: result, y.valid or "": int(result is not None), y.ready or "": int(y_ready)}
-        row |= {y.last or "": int(result is not None)}
+        row |= {y.last or "": None if result is None else 1}
         found.append({name: value for name, value in row.items() if name})
         over += over > 0 or (result == last and y_ready)
         core.clock(done if taken else None, y_ready)
@@ -231,7 +231,7 @@ def _frames(interface: Interface, line: Line) -> Picture:
     idle = len(request) + 1
     waves = (
         Wave(line.rx, f"1{'=' * len(request)}1{'.' * len(reply)}", request),
-        Wave(line.tx, f"1{'.' * (idle - 1)}.{'=' * len(reply)}1", reply),
+        Wave(line.tx, f"1{'.' * (idle - 1)}{'=' * len(reply)}1", reply),
     )
     sizes = f"{layout.sample_bytes} bytes of x a sample, {layout.result_bytes} a result"
     return Picture(waves, f"{line.rx}, {line.tx}: a byte a column, 8N1; {sizes}; RFC 1662 framing")

@@ -1,4 +1,4 @@
-"""``component.xml``: an export as a component of IP-XACT (IEEE 1685-2014), with AXI4-Stream bus interfaces where its shell has them.
+"""``component.xml``: an export as a component of IP-XACT (IEEE 1685-2014), with bus interfaces where its shell is AXI4-Stream.
 
 Elements stand in the order that the standard's schema asks for.
 """

@@ -17,7 +17,7 @@ from dwn_hw.rtl.shells import uart
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A stream: the names of its ports, and the ``bits`` of its ``data``. ``last``: of a packet. ``void``: a result of no sample."""
+    """A stream: its ports, and the ``bits`` of its ``data``. ``last``: of a packet. ``void``: a result of no sample."""
 
     data: str
     bits: int

@@ -19,9 +19,10 @@ def draw(picture: Picture) -> str:
     columns = max(len(wave.wave) for wave in picture.waves)
     below = len(picture.waves) * _ROW
     measured = _ROW if picture.measured else 0
-    size = (max(left + columns * _WIDE, 8 * len(picture.caption)) + 12, below + measured + 28)
+    wide = max(left + columns * _WIDE, 8 * len(picture.caption)) + 12
+    high = below + measured + 28
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" width="{size[0]}" height="{size[1]}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img">',
         f"<title>{_text(picture.caption)}</title>",
         f"<style>{_style()}</style>",
         *(f'<path class="g" d="M{left + i * _WIDE} 0V{below}"/>' for i in range(columns + 1)),
@@ -34,7 +35,7 @@ def draw(picture: Picture) -> str:
         lines += [*_row(wave), "</g>"]
     if picture.measured:
         lines += _measure(*picture.measured, left, below)
-    lines += [f'<text x="8" y="{size[1] - 8}" class="c">{_text(picture.caption)}</text>', "</svg>", ""]
+    lines += [f'<text x="8" y="{high - 8}" class="c">{_text(picture.caption)}</text>', "</svg>", ""]
     return "\n".join(lines)
 
 
