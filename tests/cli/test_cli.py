@@ -130,7 +130,9 @@ def test_export_says_what_it_built_and_what_comes_next(home):
         assert words in result.stderr
     assert result.stderr.splitlines()[-2:] == ["wrote out", "next: dwn-hw verify out"]
     assert {path.name for path in (home / "out").iterdir()} == {
-        "INTERFACE.md", "frozen.safetensors", "host", "interface.json", "network.safetensors", "report.json", "rtl", "vectors"
+        "INTERFACE.md", "frozen.safetensors", "host", "interface.json", "network.safetensors", "report.json", "rtl", "vectors",
+        "FEATURES.md", "SHA256SUMS", "component.xml", "constraints", "files.f", "fusesoc.core", "handshake.json",
+        "handshake.svg", "instance.v", "instance.vhd", "sim.f", "tb",
     }  # fmt: skip
 
 
@@ -547,8 +549,8 @@ def test_files_of_the_users_own_are_not_exported_over(home):
     for path in ("rtl/mine.v", "vectors/mine.npz", "host/main.c"):
         (home / "out" / path).write_text("mine")
     message = refused(home, "export", "model.pt", "-o", "out")
-    assert "error: out: an earlier export as it was written; got rtl/dwn_top.v (edited), rtl/mine.v (new), " in message
-    assert "host/main.c (new), vectors/mine.npz (new). Move them elsewhere" in message
+    assert "error: out: an earlier export as it was written; got host/main.c (new), rtl/dwn_top.v (edited), " in message
+    assert "rtl/mine.v (new), vectors/mine.npz (new). Move them elsewhere" in message
 
 
 def test_what_was_built_stays_while_the_verilog_is_the_same_and_is_named_when_it_goes(home):

@@ -168,7 +168,7 @@ def test_the_contract_is_in_the_interface_the_page_and_the_header_whatever_names
     assert names[:3] == ["age", f"color={HOSTILE}", "color=blue"]
     bits = {feature["name"]: feature["bits"] for feature in document["input"]["features"]}
     assert {bits[name] for name in names if "=" in name} == {1}
-    page = (home / "out" / "INTERFACE.md").read_text("utf-8")
+    page = (home / "out" / "FEATURES.md").read_text("utf-8")
     assert "| zone | 1, 2, 10 | 0 | 6 to 8 |" in page
     assert f"| age | numbers | {document['input']['table']['columns'][0]['fill']} | 0 |" in page
     assert "<script>" not in page

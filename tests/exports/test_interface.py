@@ -114,16 +114,20 @@ def test_it_is_plain_json_and_knows_its_network():
 
 
 def test_the_page_says_the_same_in_words():
-    page = interface_text.to_markdown(described(scores=True))
+    found = described(scores=True)
+    page = interface_text.to_markdown(found)
+    for line in (
+        "| 0 | width | [7:0] | u8 | 1/255 | 0 |",
+        "| 1 | a\\|b | [11:8] | s4 | 1 | 0 |",
+        "| 2 | depth | [16:12] | u5 | 1/2 | -1 |",
+    ):
+        assert line in interface_text.features(found).splitlines(), line
     for line in (
         "# Interface of `dwn_top`",
         "| `clk` | in | 1 | clock, rising edge |",
         "| `x_payload` | in | 17 | packed codes |",
         "| `y_payload` | out | 5 | packed result |",
         "Latency 2 clocks when nothing stalls, one inference a clock. Registers: after encoder, after argmax.",
-        "| 0 | width | [7:0] | u8 | 1/255 | 0 |",
-        "| 1 | a\\|b | [11:8] | s4 | 1 | 0 |",
-        "| 2 | depth | [16:12] | u5 | 1/2 | -1 |",
         "| class | [0:0] | 1 of 1 bits, first lowest |",
         "| scores | [4:1] | 2 of 2 bits, first lowest |",
         "Format: stated as u8/255.",

@@ -126,7 +126,9 @@ def test_all_that_the_readme_lists_is_there_and_nothing_else(tmp_path):
     listed = {name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
     assert listed == {
         "rtl/*.v", "interface.json", "INTERFACE.md", "network.safetensors", "vectors/golden.npz", "vectors/x.hex",
-        "vectors/y.hex", "report.json", "frozen.safetensors", "host/dwn_host.h", "rtl/SHA256SUMS",
+        "vectors/y.hex", "report.json", "frozen.safetensors", "host/dwn_host.h", "rtl/SHA256SUMS", "SHA256SUMS",
+        "FEATURES.md", "instance.v", "instance.vhd", "handshake.svg", "handshake.json", "files.f", "sim.f", "fusesoc.core",
+        "component.xml", "tb/dwn_tb.sv", "tb/dwn_params.vh", "constraints/dwn.xdc", "constraints/dwn.sdc",
     }  # fmt: skip
     there = {re.sub(r"rtl/\w+\.v", "rtl/*.v", name) for name in content(tmp_path / "out")}
     assert there == listed
@@ -274,8 +276,9 @@ def test_names_formats_and_steps_are_in_the_interface(tmp_path):
     }
     assert described["input"]["bits"] == 40
     text = (tmp_path / "out" / "INTERFACE.md").read_text()
-    assert "| 4 | feature 4 | [39:32] | u8 | 1/255 | 0 |" in text
+    assert "Every code is of u8, with step 1/255 and offset 0. " in text
     assert "| 2 | class 2 |" in text
+    assert "| 4 | feature 4 | [39:32] | u8 | 1/255 | 0 |" in (tmp_path / "out" / "FEATURES.md").read_text()
 
 
 SCALER = Scaler("standard", np.linspace(-1, 1, 5), np.linspace(0.5, 2, 5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 
 import numpy as np
@@ -12,6 +13,7 @@ from lut_networks import random_network
 from dwn_hw.cli import main
 from dwn_hw.errors import OptionError
 from dwn_hw.exports.derive_interface import describe
+from dwn_hw.exports.handover import outside
 from dwn_hw.exports.options import Options, Request, check
 from dwn_hw.frontend.integer_networks.trained_network import LiveModel
 from dwn_hw.frontend.trained_dwn import TrainedDwn, TrainedGroupSum, TrainedLutLayer
@@ -56,6 +58,20 @@ def test_the_interface_of_a_shell_says_its_streams_and_its_wrapper_and_its_veril
     assert (f"dwn_{name}.v" in files) == (interface.wrapper is not None) == (SHELLS[name].wrapper is not None)
     if interface.wrapper:
         assert interface.wrapper.top == f"dwn_{name}"
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_ports_that_are_said_of_a_shell_are_those_of_its_verilog(name):
+    interface = describe(make_design(random_network(1), shell=name))
+    seen = outside.seen(interface)
+    said = {port for port, *_ in seen.ports}
+    if interface.wrapper:
+        text = wrap(interface)[f"{seen.top}.v"]
+        found = re.findall(r"^    (in|out)put +wire +(?:\[(\d+):0\] +)?(\w+)", text, re.M)
+        assert [(port, way, int(high or 0) + 1) for way, high, port in found] == [port[:3] for port in seen.ports]
+    assert {seen.clock, seen.reset} - {None} <= said
+    if isinstance(seen.speaks, outside.Streams):
+        assert {seen.speaks.x.data, seen.speaks.y.data} <= said
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
