@@ -443,6 +443,9 @@ def test_the_ip_xact_has_the_ports_the_files_and_the_order_of_the_standard(made,
     ]  # fmt: skip
     assert ports == [port[:3] for port in about.ports]
     assert all((out / file.findtext(f"{XML}name")).is_file() for file in root.iter(f"{XML}file"))
+    kinds = {kind.text for kind in root.iter(f"{XML}fileType")}
+    assert kinds <= {"verilogSource", "systemVerilogSource", "SDC", "user"}
+    assert all(kind.get("user") for kind in root.iter(f"{XML}fileType") if kind.text == "user")
     buses = [bus.findtext(f"{XML}name") for bus in root.iter(f"{XML}busInterface")]
     assert buses == (["s_axis", "m_axis"] if kind == "axis" else [])
     physical = {port.findtext(f"{XML}name") for port in root.iter(f"{XML}physicalPort")}

@@ -32,10 +32,10 @@ def component(interface: Interface, outside: Outside, paths: Paths) -> str:
         _stream(buses, outside.speaks.y, "master")
     _model(_child(root, "model"), outside)
     sets = _child(root, "fileSets")
-    _file_set(sets, "rtl", [(path, "verilogSource-2005") for path in paths.design], paths.memories)
+    _file_set(sets, "rtl", [(path, "verilogSource") for path in paths.design], paths.memories)
     bench = [(paths.bench, "systemVerilogSource"), (paths.parameters, "systemVerilogSource")]
-    _file_set(sets, "simulation", [*bench, *((path, "verilogSource-2005") for path in paths.cells)], paths.vectors)
-    _file_set(sets, "constraints", [], [paths.xdc, paths.sdc])
+    _file_set(sets, "simulation", [*bench, *((path, "verilogSource") for path in paths.cells)], paths.vectors)
+    _file_set(sets, "constraints", [(paths.sdc, "SDC")], [paths.xdc])
     _texts(root, description=f"Network {interface.digest}, written by {interface.tool}.")
     ElementTree.register_namespace("ipxact", NAMESPACE)
     ElementTree.register_namespace("xsi", _INSTANCE)
