@@ -9,6 +9,7 @@ from typing import assert_never
 from dwn_hw import ir
 from dwn_hw.exports import columns_text, port_list, shell_text
 from dwn_hw.exports.handover import instances, outside, testbench
+from dwn_hw.exports.handover.outside import Outside, Streams
 from dwn_hw.hardware.families import FAMILIES, own_cells
 from dwn_hw.hardware.interface import Feature, FoldedSettings, InputPort, Interface, ParallelSettings, Part
 from dwn_hw.ir.network import LEFT_TO_HOST
@@ -103,6 +104,8 @@ def _to_begin_with(interface: Interface) -> list[str]:
         instances.instance(seen, {port: port for port, *_ in seen.ports}, f"{seen.top}_i"),
         "```",
         "",
+        f"{timing(interface, seen).capitalize()}",
+        "",
         "![What the ports do, clock by clock](handshake.svg)",
         "",
         "| file | what it is |",
@@ -132,7 +135,8 @@ def _to_run(interface: Interface) -> list[str]:
     ]
     for simulator, words in testbench.commands(interface.name).items():
         lines += [f"# {simulator}", *words]
-    return [*lines, "```", ""]
+    slow = "An engine takes many clocks a sample: in Icarus a few vectors are enough to begin with, or take Verilator."
+    return [*lines, "```", "", *([slow, ""] if isinstance(interface.settings, FoldedSettings) else [])]
 
 
 def _result(interface: Interface) -> list[str]:
@@ -226,6 +230,14 @@ def to_header(interface: Interface, network: ir.Network) -> str:
 def rate(interval: int) -> str:
     """In words, how often an inference begins."""
     return "one inference a clock" if interval == 1 else f"one inference in {interval} clocks"
+
+
+def timing(interface: Interface, seen: Outside) -> str:
+    """Clock, reset and latency in a line."""
+    reset = f"reset {seen.reset}, synchronous, {'low' if seen.low else 'high'}" if seen.reset else "no reset"
+    clock = f"clock {seen.clock}, rising edge" if seen.clock else "no clock"
+    latency = seen.speaks.latency if isinstance(seen.speaks, Streams) else interface.latency
+    return f"{clock}; {reset}; latency {latency} {'clock' if latency == 1 else 'clocks'}, {rate(interface.interval)}."
 
 
 def _from(interface: Interface) -> str:

@@ -19,7 +19,12 @@ def to_markdown(interface: Interface) -> list[str]:
     header = f"host/{interface.name}_host.h"
     table = [f"| `{name}` | {way} | {bits} | {text} |" for name, way, bits, text in ports(wrapper)]
     return [
-        *(f"## Shell `{wrapper.top}`", "", f"What follows is `{interface.top}`, which stands inside it.", ""),
+        *(
+            f"## Shell `{wrapper.top}`",
+            "",
+            f"Inside of it stands `{interface.top}`, of which the sections below speak.",
+            "",
+        ),
         *("| port | direction | bits | meaning |", "| --- | --- | --- | --- |", *table, ""),
         *_words(wrapper, header),
         "",

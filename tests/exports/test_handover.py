@@ -17,7 +17,7 @@ from groups import swept
 
 from dwn_hw import ir, toolchain
 from dwn_hw.exports import planning, port_list, reader, writer
-from dwn_hw.exports.handover import constraints, handshake, outside, testbench, waveform_svg
+from dwn_hw.exports.handover import constraints, handshake_waves, outside, testbench, waveform_svg
 from dwn_hw.hardware.design import make_design
 from dwn_hw.hardware.folded import make_folded
 
@@ -282,7 +282,7 @@ def simulated(out, rows, tmp_path):
 def test_the_picture_is_what_the_verilog_does(made, kind, tmp_path):
     out = made(kind)
     interface, about = seen(out)
-    rows = handshake.clocks(interface, about, about.speaks)
+    rows = handshake_waves.clocks(interface, about, about.speaks)
     found = simulated(out, rows, tmp_path)
     # What stands beside no result is not said.
     said = [{name for name in found[0] if row[name] is not None} for row in rows]
@@ -302,7 +302,7 @@ def test_the_picture_is_what_the_verilog_does(made, kind, tmp_path):
 def test_the_picture_holds_no_script_and_every_wave_has_as_many_clocks(made, kind):
     out = made(kind)
     interface, about = seen(out)
-    picture = handshake.picture(interface, about)
+    picture = handshake_waves.picture(interface, about)
     assert len({len(wave.wave) for wave in picture.waves}) == 1
     assert all(len(wave.data) == wave.wave.count("=") for wave in picture.waves)
     drawn = ElementTree.parse(out / "handshake.svg").getroot()
@@ -326,11 +326,11 @@ def test_the_picture_holds_no_script_and_every_wave_has_as_many_clocks(made, kin
 
 def test_equal_clocks_are_left_out_where_there_are_many():
     rows = [{"a": 0, "b": None}, *[{"a": 1, "b": "A"}] * 9, {"a": 0, "b": "B"}]
-    shown = handshake._shortened(rows)
-    assert [handshake._wave(name, shown) for name in "ab"] == [
-        handshake.Wave("a", "01|.0"), handshake.Wave("b", "x=|.=", ("A", "B")),
+    shown = handshake_waves._shortened(rows)
+    assert [handshake_waves._wave(name, shown) for name in "ab"] == [
+        handshake_waves.Wave("a", "01|.0"), handshake_waves.Wave("b", "x=|.=", ("A", "B")),
     ]  # fmt: skip
-    assert "&lt;" in waveform_svg.draw(handshake.Picture((handshake.Wave("<", "01"),), "<script>"))
+    assert "&lt;" in waveform_svg.draw(handshake_waves.Picture((handshake_waves.Wave("<", "01"),), "<script>"))
 
 
 # ------------------------------------------------------------------------------------------------ instances

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dwn_hw.exports import interface_text
 from dwn_hw.exports.handover import (
     constraints,
     file_lists,
-    handshake,
+    handshake_waves,
     instances,
     ip_xact,
     outside,
@@ -16,7 +17,6 @@ from dwn_hw.exports.handover import (
 )
 from dwn_hw.exports.handover.constraints import Clock
 from dwn_hw.exports.handover.file_lists import Paths
-from dwn_hw.exports.interface_text import rate
 from dwn_hw.hardware.interface import Interface
 
 #: The names in an export directory that this module writes.
@@ -53,14 +53,14 @@ def _paths(interface: Interface, folder: Path) -> Paths:
 def _texts(interface: Interface, paths: Paths, vectors: int, clock: Clock) -> dict[str, str]:
     """Path → text."""
     seen = outside.seen(interface)
-    shown = handshake.picture(interface, seen)
-    about = timing(interface, seen)
+    shown = handshake_waves.picture(interface, seen)
+    about = interface_text.timing(interface, seen)
     limits = constraints.text(interface, seen, clock)
     return {
         "instance.v": instances.verilog(interface, seen, about),
         "instance.vhd": instances.vhdl(interface, seen, about),
         "handshake.svg": waveform_svg.draw(shown),
-        "handshake.json": handshake.wavedrom(shown),
+        "handshake.json": handshake_waves.wavedrom(shown),
         "files.f": file_lists.design(paths, seen),
         "sim.f": file_lists.simulation(paths),
         "fusesoc.core": file_lists.fusesoc(paths, interface, seen),
@@ -70,11 +70,3 @@ def _texts(interface: Interface, paths: Paths, vectors: int, clock: Clock) -> di
         paths.xdc: limits,
         paths.sdc: limits,
     }
-
-
-def timing(interface: Interface, seen: outside.Outside) -> str:
-    """Clock, reset and latency in a line."""
-    reset = f"reset {seen.reset}, synchronous, {'low' if seen.low else 'high'}" if seen.reset else "no reset"
-    clock = f"clock {seen.clock}, rising edge" if seen.clock else "no clock"
-    latency = seen.speaks.latency if isinstance(seen.speaks, outside.Streams) else interface.latency
-    return f"{clock}; {reset}; latency {latency} {'clock' if latency == 1 else 'clocks'}, {rate(interface.interval)}."

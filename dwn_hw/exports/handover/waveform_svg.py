@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from dwn_hw.exports.handover.handshake import Picture, Wave
+from dwn_hw.exports.handover.handshake_waves import Picture, Wave
 
 #: Pixels: of a clock, of a row, from a row's top to a signal's high and low, and how far an edge leans.
 _WIDE, _ROW, _HIGH, _LOW, _LEAN = 44, 32, 7, 25, 3
@@ -66,6 +66,7 @@ def _runs(wave: Wave) -> Iterator[tuple[str, int, int]]:
 def _row(wave: Wave) -> list[str]:
     """A row: one line for bits, a shape for each value of a bus, and breaks."""
     labels, lines, path, before = iter(wave.data), [], "", ""
+    breaks = {i for i, char in enumerate(wave.wave) if char == "|"}
     for kind, start, end in _runs(wave):
         a, b = start * _WIDE, end * _WIDE
         if kind == "p":
@@ -76,11 +77,12 @@ def _row(wave: Wave) -> list[str]:
         else:
             lines.append(f'<path class="{"b" if kind == "=" else "u"}" d="{_bus(a, b)}"/>')
             if kind == "=":
-                lines.append(f'<text x="{(a + b) // 2}" y="20" class="v">{_text(next(labels))}</text>')
+                label = next(labels)
+                lines.append(f'<text x="{(a + b) // 2}" y="20" class="v">{_text(label)}</text>')
+                breaks -= set(range(start, end)) if label == "…" else set()
         before = kind
     lines += [f'<path class="w" d="{path}"/>'] if path else []
-    breaks = [i for i, char in enumerate(wave.wave) if char == "|"]
-    return lines + [f'<text x="{i * _WIDE + _WIDE // 2}" y="20" class="v">⋯</text>' for i in breaks]
+    return lines + [f'<text x="{i * _WIDE + _WIDE // 2}" y="20" class="v">⋯</text>' for i in sorted(breaks)]
 
 
 def _pulse(column: int) -> str:
