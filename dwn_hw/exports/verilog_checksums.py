@@ -35,7 +35,10 @@ def added(folder: Path, beside: Collection[str] = ()) -> dict[str, str]:
     """
     if not (folder / SUMS).is_file():
         return {}
-    wanted = read(folder)
+    try:
+        wanted = read(folder)
+    except ExportError:
+        return {SUMS: "edited"}
     changed = [name for name, path in _files(folder, beside) if wanted.get(name) != digest(path)]
     return {name: "edited" if name in wanted else "new" for name in changed}
 

@@ -47,60 +47,58 @@ def simulation(paths: Paths) -> str:
     )
 
 
+#: How the testbench is run by FuseSoC: behind the target ``sim``, and beside all targets.
+_SIM = """\
+    default_tool: icarus
+    parameters: [vectors=.]
+    tools:
+      icarus: {iverilog_options: [-g2012]}
+      verilator: {mode: binary, verilator_options: [--timing]}
+      modelsim: {vlog_options: [-sv]}
+
+parameters:
+  vectors:
+    datatype: str
+    paramtype: plusarg
+    description: where x.hex and y.hex are
+"""
+
+
 def fusesoc(paths: Paths, interface: Interface, outside: Outside) -> str:
     """``fusesoc.core``; its target ``sim`` runs the testbench."""
     version = ".".join(map(str, interface.layout.version))
     bench = paths.bench.rpartition("/")[2].removesuffix(".sv")
-    memories = ["memories"] if paths.memories else []
+    design = ["rtl", *(["memories"] if paths.memories else [])]
+    cells = ["cells"] if paths.cells else []
     lines = [
         *("CAPI=2:", f"name: dwn-hw:exports:{outside.top}:{version}"),
         f"description: network {interface.digest}, written by {interface.tool}",
-        *("", "filesets:", *_files("rtl", paths.design, "verilogSource-2005")),
-        *(_copied("memories", paths.memories) if memories else []),
-        *_files("cells", paths.cells, "verilogSource-2005"),
-        "  bench:",
-        "    files:",
-        f"      - {paths.bench}: {{file_type: systemVerilogSource}}",
-        f"      - {paths.parameters}: {{file_type: systemVerilogSource, is_include_file: true}}",
+        *("", "filesets:"),
+        *_files("rtl", paths.design, "verilogSource-2005"),
+        *(_copied("memories", paths.memories) if paths.memories else []),
+        *(_files("cells", paths.cells, "verilogSource-2005") if paths.cells else []),
+        *_files("bench", (paths.bench, f"{paths.parameters}: {{is_include_file: true}}"), "systemVerilogSource"),
         *_copied("vectors", paths.vectors),
-        *("  constraints:", "    files:"),
-        *(f"      - {paths.xdc}: {{file_type: xdc}}", f"      - {paths.sdc}: {{file_type: SDC}}"),
-        *(
-            "",
-            "targets:",
-            "  default:",
-            f"    filesets: [{', '.join(['rtl', *memories])}]",
-            f"    toplevel: {outside.top}",
-        ),
-        *(
-            "  synth:",
-            f"    filesets: [{', '.join(['rtl', *memories, 'constraints'])}]",
-            f"    toplevel: {outside.top}",
-        ),
-        "  sim:",
-        "    default_tool: icarus",
-        f"    filesets: [{', '.join(['rtl', *memories, *(['cells'] if paths.cells else []), 'bench', 'vectors'])}]",
-        f"    toplevel: {bench}",
-        "    parameters: [vectors=.]",
-        "    tools:",
-        "      icarus: {iverilog_options: [-g2012]}",
-        "      verilator: {mode: binary, verilator_options: [--timing]}",
-        "      modelsim: {vlog_options: [-sv]}",
-        *("", "parameters:", "  vectors:", "    datatype: str", "    paramtype: plusarg"),
-        "    description: where x.hex and y.hex are",
+        *_files("constraints", (f"{paths.xdc}: {{file_type: xdc}}", f"{paths.sdc}: {{file_type: SDC}}"), "user"),
+        *("", "targets:"),
+        *_target("default", design, outside.top),
+        *_target("synth", [*design, "constraints"], outside.top),
+        *_target("sim", [*design, *cells, "bench", "vectors"], bench),
     ]
-    return _text(lines)
+    return _text(lines) + _SIM
+
+
+def _target(name: str, sets: list[str], top: str) -> list[str]:
+    return [f"  {name}:", f"    filesets: [{', '.join(sets)}]", f"    toplevel: {top}"]
 
 
 def _files(name: str, files: tuple[str, ...], kind: str) -> list[str]:
-    rows = [f"      - {file}" for file in files]
-    return [f"  {name}:", f"    file_type: {kind}", "    files:", *rows] if files else []
+    return [f"  {name}:", f"    file_type: {kind}", "    files:", *(f"      - {file}" for file in files)]
 
 
 def _copied(name: str, files: tuple[str, ...]) -> list[str]:
     """Data that must lie where the simulation runs."""
-    rows = [f"      - {file}: {{copyto: {file.rpartition('/')[2]}}}" for file in files]
-    return [f"  {name}:", "    file_type: user", "    files:", *rows]
+    return _files(name, tuple(f"{file}: {{copyto: {file.rpartition('/')[2]}}}" for file in files), "user")
 
 
 def _text(lines: list[str]) -> str:
