@@ -40,11 +40,13 @@ def stream_of(path: Path, network: Any) -> Any:
 @click.option("--board", type=BOARD, help="Of --level netlist (its family) and bitstream (iCE40).")
 @click.option(
     "--simulator",
-    type=click.Choice(["verilator", "icarus"]),
-    default="verilator",
+    type=click.Choice(["auto", "verilator", "icarus"]),
+    default="auto",
     show_default=True,
-    help="What runs it.",
+    help="What runs it; auto: what is sooner done, or was built before.",
 )
+@click.option("--thorough", is_flag=True, help="Longer runs with pauses, back-pressure and resets, in Verilator.")
+@click.option("--trace", is_flag=True, help="A waveform of the first difference, or of the first vectors.")
 @click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz, .csv, …) to run as well.")
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of everything random.")
@@ -58,6 +60,8 @@ def verify(
     target: str | None,
     board: str | None,
     simulator: str,
+    thorough: bool,
+    trace: bool,
     data_file: Path | None,
     strict: bool,
     trust_edited: bool,
@@ -67,8 +71,9 @@ def verify(
     from dwn_hw.verification import compare_bitstream, compare_netlist, compare_rtl
 
     where = _check(level, target, board, simulator)
+    ways: dict[str, Any] = {"simulator": simulator, "thorough": thorough}
     random, seed = vectors["vectors"], vectors["seed"]
-    options = {
+    options: dict[str, Any] = {
         "random": random,
         "seed": seed,
         "samples": samples_of(data_file),
@@ -77,10 +82,10 @@ def verify(
     }
     match level:
         case "rtl":
-            report = compare_rtl.verify(directory, simulator=simulator, trust_edited=trust_edited, **options)
+            report = compare_rtl.verify(directory, trace=trace, trust_edited=trust_edited, **ways, **options)
             say_verified(screen, report)
         case "netlist":
-            report = compare_netlist.verify_netlist(directory, where, simulator=simulator, **options)
+            report = compare_netlist.verify_netlist(directory, where, **ways, **options)
             _say_compared(screen, report)
         case _:
             report = compare_bitstream.verify_bitstream(directory, str(where), **options)
@@ -100,7 +105,7 @@ def _check(level: str, target: str | None, board: str | None, simulator: str) ->
     if level == "bitstream" and (target or board is None):
         rule, got = "with --level bitstream a board, and no --target", target or "none"
         raise OptionError(Problem("--board", rule, got, "Name the board that it was built for."))
-    if level == "bitstream" and simulator != "verilator":
+    if level == "bitstream" and simulator not in ("auto", "verilator"):
         raise OptionError(Problem("--simulator", "verilator for a bitstream", simulator, "Leave it out."))
     if target and board:
         raise OptionError(Problem("--target", "not with --board, which has a family", "both", "Leave one of them out."))
