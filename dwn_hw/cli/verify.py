@@ -68,8 +68,6 @@ def verify(
     **vectors: int,
 ) -> None:
     """Simulate the Verilog of an export and compare every node with the network, exactly; or the results of what it became."""
-    from dwn_hw.verification import compare_bitstream, compare_netlist, compare_rtl
-
     where = _check(level, target, board, simulator)
     ways: dict[str, Any] = {"simulator": simulator, "thorough": thorough}
     random, seed = vectors["vectors"], vectors["seed"]
@@ -82,12 +80,18 @@ def verify(
     }
     match level:
         case "rtl":
+            from dwn_hw.verification import compare_rtl
+
             report = compare_rtl.verify(directory, trace=trace, trust_edited=trust_edited, **ways, **options)
             say_verified(screen, report)
         case "netlist":
+            from dwn_hw.verification import compare_netlist
+
             report = compare_netlist.verify_netlist(directory, where, **ways, **options)
             _say_compared(screen, report)
         case _:
+            from dwn_hw.verification import compare_bitstream
+
             report = compare_bitstream.verify_bitstream(directory, str(where), **options)
             _say_compared(screen, report)
     screen.warn(report)
@@ -97,7 +101,6 @@ def verify(
 def _check(level: str, target: str | None, board: str | None, simulator: str) -> str | None:
     """The target of a netlist (None: the export's own), or the board of a bitstream. Raises OptionError."""
     from dwn_hw.errors import OptionError, Problem
-    from dwn_hw.fpga import boards
 
     if level == "rtl" and (target or board):
         option = "--target" if target else "--board"
@@ -110,6 +113,8 @@ def _check(level: str, target: str | None, board: str | None, simulator: str) ->
     if target and board:
         raise OptionError(Problem("--target", "not with --board, which has a family", "both", "Leave one of them out."))
     if level == "netlist" and board:
+        from dwn_hw.fpga import boards
+
         return boards.read(board).family
     return board if level == "bitstream" else target
 

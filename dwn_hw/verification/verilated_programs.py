@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from dwn_hw.exports import kept_builds
 #: What the run-time library is told of a program without any of these.
 _FEATURES = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
 _FLAGS = ("-std=gnu++17", "-pthread", "-DVERILATOR=1", *(f"-DVM_{feature}=0" for feature in _FEATURES))
+
+_HEADER = "verilated.h"
 
 #: In what Verilator writes for make: where it is, and which files of its run-time library a program needs.
 _ROOT, _RUNTIME = re.compile(r"^VERILATOR_ROOT = (.+)$", re.M), re.compile(r"^  (verilated\w*) \\$", re.M)
@@ -34,11 +37,11 @@ def compile_program(folder: Path, optimize: str, version: str, run: Callable[...
     assert root is not None
     include, cores = Path(root[1]) / "include", os.cpu_count() or 1
     names = _RUNTIME.findall((folder / "Vbench_classes.mk").read_text("utf-8"))
-    compiler = ["g++", optimize, *_FLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
+    compiler, headers = ["g++", optimize, *_FLAGS], [f"-I{include}", f"-I{include / 'vltstd'}"]
     run = functools.partial(run, name="verilator (build)")
-    library = _library(compiler, include, names, version, run)
+    library = _library([*compiler, *headers], include, names, version, run)
     texts = _texts(folder, cores)
-    commands = [[*compiler, f"-I{library}", "-I.", "-c", name, "-o", f"{name}.o"] for name in texts]
+    commands = [[*compiler, f"-I{library}", *headers, "-I.", "-c", name, "-o", f"{name}.o"] for name in texts]
     jobs = [functools.partial(run, command) for command in commands]
     for done, _ in enumerate(toolchain.together(jobs, cores), 1):
         within(progress, f"file {done} of {len(jobs)}", done, len(jobs))
@@ -54,8 +57,8 @@ def _texts(folder: Path, count: int) -> list[str]:
         min(groups, key=lambda group: sum(one.stat().st_size for one in group)).append(path)
     names = [f"all{i}.cc" for i in range(len(groups))]
     for name, group in zip(names, groups, strict=True):
-        # The compiled header is taken only where it is the first.
-        (folder / name).write_text("".join(f'#include "{one}"\n' for one in ("verilated.h", *(p.name for p in group))))
+        # The compiled header is taken only where it is the first, and found before the one that it was made of.
+        (folder / name).write_text("".join(f'#include "{one}"\n' for one in (_HEADER, *(p.name for p in group))))
     return names
 
 
@@ -69,8 +72,9 @@ def _library(compiler: list[str], include: Path, names: list[str], version: str,
         return place
     with kept_builds.alone(place):
         if not kept_builds.is_kept(place, key):
+            shutil.copyfile(include / _HEADER, place / _HEADER)
             sources = [(include / f"{name}.cpp", f"{name}.o") for name in names]
-            header = [*compiler, "-x", "c++-header", str(include / "verilated.h"), "-o", str(place / "verilated.h.gch")]
+            header = [*compiler, "-x", "c++-header", str(place / _HEADER), "-o", str(place / f"{_HEADER}.gch")]
             commands = [[*compiler, "-c", str(source), "-o", str(place / name)] for source, name in sources]
             jobs = [functools.partial(run, command) for command in (header, *commands)]
             list(toolchain.together(jobs, os.cpu_count() or 1))
