@@ -120,7 +120,7 @@ def _limits(network: ir.Network) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
 
 
 def _shaped(network: ir.Network, flat: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    return flat.reshape(len(flat), *network.input.shape).astype(np.int64)
+    return flat.reshape(len(flat), *network.input.shape).astype(np.int64, copy=False)
 
 
 def _extremes(network: ir.Network) -> npt.NDArray[np.int64]:
@@ -134,8 +134,7 @@ def _random(network: ir.Network, rng: np.random.Generator, count: int) -> npt.ND
     flat = rng.integers(low, high + 1, (count, len(low)))
     if network.encoder:
         near = _near_thresholds(network.encoder, rng, count)
-        use = (np.arange(count) % 2 == 1)[:, None]
-        flat = np.where(use, np.clip(near, low, high), flat)
+        flat[1::2] = np.clip(near[1::2], low, high)
     return _shaped(network, flat)
 
 
@@ -145,7 +144,7 @@ def _near_thresholds(node: ir.Thermometer, rng: np.random.Generator, count: int)
     for row in node.thresholds:
         levels = np.array(sorted({t - 1 for t in row} | set(row))) if row else np.zeros(1, np.int64)
         columns.append(rng.choice(levels, count))
-    return np.stack(columns, axis=1)
+    return np.array(columns).T
 
 
 def _boundary(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ AUTO = "auto"
 ASKED = (AUTO, *bench_builds.SIMULATORS)
 
 #: Icarus: seconds for each clock and character of Verilog. Verilator: seconds before all, and for each character.
-ICARUS, VERILATOR = 4e-9, (2.0, 2e-5)
+ICARUS, VERILATOR = 8e-9, (0.8, 8e-6)
 
 
 @dataclass(frozen=True, slots=True)
