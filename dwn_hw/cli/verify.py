@@ -124,8 +124,12 @@ def say_verified(screen: Screen, report: Report) -> None:
     screen.say(
         f"EQUAL      {report['vectors']} vectors ({_kinds(report)})",
         f"           {report['node_values']} values of {report['nodes']} nodes, in {report['simulator']}",
-        f"           {', '.join(name.replace('_', ' ') for name in report['phases'])}",
+        f"           results {_phases(report)}",
     )
+    if report["simulator_because"] != "as asked":
+        screen.say(f"simulator  {report['simulator']}: {report['simulator_because']}")
+    if report["waveform"]:
+        screen.say(f"waveform   {report['waveform']}")
     screen.say(f"reached    {report['reached']['text']}")
     if report["random_left_out"]:
         screen.say(
@@ -139,13 +143,17 @@ def say_verified(screen: Screen, report: Report) -> None:
 def _say_compared(screen: Screen, report: Report) -> None:
     screen.say(f"EQUAL      {report['vectors']} vectors ({_kinds(report)})")
     if report["level"] == "netlist":
-        phases = ", ".join(name.replace("_", " ") for name in report["phases"])
         screen.say(
             f"           {report['results']} results of the {report['target']} netlist, in {report['simulator']}"
         )
-        screen.say(f"           {phases}")
+        screen.say(f"           {_phases(report)}")
     else:
         screen.say(f"           through the UART's pins of the bitstream for {report['board']}, read back")
+
+
+def _phases(report: Report) -> str:
+    """How many results were compared in each phase."""
+    return ", ".join(f"{name.replace('_', ' ')} {found['results']}" for name, found in report["phases"].items())
 
 
 def _kinds(report: Report) -> str:

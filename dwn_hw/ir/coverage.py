@@ -120,7 +120,9 @@ def _unseen(node: object, edge: Edge) -> _Seen:
     zero = np.zeros(edge.size, np.int64)
     limits = np.iinfo(np.int64)
     luts = edge.size if isinstance(node, LutLayer) else 0
-    return _Seen(zero.copy(), zero.copy(), zero + limits.max, zero + limits.min, np.zeros((luts, 1 << MAX_LUT_INPUTS), bool))
+    return _Seen(
+        zero.copy(), zero.copy(), zero + limits.max, zero + limits.min, np.zeros((luts, 1 << MAX_LUT_INPUTS), bool)
+    )
 
 
 def _reached(node: object, edge: Edge, seen: _Seen) -> Reached:

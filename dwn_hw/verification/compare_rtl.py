@@ -26,6 +26,7 @@ from dwn_hw.verification import (
     compare_parallel,
     compare_shell,
     effort,
+    simulate,
     simulator_choice,
 )
 from dwn_hw.verification.benches import Bench, Counts
@@ -75,6 +76,8 @@ def verify(
     repeat += " --thorough" if thorough else ""
     golden = check_golden(exported)
     wrapper = exported.interface.wrapper
+    if wrapper:
+        simulate.environment(choice.simulator)  # what is missing is said before the work
     ahead(progress, (1 + bench_builds.PHASES[choice.simulator]) * (2 if wrapper else 1))
     with kept_builds.alone(place, lambda: progress(WAITING)), kept_records.recorded(folder, "rtl") as record:
         progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {choice.simulator}")

@@ -36,8 +36,8 @@ def require(asked: str) -> None:
     """Raise ToolError where what is asked for, or every simulator, is missing."""
     if asked != AUTO:
         bench_builds.require(asked)
-    elif not any(map(_is_there, bench_builds.SIMULATORS)):
-        bench_builds.require("icarus")
+    elif all(missing := [_missing(simulator) for simulator in bench_builds.SIMULATORS]):
+        raise ToolError("\n".join(missing))
 
 
 def choose(asked: str, thorough: bool, bench: Bench, folder: Path) -> Choice:
@@ -46,7 +46,7 @@ def choose(asked: str, thorough: bool, bench: Bench, folder: Path) -> Choice:
         return Choice(asked, "as asked")
     require(asked)
     for one, other in itertools.permutations(bench_builds.SIMULATORS):
-        if not _is_there(other):
+        if _missing(other):
             return Choice(one, f"{other} is not there")
     if thorough:
         return Choice("verilator", "--thorough")
@@ -61,9 +61,10 @@ def choose(asked: str, thorough: bool, bench: Bench, folder: Path) -> Choice:
     return Choice("verilator", said.format(f"{fast:.1f}", "icarus", f"{slow:.1f}"))
 
 
-def _is_there(simulator: str) -> bool:
+def _missing(simulator: str) -> str:
+    """What a simulator lacks on this machine, and what brings it."""
     try:
         bench_builds.require(simulator)
-    except ToolError:
-        return False
-    return True
+    except ToolError as error:
+        return str(error)
+    return ""
