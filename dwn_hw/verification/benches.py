@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 from dwn_hw._progress import Progress
 from dwn_hw.verification.bench_builds import BenchBuild
 from dwn_hw.verification.mismatches import Difference
+from dwn_hw.verification.verilog_places import Place
 
 #: By phase, what was counted in it: results, values of nodes, clocks, ….
 Counts: TypeAlias = dict[str, dict[str, int]]
@@ -32,6 +33,10 @@ class Bench(Protocol):
 
     def run(self, place: Path, simulator: str, timeout: float, progress: Progress) -> Counts | Difference:
         """Simulate in ``place``; what was compared, or the first difference. Raises ToolError."""
+        ...
+
+    def place(self, found: Difference) -> Place | None:
+        """Where in the export's files what differs is made; None where no line is known for it."""
         ...
 
     def trace(self, place: Path, found: Difference | None, timeout: float) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from dwn_hw.verification import bench_builds
 from dwn_hw.verification.bench_builds import BenchBuild
 from dwn_hw.verification.benches import BEFORE, BEHIND, FIRST, TRACE, Counts
 from dwn_hw.verification.mismatches import Difference
+from dwn_hw.verification.verilog_places import Place
 
 Codes = npt.NDArray[np.int64]
 
@@ -113,6 +115,19 @@ class Bench:
                 return replace(found, vector=int(order[min(found.vector, len(order) - 1)]))
             counts[phase.name] = found
         return counts
+
+    def place(self, found: Difference) -> Place | None:
+        """The line of the bias of the output channel that differs, where one step makes all of its layer."""
+        network, steps = self.design.network, self.design.schedule.steps
+        own = [step for step in steps if step.edge and network.names()[step.edge - 1] == found.node]
+        if len(own) != 1:
+            return None
+        row = sum(len(step.biases) for step in steps[: steps.index(own[0])])
+        channel = found.unit // math.prod(network.edges()[own[0].edge].shape[1:])
+        file = f"rtl/{self.interface.name}_biases.hex"
+        return (
+            Place(file, row + channel + 1, f"the bias of channel {channel}") if channel < len(own[0].biases) else None
+        )
 
     def trace(self, place: Path, found: Difference | None, timeout: float) -> Path:
         """The waveform of the clocks before a difference, or of the first ones. Raises ToolError."""

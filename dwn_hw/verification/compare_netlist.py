@@ -77,7 +77,7 @@ def verify_netlist(
         progress(f"building and running {len(stimulus.codes)} vectors in {choice.simulator}")
         compared = bench.run(place / choice.simulator, choice.simulator, timeout, progress)
         if isinstance(compared, Difference):
-            raise mismatch(compared, exported, stimulus, repeat, inside=False)
+            raise mismatch(compared, stimulus, repeat, bench.place(compared))
         found = compare_rtl.summarize(compared, stimulus, choice, 0, exported)
         record |= {"level": "netlist", "target": target, **found, "notes": given.notes, "warnings": given.warnings}
     return record

@@ -21,10 +21,11 @@ from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.interface import Interface
 from dwn_hw.ir import evaluate, packing, vectors
-from dwn_hw.verification import bench_builds, clock_plan, hex_rows
+from dwn_hw.verification import bench_builds, clock_plan, hex_rows, verilog_places
 from dwn_hw.verification.bench_builds import BenchBuild
 from dwn_hw.verification.benches import BEFORE, BEHIND, FIRST, TRACE, Counts
 from dwn_hw.verification.mismatches import Difference
+from dwn_hw.verification.verilog_places import Place
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -75,7 +76,8 @@ class Bench:
         slow: int,
         inside: bool = True,
     ) -> None:
-        self.interface, self.design, self.sources, self.inside = exported.interface, design, sources, inside
+        self.exported, self.interface, self.design = exported, exported.interface, design
+        self.sources, self.inside = sources, inside
         self.codes, self.seed = stimulus.codes, stimulus.seed
         self.pins = clock_plan.Pins(
             self.interface.has_streams, bool(self.interface.reset), design.latency, design.interval
@@ -104,6 +106,10 @@ class Bench:
         for name in ("clocks", "seen"):
             (place / name).unlink()
         return found
+
+    def place(self, found: Difference) -> Place | None:
+        """The line that drives the lowest bit that differs; of a netlist none."""
+        return verilog_places.find(self.exported, found.node, found.bit) if self.inside else None
 
     def trace(self, place: Path, found: Difference | None, timeout: float) -> Path:
         """The waveform around a difference, or of the first clocks. Raises ToolError."""

@@ -85,7 +85,7 @@ def verify(
         wrong = found if isinstance(found, Difference) else None
         waveform = str(bench.trace(folder / "verify" / "trace", wrong, timeout)) if trace else None
         if isinstance(found, Difference):
-            raise mismatch(found, exported, stimulus, repeat, waveform=waveform)
+            raise mismatch(found, stimulus, repeat, bench.place(found), waveform)
         record |= {**summarize(found, stimulus, choice, len(exported.network.nodes), exported), "golden": golden}
         reached = coverage.measure(exported.network, stimulus.codes)
         record |= {"thorough": thorough, "random_left_out": asked - random}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dwn_hw.errors import Mismatch
-from dwn_hw.exports.reader import Exported
 from dwn_hw.ir import vectors
-from dwn_hw.verification import verilog_places
+from dwn_hw.verification.verilog_places import Place
 
 #: The most codes that a message shows.
 _SHOWN = 16
@@ -39,14 +38,12 @@ class Difference:
 
 def mismatch(
     found: Difference,
-    exported: Exported,
     stimulus: vectors.Vectors,
     repeat: str,
-    *,
+    place: Place | None,
     waveform: str | None = None,
-    inside: bool = True,
 ) -> Mismatch:
-    """The error that says it; its ``details`` hold all of it. ``inside``: whether it is of the export's own Verilog."""
+    """The error that says it; its ``details`` hold all of it."""
     vector = found.vector
     kind = stimulus.kind_of(vector) if vector >= 0 else "no"
     codes = stimulus.codes[vector].reshape(-1).tolist() if vector >= 0 else []
@@ -56,9 +53,8 @@ def mismatch(
         f"the Verilog differs from the network: {found.node}, unit {found.unit}: {values}",
         f"  vector {vector} ({kind}), in {found.phase}; codes {shown}",
     ]
-    place = verilog_places.find(exported, found.node, found.bit) if inside else None
     if place is not None:
-        lines.append(f"  driven at {place.file}:{place.line}, by {place.name}")
+        lines.append(f"  at {place.file}:{place.line}: {place.name}")
     lines += [f"  waveform: {waveform}"] if waveform else []
     details = {
         "node": found.node,

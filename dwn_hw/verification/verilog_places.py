@@ -24,7 +24,8 @@ _DECLARED = re.compile(
 )
 _OUTPUTS = re.compile(rf"\boutput\b\s*(?:wire|reg)?\s*(?:\[[^\]]*\])?\s*({_NAME})")
 _MODULE = re.compile(rf"\bmodule\s+({_NAME})\b(.*?)\bendmodule\b", re.S)
-_ASSIGNED = re.compile(rf"(?:\bassign\s+({_NAME})(\s*\[[^\]]*\])?\s*=|\b({_NAME})(\s*\[[^\]]*\])?\s*<=)")
+_ASSIGN = re.compile(rf"\bassign\s+({_NAME})(\s*\[[^\]]*\])?\s*=")
+_REGISTER = re.compile(rf"(?:^|\)|\belse\b)\s*({_NAME})(\s*\[[^\]]*\])?\s*<=", re.M)
 _INSTANCE = re.compile(rf"^\s*({_NAME})\s*(?:#\(|{_NAME}\s*\()")
 _PIN = re.compile(rf"\.({_NAME})\s*\(\s*({_NAME})(\s*\[[^\]]*\])?\s*\)")
 _READ = re.compile(rf"(?<![\w.'$])({_NAME})")
@@ -38,7 +39,7 @@ class Place:
     file: str
     line: int
     name: str
-    cone: tuple[tuple[str, int], ...]
+    cone: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,11 @@ def _drivers(text: str, outputs: frozenset[str]) -> dict[str, list[_Driver]]:
     found: dict[str, list[_Driver]] = {}
     for line, statement in _statements(text):
         driven: list[tuple[str, str]] = []
-        for match in _ASSIGNED.finditer(statement):
-            driven.append((match[1] or match[3], match[2] or match[4] or ""))
-            line += statement[: match.start()].count("\n")
-        if not driven and _INSTANCE.match(statement):
+        match = _ASSIGN.search(statement) or _REGISTER.search(statement)
+        if match:
+            driven = [(match[1], match[2] or "")]
+            line += statement[: match.start(1)].count("\n")
+        elif _INSTANCE.match(statement):
             driven = [
                 (name, bits or "") for pin, name, bits in _PIN.findall(statement) if pin in outputs or pin in _CELLS
             ]
