@@ -24,6 +24,7 @@ def recorded(folder: Path, name: str) -> Iterator[Document]:
         yield record
     except Mismatch as error:
         mismatch.parent.mkdir(exist_ok=True)
+        mismatch.unlink(missing_ok=True)  # it may be a link
         mismatch.write_text(json.dumps({"message": str(error), **error.details}, indent=2) + "\n", "utf-8")
         raise
     mismatch.unlink(missing_ok=True)

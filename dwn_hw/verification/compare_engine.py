@@ -137,13 +137,14 @@ class Bench:
         first = max(1, found.clock - BEFORE) if found else 1
         until = found.clock + BEHIND if found else FIRST
         words = [f"+trace={place.resolve() / TRACE}", f"+from={first}", f"+until={until}"]
+        (place / TRACE).unlink(missing_ok=True)  # it may be a link
         self._play([*command, *words], index, place, timeout)
         return place / TRACE
 
     def record(self, command: list[str], index: int, place: Path, timeout: float) -> Recording:
         """Run a phase. Raises ToolError."""
         said = self._play(command, index, place, timeout)
-        writes, events = place / "writes", place / "events"
+        writes, events = place / "build" / "writes", place / "build" / "events"
         if not events.is_file():
             raise ToolError(f"the simulation recorded nothing; it said:\n{said[-2000:]}")
         found = Recording(_read_writes(writes), _read_events(events))
@@ -163,7 +164,8 @@ class Bench:
         """Feed the codes of a phase; what was said."""
         phase, seed = self.phases[index], self.stimulus.seed + index
         codes = self.stimulus.codes[self._order(index)]
-        files = {name: place.resolve() / name for name in ("codes", "writes", "events", "resets")}
+        folder = place.resolve() / "build"
+        files = {name: folder / name for name in ("codes", "writes", "events", "resets")}
         files["codes"].write_text(packing.to_hex(port_packing.pack_input(codes, self.design)))
         files["resets"].write_text("".join(f"{clock}\n" for clock in phase.resets))
         for name in ("writes", "events"):

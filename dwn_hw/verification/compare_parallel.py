@@ -101,10 +101,11 @@ class Bench:
         expected = expected_rows(self.design, self.codes)
         # What the registers hold at first is random, so that nothing relies on it.
         command += ["+verilator+rand+reset+2", f"+verilator+seed+{self.seed % 10**9 + 1}"]
-        said = self._play(place, command, expected["x"], timeout, _counting(progress, self.clocks()))
-        found = self._compare(expected, self._lines(place / "seen", said))
+        folder = place / "build"
+        said = self._play(folder, command, expected["x"], timeout, _counting(progress, self.clocks()))
+        found = self._compare(expected, self._lines(folder / "seen", said))
         for name in ("clocks", "seen"):
-            (place / name).unlink()
+            (folder / name).unlink()
         return found
 
     def place(self, found: Difference) -> Place | None:
@@ -118,14 +119,14 @@ class Bench:
         first = max(1, found.clock - BEFORE) if found else 1
         until = min(found.clock + BEHIND if found else FIRST, self.clocks())
         command += [f"+trace={place.resolve() / TRACE}", f"+from={first}", f"+until={until}"]
-        self._play(place, command, expected_rows(self.design, self.codes)["x"], timeout, None)
+        (place / TRACE).unlink(missing_ok=True)  # it may be a link
+        self._play(place / "build", command, expected_rows(self.design, self.codes)["x"], timeout, None)
         return place / TRACE
 
-    def _play(self, place: Path, command: list[str], x: Bytes, timeout: float, heard: toolchain.Heard | None) -> str:
-        (place / "clocks").write_bytes(_clock_lines(self.plan, x, self.pins, self.seed))
-        (place / "seen").unlink(missing_ok=True)
+    def _play(self, folder: Path, command: list[str], x: Bytes, timeout: float, heard: toolchain.Heard | None) -> str:
+        (folder / "clocks").write_bytes(_clock_lines(self.plan, x, self.pins, self.seed))
         words = [*command, "+clocks=clocks", "+seen=seen"]
-        return toolchain.run(words, name="simulation", cwd=place, clean=True, timeout=timeout, heard=heard)
+        return toolchain.run(words, name="simulation", cwd=folder, clean=True, timeout=timeout, heard=heard)
 
     def _recorded(self) -> list[Pin]:
         """All that is recorded, in the order in which differences are looked for: handshake, parts, result."""
