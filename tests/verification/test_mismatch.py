@@ -71,8 +71,12 @@ LUT = r"lut_\w+ \("
     [
         ("encoder", LUT, "generic"),
         ("l0", "lut_l0_n007 ", "generic"),
-        ("popcount", LUT, "xc7"),
-        *swept(("argmax", LUT, "generic"), ("l0", "lut_l0_n003 ", "ice40"), ("encoder", LUT, "ecp5")),
+        *swept(
+            ("popcount", LUT, "xc7"),
+            ("argmax", LUT, "generic"),
+            ("l0", "lut_l0_n003 ", "ice40"),
+            ("encoder", LUT, "ecp5"),
+        ),
     ],
 )
 def test_a_fault_in_a_lut_is_found_at_its_line_or_in_front_of_the_line_that_is_named(tmp_path, part, pattern, target):
@@ -95,8 +99,7 @@ def test_a_fault_in_a_lut_is_found_at_its_line_or_in_front_of_the_line_that_is_n
     ("part", "pattern"),
     [
         ("dense", "assign dense_o2 ="),
-        ("relu", "assign relu_1 ="),
-        *swept(("quantize", "assign y"), ("argmax", "assign best_")),
+        *swept(("relu", "assign relu_1 ="), ("quantize", "assign y"), ("argmax", "assign best_")),
     ],
 )
 def test_a_fault_in_a_network_of_shifts_is_found_at_the_line_of_its_word(tmp_path, part, pattern):
@@ -168,6 +171,7 @@ def test_the_record_and_the_json_say_the_same_and_the_record_goes_when_all_is_eq
     assert not (out / "verify" / "mismatch.json").exists()
 
 
+@pytest.mark.sweeps
 def test_without_a_mismatch_the_waveform_shows_the_first_vectors(tmp_path):
     out = write(make_design(luts()), tmp_path / "out")
     report = compare_rtl.verify(out, simulator="icarus", random=20, trace=True)
@@ -184,6 +188,7 @@ def test_unknown_values_are_differences_at_their_lowest_digit():
     assert hex_rows.first_difference(row[0], np.frombuffer(b"1235", np.uint8), 13) == (0, 0x1234, 0x1235)
 
 
+@pytest.mark.sweeps
 def test_no_place_is_named_where_the_verilog_does_not_show_one(tmp_path):
     out = write(make_design(luts()), tmp_path / "out")
     path = out / "rtl" / "dwn_l0.v"
