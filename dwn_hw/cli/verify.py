@@ -43,7 +43,7 @@ def stream_of(path: Path, network: Any) -> Any:
     type=click.Choice(["auto", "verilator", "icarus"]),
     default="auto",
     show_default=True,
-    help="What runs it; auto: what is sooner done, or was built before.",
+    help="What runs it; auto: what is sooner done (Icarus, below some 30 kB of Verilog), or was built before.",
 )
 @click.option("--thorough", is_flag=True, help="Longer runs with pauses, back-pressure and resets, in Verilator.")
 @click.option("--trace", is_flag=True, help="A waveform of the first difference, or of the first vectors.")
