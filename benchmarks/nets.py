@@ -29,6 +29,7 @@ from dwn_hw import ir
 from dwn_hw.ir.emulate import Emulator
 from dwn_hw.ir.sample_files import Samples, to_codes
 from dwn_hw.nn import DistributiveThermometer, GroupSum, LUTLayer
+from dwn_hw.nn.digits import load_digits_split
 from dwn_hw.nn.training import accuracy, fit
 
 #: Training samples that words are calibrated with.
@@ -91,6 +92,12 @@ def images(data: Path) -> Split:
     return Split(x, parts[1].long(), x_test, parts[3].long())
 
 
+def digits(data: Path) -> Split:
+    """The 8×8 digits that scikit-learn carries: 64 pixels of 0 to 16, 10 classes."""
+    split = load_digits_split()
+    return Split(*map(torch.from_numpy, (split.x_train, split.y_train, split.x_test, split.y_test)))
+
+
 def noise(data: Path) -> Split:
     """Random images of MNIST's size: every pixel has thresholds and none is constant, the worst case for each step."""
     generator = torch.Generator().manual_seed(0)
@@ -109,6 +116,7 @@ NETS = {
     "t8": Recipe(jets, 8, (300, 100), _SMALL),
     "t200": Recipe(jets, 200, (50,), _SMALL),
     "magic-t200": Recipe(showers, 200, (50,), {"epochs": 5, "batch_size": 128, "lr_step": 3}),
+    "digits": Recipe(digits, 3, (300,), _SMALL),
     "mnist-300": Recipe(images, 3, (300,), _MNIST, "u8/255"),
     "mnist-1000": Recipe(images, 3, (1000,), _MNIST, "u8/255"),
     "mnist-2000-1000": Recipe(images, 3, (2000, 1000), _WIDE, "u8/255"),

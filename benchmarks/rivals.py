@@ -68,7 +68,7 @@ class Rival(Verilog):
 def dwn2rtl(checkpoint: Path, folder: Path) -> Rival:
     """dwn2rtl's design of a checkpoint, all its defaults taken."""
     started = time.perf_counter()
-    said = _script("dwn2rtl", "build", checkpoint.resolve(), "--out", folder)
+    said = script("dwn2rtl", "build", checkpoint.resolve(), "--out", folder)
     seconds = time.perf_counter() - started
     words = re.search(r"Q(\d+)\.(\d+) (signed|unsigned)", said)
     if words is None:
@@ -82,7 +82,7 @@ def dwn2rtl(checkpoint: Path, folder: Path) -> Rival:
 def dwn_hw(checkpoint: Path, folder: Path, *options: str) -> Verilog:
     """dwn-hw's design of a checkpoint, on bare ports as dwn2rtl's, with further options of ``dwn-hw export``."""
     started = time.perf_counter()
-    _script("dwn-hw", "export", checkpoint, "-o", folder, "--shell", "none", "--quiet", *options)
+    script("dwn-hw", "export", checkpoint, "-o", folder, "--shell", "none", "--quiet", *options)
     seconds = time.perf_counter() - started
     clocks = json.loads((folder / "interface.json").read_text())["latency"]
     return Verilog(folder / "rtl", "dwn_top", seconds, clocks)
@@ -131,6 +131,6 @@ def show(title: str, rows: Mapping[str, Sequence[object]], columns: Sequence[str
     print(flush=True)
 
 
-def _script(name: str, *arguments: str | Path) -> str:
+def script(name: str, *arguments: str | Path) -> str:
     """Run a command that was installed beside this Python."""
     return toolchain.run([Path(sys.executable).with_name(name), *arguments], name=name, timeout=LIMIT)

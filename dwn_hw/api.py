@@ -173,21 +173,21 @@ def verify(
     directory: PathLike,
     *,
     x: npt.NDArray[Any] | None = None,
-    simulator: str = "verilator",
+    simulator: str = "auto",
+    thorough: bool = False,
+    trace: bool = False,
     vectors: int = 1000,
     seed: int = 0,
     progress: Shown = False,
 ) -> dict[str, Any]:
     """Compare every node of an export's Verilog with its network, exactly: ``dwn-hw verify``. Raises Mismatch.
 
+    ``simulator``: ``verilator``, ``icarus``, or ``auto``: what is sooner done, or was built before. ``thorough``: longer runs
+    with pauses, back-pressure and resets. ``trace``: a waveform of the first difference, or of the first vectors, as a VCD file.
     ``progress=True`` shows on standard error what is being done, and how many vectors were simulated.
     """
-    asked: dict[str, Any] = {
-        "simulator": simulator,
-        "random": vectors,
-        "seed": seed,
-        "samples": table_files.samples_of(x),
-    }
+    asked: dict[str, Any] = {"simulator": simulator, "thorough": thorough, "trace": trace}
+    asked |= {"random": vectors, "seed": seed, "samples": table_files.samples_of(x)}
     with terminal.asked(progress) as tell:
         return compare_rtl.verify(Path(directory), **asked, progress=tell)
 

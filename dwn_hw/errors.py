@@ -21,7 +21,9 @@ An ``InputError`` carries every problem that could be known at once, each as a :
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,11 @@ class BoardError(DwnHwError):
 
 
 class Mismatch(DwnHwError):
-    """Two stages that must be equal differ; the message says where first, and how to see it again."""
+    """Two stages that must be equal differ; the message says where first and how to see it again. ``details``: plain values."""
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        self.details = details or {}
+        super().__init__(message)
 
 
 class Undecided(DwnHwError):

@@ -78,7 +78,7 @@ def test_the_wheel_works_installed_and_from_anywhere(wheel, tmp_path):
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
     script = (
         "import dwn_hw; from dwn_hw import _assets; import dwn_hw.cli.main; print(dwn_hw.__version__); print(dwn_hw.__file__); "
-        "print(_assets.asset('rtl_templates', 'dwn_lut.v')); print(_assets.asset('sim', 'bench_core.py'))"
+        "print(_assets.asset('rtl_templates', 'dwn_lut.v')); print(_assets.asset('sim', 'bench_core.v'))"
     )
     version, *paths = shell(sys.executable, "-c", script, cwd="/", env=env).split()
     assert version == dwn_hw.__version__

@@ -120,7 +120,7 @@ def test_the_other_commands_run_in_order(designs):
     assert len(heavy) == 4
     assert (place / "predictions.npz").is_file()
     assert json.loads((place / "my-design" / "prove" / "report.json").read_text())["proven"] is True
-    assert (place / "my-design" / "verify" / "icarus" / "counts.json").is_file()
+    assert (place / "my-design" / "verify" / "icarus" / "build" / "bench").is_file()
     widest, narrow = (
         json.loads((place / name / "report.json").read_text()) for name in ("my-design", "my-narrow-design")
     )
@@ -132,7 +132,7 @@ def test_the_other_commands_run_in_order(designs):
 def test_the_heavy_commands_run_after_them(designs):
     place, heavy = designs
     run("\n".join(heavy), place)
-    assert (place / "my-design" / "verify" / "verilator" / "counts.json").is_file()
+    assert (place / "my-design" / "verify" / "verilator" / "build" / "bench").is_file()
     assert (place / "my-design" / "virtual" / "board").is_file()
     assert (place / "my-design" / "build" / "ulx3s-25f" / "dwn_board.bit").is_file()
     assert (place / "my-design" / "synth" / "ecp5.json").is_file()

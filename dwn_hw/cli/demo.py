@@ -17,7 +17,7 @@ from dwn_hw.fpga import synthesis
 from dwn_hw.frontend import checkpoints
 from dwn_hw.hardware.families import TARGETS
 from dwn_hw.ir import sample_files
-from dwn_hw.verification import compare_rtl, simulate
+from dwn_hw.verification import compare_rtl, simulator_choice
 
 if TYPE_CHECKING:
     from dwn_hw.nn.training import Epoch
@@ -36,7 +36,7 @@ def run(out: Path, *, seed: int = 0, target: str = "xc7", progress: Progress = l
 
     _check_out(out)
     # Missing programs are said before the training, not after it.
-    simulate.environment("verilator")
+    simulator_choice.require(simulator_choice.AUTO)
     toolchain.yosys()
     split = digits.load_digits_split()
     progress("training a DWN on the 8x8 digits")

@@ -22,7 +22,7 @@ import click
 
 from dwn_hw._progress import Progress, silent, terminal
 from dwn_hw.cli import project_file
-from dwn_hw.errors import DwnHwError, InputError, Problem
+from dwn_hw.errors import DwnHwError, InputError, Mismatch, Problem
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -187,7 +187,10 @@ def _report_error(screen: Screen, error: DwnHwError) -> None:
     for message in map(str, problems or (error,)):
         screen.fail(message)
     with contextlib.suppress(OSError):  # a full disk, of which the message speaks
-        screen.result(_error(type(error).__name__, str(error), *problems))
+        found = _error(type(error).__name__, str(error), *problems)
+        if isinstance(error, Mismatch) and error.details:
+            found["error"]["mismatch"] = error.details
+        screen.result(found)
 
 
 def _error(kind: str, message: str, *problems: Problem) -> Report:

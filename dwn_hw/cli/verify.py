@@ -40,11 +40,13 @@ def stream_of(path: Path, network: Any) -> Any:
 @click.option("--board", type=BOARD, help="Of --level netlist (its family) and bitstream (iCE40).")
 @click.option(
     "--simulator",
-    type=click.Choice(["verilator", "icarus"]),
-    default="verilator",
+    type=click.Choice(["auto", "verilator", "icarus"]),
+    default="auto",
     show_default=True,
-    help="What runs it.",
+    help="What runs it; auto: what is sooner done (Icarus, below some 30 kB of Verilog), or was built before.",
 )
+@click.option("--thorough", is_flag=True, help="Longer runs with pauses, back-pressure and resets, in Verilator.")
+@click.option("--trace", is_flag=True, help="A waveform of the first difference, or of the first vectors.")
 @click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz, .csv, …) to run as well.")
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of everything random.")
@@ -58,17 +60,18 @@ def verify(
     target: str | None,
     board: str | None,
     simulator: str,
+    thorough: bool,
+    trace: bool,
     data_file: Path | None,
     strict: bool,
     trust_edited: bool,
     **vectors: int,
 ) -> None:
     """Simulate the Verilog of an export and compare every node with the network, exactly; or the results of what it became."""
-    from dwn_hw.verification import compare_bitstream, compare_netlist, compare_rtl
-
     where = _check(level, target, board, simulator)
+    ways: dict[str, Any] = {"simulator": simulator, "thorough": thorough}
     random, seed = vectors["vectors"], vectors["seed"]
-    options = {
+    options: dict[str, Any] = {
         "random": random,
         "seed": seed,
         "samples": samples_of(data_file),
@@ -77,12 +80,18 @@ def verify(
     }
     match level:
         case "rtl":
-            report = compare_rtl.verify(directory, simulator=simulator, trust_edited=trust_edited, **options)
+            from dwn_hw.verification import compare_rtl
+
+            report = compare_rtl.verify(directory, trace=trace, trust_edited=trust_edited, **ways, **options)
             say_verified(screen, report)
         case "netlist":
-            report = compare_netlist.verify_netlist(directory, where, simulator=simulator, **options)
+            from dwn_hw.verification import compare_netlist
+
+            report = compare_netlist.verify_netlist(directory, where, **ways, **options)
             _say_compared(screen, report)
         case _:
+            from dwn_hw.verification import compare_bitstream
+
             report = compare_bitstream.verify_bitstream(directory, str(where), **options)
             _say_compared(screen, report)
     screen.warn(report)
@@ -92,7 +101,6 @@ def verify(
 def _check(level: str, target: str | None, board: str | None, simulator: str) -> str | None:
     """The target of a netlist (None: the export's own), or the board of a bitstream. Raises OptionError."""
     from dwn_hw.errors import OptionError, Problem
-    from dwn_hw.fpga import boards
 
     if level == "rtl" and (target or board):
         option = "--target" if target else "--board"
@@ -100,11 +108,13 @@ def _check(level: str, target: str | None, board: str | None, simulator: str) ->
     if level == "bitstream" and (target or board is None):
         rule, got = "with --level bitstream a board, and no --target", target or "none"
         raise OptionError(Problem("--board", rule, got, "Name the board that it was built for."))
-    if level == "bitstream" and simulator != "verilator":
+    if level == "bitstream" and simulator not in ("auto", "verilator"):
         raise OptionError(Problem("--simulator", "verilator for a bitstream", simulator, "Leave it out."))
     if target and board:
         raise OptionError(Problem("--target", "not with --board, which has a family", "both", "Leave one of them out."))
     if level == "netlist" and board:
+        from dwn_hw.fpga import boards
+
         return boards.read(board).family
     return board if level == "bitstream" else target
 
@@ -114,8 +124,12 @@ def say_verified(screen: Screen, report: Report) -> None:
     screen.say(
         f"EQUAL      {report['vectors']} vectors ({_kinds(report)})",
         f"           {report['node_values']} values of {report['nodes']} nodes, in {report['simulator']}",
-        f"           {', '.join(name.replace('_', ' ') for name in report['phases'])}",
+        f"           results {_phases(report)}",
     )
+    if report["simulator_because"] != "as asked":
+        screen.say(f"simulator  {report['simulator']}: {report['simulator_because']}")
+    if report["waveform"]:
+        screen.say(f"waveform   {report['waveform']}")
     screen.say(f"reached    {report['reached']['text']}")
     if report["random_left_out"]:
         screen.say(
@@ -129,13 +143,17 @@ def say_verified(screen: Screen, report: Report) -> None:
 def _say_compared(screen: Screen, report: Report) -> None:
     screen.say(f"EQUAL      {report['vectors']} vectors ({_kinds(report)})")
     if report["level"] == "netlist":
-        phases = ", ".join(name.replace("_", " ") for name in report["phases"])
         screen.say(
             f"           {report['results']} results of the {report['target']} netlist, in {report['simulator']}"
         )
-        screen.say(f"           {phases}")
+        screen.say(f"           {_phases(report)}")
     else:
         screen.say(f"           through the UART's pins of the bitstream for {report['board']}, read back")
+
+
+def _phases(report: Report) -> str:
+    """How many results were compared in each phase."""
+    return ", ".join(f"{name.replace('_', ' ')} {found['results']}" for name, found in report["phases"].items())
 
 
 def _kinds(report: Report) -> str:

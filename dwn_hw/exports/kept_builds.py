@@ -84,6 +84,11 @@ def _own_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()) / "dwn-hw"
 
 
+def cache_folder() -> Path:
+    """Where what is the same for every export of this user is kept, and can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "dwn-hw"
+
+
 @functools.cache
 def _secret() -> bytes:
     """This user's key, made on first use; where none can be kept, one for this process."""

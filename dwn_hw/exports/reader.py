@@ -84,7 +84,7 @@ def _read_pipeline(said: ParallelSettings, network: ir.Network) -> Pipeline:
 class Exported:
     """An export directory, read and checked once: its interface, the design that this describes, which is not lowered,
     Verilog, and what the Verilog reads into memories, by name, from the folder that a program runs in. The models of a
-    target's cells are those that we ship (:func:`dwn_hw.rtl.model_files`): an export is not asked what its own cells do.
+    target's cells are those that we ship (:func:`dwn_hw.hardware.families.model_files`): an export is not asked what its own do.
     """
 
     folder: Path

@@ -21,7 +21,7 @@ from dwn_hw.errors import OptionError, Problem, ToolError, in_words
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.block_ram import added
-from dwn_hw.hardware.families import FAMILIES, SYNTHESES, Synthesis
+from dwn_hw.hardware.families import FAMILIES, SYNTHESES, Synthesis, model_files
 from dwn_hw.hardware.kinds import Design
 
 
@@ -129,7 +129,7 @@ def _map(
     name, command = exported.interface.name, SYNTHESES[target].command
     top = f"{name}_{module}"
     # Cells of another family than the one asked for are read as what they do.
-    foreign = rtl.model_files(exported.interface.target) if exported.interface.target != target else ()
+    foreign = model_files(exported.interface.target) if exported.interface.target != target else ()
     # yosys from the wheel sees only the folder it runs in, and below.
     root = exported.folder
     copies = [Path(shutil.copy(path, place / f"{module}.{path.name}")) for path in foreign]

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwn_hw import _assets, rtl, toolchain
+from dwn_hw import _assets, toolchain
 from dwn_hw._progress import Progress
 from dwn_hw.exports import kept_builds, verilog_checksums
 from dwn_hw.exports.reader import Exported
+from dwn_hw.hardware.families import model_files
 from dwn_hw.rtl.shells import uart
 
 #: Of the simulated line: few, for speed.
@@ -118,7 +119,7 @@ def _compile(sources: dict[str, str], place: Path, clocks_per_bit: int, top: str
 def _sources(exported: Exported) -> dict[str, str]:
     """File name → text of everything that is built. The shell is this version's, whatever the export holds."""
     shell = uart.to_verilog(exported.interface, CLOCKS_PER_BIT)
-    paths = (*exported.sources, *exported.memories, *rtl.model_files(exported.interface.target))
+    paths = (*exported.sources, *exported.memories, *model_files(exported.interface.target))
     return {path.name: path.read_text("utf-8") for path in paths} | shell
 
 

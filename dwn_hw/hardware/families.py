@@ -13,7 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
+
+from dwn_hw import _assets
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,3 +250,8 @@ def own_cells(target: str) -> OwnCells:
     if cells is None:
         raise ValueError(f"{target} has no LUT cells of its own: no export is made for it")
     return cells
+
+
+def model_files(target: str) -> tuple[Path, ...]:
+    """The files that a simulator needs beside the Verilog of a design for ``target``: none, if it is portable."""
+    return () if FAMILIES[target].portable else (_assets.asset("rtl_templates", own_cells(target).models),)

@@ -6,16 +6,16 @@ A verification says nothing of a fault behind a bit that never moved, or of a cl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dwn_hw._json import Document
-from dwn_hw.ir import evaluate
+from dwn_hw.ir import evaluate, lut_addresses
 from dwn_hw.ir.edges import Edge
 from dwn_hw.ir.integer_nodes import Quantize
-from dwn_hw.ir.lut_nodes import LutLayer
+from dwn_hw.ir.lut_nodes import MAX_LUT_INPUTS, LutLayer
 from dwn_hw.ir.network import Network
 
 #: Vectors that are evaluated at once.
@@ -55,7 +55,7 @@ class _Seen:
     zeros: npt.NDArray[np.int64]
     least: npt.NDArray[np.int64]
     most: npt.NDArray[np.int64]
-    addresses: set[tuple[int, int]] = field(default_factory=set)
+    addresses: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Coverage:
 def measure(network: Network, codes: npt.NDArray[np.int64]) -> Coverage:
     """What ``codes`` (vectors, *input shape) reach of each node of ``network``."""
     steps = network.steps()
-    seen = [_unseen(step.after) for step in steps]
+    seen = [_unseen(step.node, step.after) for step in steps]
     won = np.zeros(network.classes if network.classifies else 0, np.int64)
     for start in range(0, len(codes), _BLOCK):
         values = evaluate.trace(network, codes[start : start + _BLOCK])
@@ -106,7 +106,8 @@ def measure(network: Network, codes: npt.NDArray[np.int64]) -> Coverage:
             known.zeros |= np.bitwise_or.reduce(~flat, axis=0)
             known.least, known.most = np.minimum(known.least, flat.min(0)), np.maximum(known.most, flat.max(0))
             if isinstance(step.node, LutLayer):
-                _address(step.node, values[step.index].reshape(len(flat), -1), known.addresses)
+                address = lut_addresses.addresses(step.node, values[step.index].reshape(len(flat), -1))
+                known.addresses[np.arange(len(address))[:, None], address] = True
         if network.classifies:
             won += np.bincount(values[-1].reshape(-1), minlength=len(won))
     nodes = {step.name: _reached(step.node, step.after, known) for step, known in zip(steps, seen, strict=True)}
@@ -115,16 +116,13 @@ def measure(network: Network, codes: npt.NDArray[np.int64]) -> Coverage:
     return Coverage(nodes, tuple(int(count) for count in won), network.class_names)
 
 
-def _unseen(edge: Edge) -> _Seen:
+def _unseen(node: object, edge: Edge) -> _Seen:
     zero = np.zeros(edge.size, np.int64)
     limits = np.iinfo(np.int64)
-    return _Seen(zero.copy(), zero.copy(), zero + limits.max, zero + limits.min)
-
-
-def _address(node: LutLayer, bits: npt.NDArray[np.int64], known: set[tuple[int, int]]) -> None:
-    for lut, wires in enumerate(node.wires):
-        address = (bits[:, list(wires)] << np.arange(len(wires))).sum(axis=1)
-        known.update((lut, int(value)) for value in np.unique(address))
+    luts = edge.size if isinstance(node, LutLayer) else 0
+    return _Seen(
+        zero.copy(), zero.copy(), zero + limits.max, zero + limits.min, np.zeros((luts, 1 << MAX_LUT_INPUTS), bool)
+    )
 
 
 def _reached(node: object, edge: Edge, seen: _Seen) -> Reached:
@@ -136,7 +134,7 @@ def _reached(node: object, edge: Edge, seen: _Seen) -> Reached:
     found = Reached(int(widths.sum()), edge.size, moved, int((seen.least == seen.most).sum()))
     match node:
         case LutLayer():
-            found.addresses, found.addressed = sum(1 << len(wires) for wires in node.wires), len(seen.addresses)
+            found.addresses, found.addressed = sum(1 << len(wires) for wires in node.wires), int(seen.addresses.sum())
         case Quantize():
             found.ends = 2 * math.prod(edge.shape)
             found.ended = int((seen.least == node.lowest).sum() + (seen.most == node.highest).sum())

@@ -15,7 +15,8 @@ def pack(values: npt.NDArray[np.int64], edge: ir.Edge) -> npt.NDArray[np.uint8]:
     widths = np.array([fmt.bits for fmt in formats])
     entry = np.repeat(np.arange(len(formats)), widths)
     shift = np.arange(len(entry)) - np.repeat(np.cumsum(widths) - widths, widths)
-    return np.asarray(flat[:, entry] >> shift & 1, np.uint8)
+    narrow = np.uint8 if len(widths) and widths.max() <= 8 else np.int64  # the lowest bits are the same
+    return np.asarray(flat.astype(narrow)[:, entry] >> shift.astype(narrow) & narrow(1), np.uint8)
 
 
 def unpack(bits: npt.NDArray[np.uint8], edge: ir.Edge) -> npt.NDArray[np.int64]:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dwn_hw import ir
-from dwn_hw.ir import evaluate, searched_vectors
+from dwn_hw.ir import evaluate, lut_addresses, searched_vectors
 from dwn_hw.ir.emulate import Emulator
 
 #: The most codes of all features that vectors of one kind have together; boundary vectors as far as features can share one.
@@ -120,7 +120,7 @@ def _limits(network: ir.Network) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
 
 
 def _shaped(network: ir.Network, flat: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    return flat.reshape(len(flat), *network.input.shape).astype(np.int64)
+    return flat.reshape(len(flat), *network.input.shape).astype(np.int64, copy=False)
 
 
 def _extremes(network: ir.Network) -> npt.NDArray[np.int64]:
@@ -134,8 +134,7 @@ def _random(network: ir.Network, rng: np.random.Generator, count: int) -> npt.ND
     flat = rng.integers(low, high + 1, (count, len(low)))
     if network.encoder:
         near = _near_thresholds(network.encoder, rng, count)
-        use = (np.arange(count) % 2 == 1)[:, None]
-        flat = np.where(use, np.clip(near, low, high), flat)
+        flat[1::2] = np.clip(near[1::2], low, high)
     return _shaped(network, flat)
 
 
@@ -145,7 +144,7 @@ def _near_thresholds(node: ir.Thermometer, rng: np.random.Generator, count: int)
     for row in node.thresholds:
         levels = np.array(sorted({t - 1 for t in row} | set(row))) if row else np.zeros(1, np.int64)
         columns.append(rng.choice(levels, count))
-    return np.stack(columns, axis=1)
+    return np.array(columns).T
 
 
 def _boundary(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -186,40 +185,30 @@ def _ties(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64
 def _addresses(network: ir.Network, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """The codes of a pool that bring some LUT to an address which none before them did: a fault in a table shows."""
     pool = _random(network, rng, _pool(network) if network.encoder else SMALL_POOL)
-    reached = _reached(network, pool)
-    seen = [np.zeros((layer.shape[1], 1 << ir.MAX_LUT_INPUTS), bool) for layer in reached]
-    kept: list[int] = []
-    for sample in range(len(pool)):
-        fresh = False
-        for layer, known in zip(reached, seen, strict=True):
-            luts = np.arange(layer.shape[1])
-            fresh |= not known[luts, layer[sample]].all()
-            known[luts, layer[sample]] = True
-        if fresh:
-            kept.append(sample)
-            if len(kept) == ADDRESSES:
-                break
-    return pool[kept]
+    first = np.zeros(len(pool), bool)
+    backwards = np.arange(len(pool))[::-1]
+    for layer in _reached(network, pool):
+        for address in layer:
+            places = np.full(1 << ir.MAX_LUT_INPUTS, -1)
+            places[address[::-1]] = backwards  # of equal ones the last assignment stays: the first sample
+            first[places[places >= 0]] = True
+    return pool[np.flatnonzero(first)[:ADDRESSES]]
 
 
 def _reached(network: ir.Network, codes: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
-    """The addresses (samples, luts) of the LUTs of each layer, up to the last one."""
-    values, found = codes, list[npt.NDArray[np.uint8]]()
+    """The addresses (luts, samples) of the LUTs of each layer, up to the last one."""
+    values: npt.NDArray[Any] = codes
+    found: list[npt.NDArray[np.uint8]] = []
     last = max(i for i, node in enumerate(network.nodes) if isinstance(node, ir.LutLayer))
     for step in network.steps()[: last + 1]:
         node = step.node
         if isinstance(node, ir.LutLayer):
-            # Short rows read a last column of zeros in the slots that they lack.
-            bits = np.pad(values.reshape(len(values), -1).astype(np.uint8), ((0, 0), (0, 1)))
-            slots = itertools.zip_longest(*node.wires, fillvalue=bits.shape[1] - 1)
-            address = np.zeros((len(bits), len(node.tables)), np.uint8)
-            for slot, wires in enumerate(slots):
-                address |= bits[:, wires] << slot
+            address = lut_addresses.addresses(node, values.reshape(len(values), -1))
             tables = np.zeros((len(node.tables), 1 << ir.MAX_LUT_INPUTS), np.uint8)
             for j, (row, table) in enumerate(zip(node.wires, node.tables, strict=True)):
                 tables[j, : 1 << len(row)] = evaluate.table_bits(table, len(row))
             found.append(address)
-            values = tables[np.arange(len(tables)), address].astype(np.int64)
+            values = np.take_along_axis(tables, address, axis=1).T
         else:
             values = evaluate.apply(node, values, step.before.formats[0].lsb)
     return found

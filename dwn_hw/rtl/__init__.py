@@ -5,7 +5,7 @@ from __future__ import annotations
 from dwn_hw.rtl.core import Core
 from dwn_hw.rtl.emit import to_verilog
 from dwn_hw.rtl.engine import Engine
-from dwn_hw.rtl.parallel_verilog import lut_cell, model_files, models, part_to_verilog
+from dwn_hw.rtl.parallel_verilog import lut_cell, models, part_to_verilog
 from dwn_hw.rtl.parts import Part, make_parts
 from dwn_hw.rtl.shells import axis, uart
 from dwn_hw.rtl.shells.stream import FreeShell, StreamShell
@@ -20,7 +20,6 @@ __all__ = [
     "axis",
     "lut_cell",
     "make_parts",
-    "model_files",
     "models",
     "part_to_verilog",
     "to_verilog",

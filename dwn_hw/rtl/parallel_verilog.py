@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
@@ -97,11 +96,6 @@ def lut_cell(name: str) -> str:
     """The module that portable LUTs are instances of, for yosys: an empty box, to be turned into a cell of its own."""
     text = _assets.asset("rtl_templates", "dwn_lut_cell.v").read_text(encoding="utf-8")
     return text.replace("dwn_lut", f"{name}_lut")
-
-
-def model_files(target: str) -> tuple[Path, ...]:
-    """The files that a simulator needs beside the Verilog of a design for ``target``: none, if it is portable."""
-    return () if FAMILIES[target].portable else (_assets.asset("rtl_templates", own_cells(target).models),)
 
 
 def part_to_verilog(part: Part | WordPart) -> dict[str, str]:

@@ -6,34 +6,34 @@ Verilog bench, the same for Verilator and Icarus, and records to files.
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import hashlib
 import itertools
-import shutil
-import tempfile
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
-from dwn_hw import _assets, toolchain
-from dwn_hw._progress import Progress, ahead, silent
+from dwn_hw import toolchain
+from dwn_hw._progress import Progress, begin, silent, within
 from dwn_hw.errors import ToolError
-from dwn_hw.exports import kept_builds
-from dwn_hw.exports.derive_interface import describe
+from dwn_hw.exports.reader import Exported
 from dwn_hw.hardware import port_packing
 from dwn_hw.hardware.folded import FoldedDesign
-from dwn_hw.ir import evaluate, packing
-from dwn_hw.verification import simulate
+from dwn_hw.ir import evaluate, packing, vectors
+from dwn_hw.verification import bench_builds
+from dwn_hw.verification.bench_builds import BenchBuild
+from dwn_hw.verification.benches import BEFORE, BEHIND, FIRST, TRACE, Counts
+from dwn_hw.verification.mismatches import Difference
+from dwn_hw.verification.verilog_places import Place
 
 Codes = npt.NDArray[np.int64]
 
-#: Clocks of each of the phases that do not run at full speed; at least two samples.
-SLOW_CLOCKS, FEWEST = 200_000, 2
+#: The fewest samples of the phases that do not run at full speed.
+FEWEST = 2
 
 #: Samples whose values on all edges are held in memory at once.
 _BLOCK = 32
@@ -70,135 +70,115 @@ class Recording:
     events: list[tuple[Event, int, int, str]] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first one: of which sample, where, what was expected."""
+class Bench:
+    """A folded engine and vectors for it: :class:`dwn_hw.verification.benches.Bench`.
 
-    phase: str
-    vector: int
-    node: str
-    unit: int
-    expected: object
-    got: object
-
-
-@contextlib.contextmanager
-def built(
-    design: FoldedDesign,
-    sources: tuple[Path, ...],
-    place: Path,
-    simulator: str,
-    timeout: float,
-    progress: Progress = silent,
-) -> Iterator[Simulated]:
-    """The engine built in ``place``, unless the same was built there; where make cannot work there, in a temporary directory."""
-    if simulate.PLAIN.fullmatch(str(place.resolve())):
-        yield Simulated(design, sources, place, simulator, timeout, progress)
-        return
-    with tempfile.TemporaryDirectory(prefix="dwn-hw-") as name:
-        rtl = Path(shutil.copytree(sources[0].parent, Path(name) / "rtl"))
-        yield Simulated(
-            design, tuple(rtl / path.name for path in sources), Path(name) / "build", simulator, timeout, progress
-        )
-
-
-class Simulated:
-    """An engine built for a simulator in ``place``; :meth:`run` records a phase."""
+    ``slow_clocks``: of each phase that is not at full speed.
+    """
 
     def __init__(
         self,
+        exported: Exported,
         design: FoldedDesign,
         sources: tuple[Path, ...],
-        place: Path,
-        simulator: str,
-        timeout: float,
-        progress: Progress,
+        stimulus: vectors.Vectors,
+        slow_clocks: int,
     ) -> None:
-        self.design, self.place, self.timeout, self.progress = design, place.resolve(), timeout, progress
-        # $readmemh looks in the folder that the simulation runs in.
-        self.rtl = sources[0].parent.resolve()
-        bench = _assets.asset("sim", "bench_engine.v")
-        interface = describe(design)
-        self.top, bits, output = interface.top, interface.input.bits, interface.output.bits
-        parameters = {"X_BITS": bits, "X_DIGITS": -(-bits // 4), "Y_BITS": output, "TRANSFERS": interface.transfers}
-        self.command = self._build(simulator, (bench, *(path.resolve() for path in sources)), parameters)
+        self.interface, self.design, self.sources, self.stimulus = exported.interface, design, sources, stimulus
+        self.phases = phases(design, len(stimulus.codes), stimulus.seed, slow_clocks)
 
-    def _build(self, simulator: str, sources: tuple[Path, ...], parameters: dict[str, int]) -> list[str]:
-        program = self.place / ("bench.vvp" if simulator == "icarus" else "Vbench")
-        state = hashlib.sha256(f"{simulator} {self.top} {parameters}".encode())
-        for path in (*sources, _assets.asset("sim", "bench_engine.cpp")):
-            state.update(path.name.encode() + path.read_bytes())
-        command = [str(program)]
-        env: dict[str, str] = {}
-        if simulator == "icarus":
-            toolchain.require_programs("iverilog", "vvp")
-            command = ["vvp", "-n", str(program)]
-            build = ["iverilog", f"-DTOP={self.top}", "-g2012", "-o", str(program), "-s", "bench"]
-            build += [f"-Pbench.{name}={value}" for name, value in parameters.items()]
-        else:
-            tool = toolchain.verilator()
-            env = dict(tool.env)
-            build = [
-                tool.path,
-                "--cc",
-                "--exe",
-                "--build",
-                f"-DTOP={self.top}",
-                "--top-module",
-                "bench",
-                "-Wno-fatal",
-                "-Wno-lint",
-                "-Wno-style",
-            ]
-            build += [
-                "-O3",
-                "-CFLAGS",
-                "-O1",
-                "--x-assign",
-                "unique",
-                "--x-initial",
-                "unique",
-                "--Mdir",
-                str(self.place),
-            ]
-            build += [str(_assets.asset("sim", "bench_engine.cpp"))]
-            build += [f"-G{name}={value}" for name, value in parameters.items()]
-        if not kept_builds.is_kept(self.place, state.hexdigest()):
-            self.place.mkdir(parents=True, exist_ok=True)
-            words = [*build, *map(str, sources)]
-            name = f"{simulator} (build)"
-            heard = simulate.listen(self.progress, simulator, self.place)
-            toolchain.run(words, name=name, cwd=self.place, env=env, clean=True, timeout=self.timeout, heard=heard)
-            kept_builds.keep(self.place, state.hexdigest())
-        else:
-            ahead(self.progress, 1 - simulate.PHASES[simulator])
-        return command
+    def clocks(self) -> int:
+        """About how many are simulated."""
+        return sum(max(phase.samples * self.design.interval, *phase.resets, 0) for phase in self.phases)
 
-    def run(self, phase: Phase, codes: Codes, seed: int) -> Recording:
-        """Feed ``codes`` (samples, …) and record."""
-        files = {name: self.place / f"{phase.name}.{name}" for name in ("codes", "writes", "events", "resets")}
+    def build(self, place: Path, simulator: str) -> BenchBuild:
+        """What is built in ``place``."""
+        interface = self.interface
+        bits = interface.input.bits
+        macros = {"X_BITS": bits, "X_DIGITS": -(-bits // 4), "Y_BITS": interface.output.bits}
+        macros |= {"TRANSFERS": interface.transfers}
+        return BenchBuild(
+            simulator, "bench_engine.v", self.sources, place / "build", {"TOP": interface.top, **macros}, "-O1"
+        )
+
+    def run(self, place: Path, simulator: str, timeout: float, progress: Progress = silent) -> Counts | Difference:
+        """Simulate and compare; what was compared in each phase, or the first difference. Raises ToolError."""
+        command = bench_builds.built(self.build(place, simulator), timeout, progress)
+        begin(progress, f"simulating in {simulator}")
+        counts = {}
+        for i, phase in enumerate(self.phases):
+            within(progress, phase.name.replace("_", " "), i, len(self.phases))
+            order = self._order(i)
+            codes = self.stimulus.codes[order]
+            found = compare(self.design, phase, codes, self.record(command, i, place, timeout))
+            if isinstance(found, Difference):
+                return replace(found, vector=int(order[min(found.vector, len(order) - 1)]))
+            counts[phase.name] = found
+        return counts
+
+    def place(self, found: Difference) -> Place | None:
+        """The line of the bias of the output channel that differs, where one step makes all of its layer."""
+        network, steps = self.design.network, self.design.schedule.steps
+        own = [step for step in steps if step.edge and network.names()[step.edge - 1] == found.node]
+        if len(own) != 1:
+            return None
+        row = sum(len(step.biases) for step in steps[: steps.index(own[0])])
+        channel = found.unit // math.prod(network.edges()[own[0].edge].shape[1:])
+        file = f"rtl/{self.interface.name}_biases.hex"
+        return (
+            Place(file, row + channel + 1, f"the bias of channel {channel}") if channel < len(own[0].biases) else None
+        )
+
+    def trace(self, place: Path, found: Difference | None, timeout: float) -> Path:
+        """The waveform of the clocks before a difference, or of the first ones. Raises ToolError."""
+        place.mkdir(parents=True, exist_ok=True)
+        command = bench_builds.built(self.build(place, "icarus"), timeout, silent)
+        index = next((i for i, phase in enumerate(self.phases) if found and phase.name == found.phase), 0)
+        first = max(1, found.clock - BEFORE) if found else 1
+        until = found.clock + BEHIND if found else FIRST
+        words = [f"+trace={place.resolve() / TRACE}", f"+from={first}", f"+until={until}"]
+        (place / TRACE).unlink(missing_ok=True)  # it may be a link
+        self._play([*command, *words], index, place, timeout)
+        return place / TRACE
+
+    def record(self, command: list[str], index: int, place: Path, timeout: float) -> Recording:
+        """Run a phase. Raises ToolError."""
+        said = self._play(command, index, place, timeout)
+        writes, events = place / "build" / "writes", place / "build" / "events"
+        if not events.is_file():
+            raise ToolError(f"the simulation recorded nothing; it said:\n{said[-2000:]}")
+        found = Recording(_read_writes(writes), _read_events(events))
+        for path in (writes, events):
+            path.unlink()
+        return found
+
+    def _order(self, index: int) -> Codes:
+        """Which vectors run in a phase, in which order."""
+        count, phase = len(self.stimulus.codes), self.phases[index]
+        order = np.arange(count)
+        if phase.samples == count:
+            return order
+        return np.random.default_rng(self.stimulus.seed + index).permutation(order)[: phase.samples]
+
+    def _play(self, command: list[str], index: int, place: Path, timeout: float) -> str:
+        """Feed the codes of a phase; what was said."""
+        phase, seed = self.phases[index], self.stimulus.seed + index
+        codes = self.stimulus.codes[self._order(index)]
+        folder = place.resolve() / "build"
+        files = {name: folder / name for name in ("codes", "writes", "events", "resets")}
         files["codes"].write_text(packing.to_hex(port_packing.pack_input(codes, self.design)))
         files["resets"].write_text("".join(f"{clock}\n" for clock in phase.resets))
         for name in ("writes", "events"):
             files[name].unlink(missing_ok=True)
         # Several times what it should take: what hangs is to be found out.
         limit = min(1000 + 4 * (len(codes) + len(phase.resets) + 1) * self.design.interval, 2**31 - 2)
-        numbers = {
-            "samples": len(codes),
-            "limit": limit,
-            "idle": phase.idle,
-            "stall": phase.stall,
-            "seed": seed % (1 << 30),
-        }
-        arguments = [f"+{name}={value}" for name, value in (files | numbers).items()]
+        numbers = {"samples": len(codes), "limit": limit, "idle": phase.idle, "stall": phase.stall}
+        arguments = [f"+{name}={value}" for name, value in (files | numbers | {"seed": seed % (1 << 30)}).items()]
         # What the registers hold at first is random, so that nothing relies on it.
         arguments += ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 10**9 + 1}"]
-        said = toolchain.run(
-            [*self.command, *arguments], name="simulation", cwd=self.rtl, clean=True, timeout=self.timeout
-        )
-        if not files["events"].is_file():
-            raise ToolError(f"the simulation recorded nothing; it said:\n{said[-2000:]}")
-        return Recording(_read_writes(files["writes"]), _read_events(files["events"]))
+        # $readmemh looks in the folder that the simulation runs in.
+        rtl = self.sources[0].parent
+        return toolchain.run([*command, *arguments], name="simulation", cwd=rtl, clean=True, timeout=timeout)
 
 
 def _read_writes(path: Path) -> Codes:
@@ -228,9 +208,12 @@ def _read_events(path: Path) -> list[tuple[Event, int, int, str]]:
     return found
 
 
-def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
-    """Full speed with all samples; then, with some, idle and back-pressure, resets at random, and resets in every step."""
-    few = min(samples, max(FEWEST, SLOW_CLOCKS // design.interval))
+def phases(design: FoldedDesign, samples: int, seed: int, slow_clocks: int) -> tuple[Phase, ...]:
+    """Full speed with all samples; then, with some, idle and back-pressure, resets at random, and resets in every step.
+
+    ``slow_clocks``: about how many each of these takes, and at least two samples.
+    """
+    few = min(samples, max(FEWEST, slow_clocks // design.interval))
     rng = np.random.default_rng(seed)
     span = (few + 2) * design.interval
     # Codes that are still being fed must be interrupted too, however few clocks that takes of a sample.
@@ -240,11 +223,11 @@ def phases(design: FoldedDesign, samples: int, seed: int) -> tuple[Phase, ...]:
         Phase("full_speed", samples),
         Phase("idle_and_back_pressure", few, 100, 220),
         Phase("reset_in_mid_sample", few, 30, 100, resets),
-        Phase("reset_in_each_step", min(samples, FEWEST), resets=_in_each_step(design, rng)),
+        Phase("reset_in_each_step", min(samples, FEWEST), resets=_in_each_step(design, rng, slow_clocks)),
     )
 
 
-def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, ...]:
+def _in_each_step(design: FoldedDesign, rng: np.random.Generator, slow_clocks: int) -> tuple[int, ...]:
     """The clocks of resets that interrupt each step in each clock; in its first, its last and some other ones if steps are long.
 
     Codes come without a pause in this phase, so that it is known when a step begins: after a reset, the two clocks until the
@@ -264,7 +247,7 @@ def _in_each_step(design: FoldedDesign, rng: np.random.Generator) -> tuple[int, 
         [[one] for one in some],
     ):
         waits = [begin + at for begin, several in zip(begins, places, strict=True) for at in several]
-        if sum(waits) <= SLOW_CLOCKS:
+        if sum(waits) <= slow_clocks:
             break
     return tuple(itertools.accumulate(2 + design.transfers + wait for wait in waits))
 
@@ -273,11 +256,11 @@ def compare(design: FoldedDesign, phase: Phase, codes: Codes, recording: Recordi
     """The first difference, or what was compared: every write of every step, every result, every clock count."""
 
     def different(node: str, expected: object, got: object, unit: int = 0) -> Difference:
-        return Difference(phase.name, vector, node, unit, expected, got)
+        return Difference(phase.name, vector, node, unit, expected, got, clock)
 
     counts = {"results": 0, "node_values": 0, "clocks": recording.events[-1][1], "resets": 0, "timings": 0}
     due = _Due(design, codes)
-    vector, position = 0, 0
+    vector, position, clock = 0, 0, 0
     begun: int | None = None
     fed: int | None = None
     took: int | None = None
@@ -319,7 +302,7 @@ def compare(design: FoldedDesign, phase: Phase, codes: Codes, recording: Recordi
             case _:
                 assert_never(kind)
     if vector != len(codes):
-        return Difference(phase.name, vector, "result", 0, f"{len(codes)} results", vector)
+        return Difference(phase.name, vector, "result", 0, f"{len(codes)} results", vector, clock)
     return counts
 
 

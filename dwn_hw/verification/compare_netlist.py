@@ -22,7 +22,8 @@ from dwn_hw.hardware.design import ParallelDesign
 from dwn_hw.hardware.families import SYNTHESES
 from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.ir import sample_files, sample_warnings, vectors
-from dwn_hw.verification import compare_rtl, simulate
+from dwn_hw.verification import bench_builds, compare_parallel, compare_rtl, effort, simulator_choice
+from dwn_hw.verification.mismatches import Difference, mismatch
 
 #: Ports with default values are not what every simulator takes.
 _DEFINES = "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n"
@@ -32,7 +33,8 @@ def verify_netlist(
     folder: Path,
     target: str | None = None,
     *,
-    simulator: str = "verilator",
+    simulator: str = simulator_choice.AUTO,
+    thorough: bool = False,
     random: int = 1000,
     seed: int = 0,
     samples: sample_files.Samples | None = None,
@@ -52,26 +54,31 @@ def verify_netlist(
         rule = f"one of {', '.join(SYNTHESES)}"
         got = repr(asked) if asked else "none, and a generic export has no family of its own"
         raise OptionError(Problem("--target", rule, got, "Say for which family to synthesise."))
-    simulate.environment(simulator)  # what is missing is said before the work
+    simulator_choice.check(simulator)
+    simulator_choice.require(simulator)  # what is missing is said before the work
     given = sample_warnings.given(exported.network, samples, strict)
     stimulus = vectors.make(exported.network, random=random, seed=seed, data=given.codes, addresses=True)
-    place = folder / "verify" / f"netlist-{target}-{simulator}"
-    place.mkdir(parents=True, exist_ok=True)
+    place = folder / "verify" / f"netlist-{target}"
     repeat = (
         f"dwn-hw verify {shlex.quote(str(folder))} --level netlist --target {target} --vectors {random} --seed {seed}"
     )
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     record_of = kept_records.recorded(folder, f"netlist-{target}")
     with kept_builds.alone(place, lambda: progress(compare_rtl.WAITING)), record_of as record:
-        ahead(progress, 2 + simulate.PHASES[simulator])
+        ahead(progress, 2)
         progress(f"synthesising for {target}")
         path = synthesis.netlist(exported, target, place, timeout, progress)
         models = place / "cells.v"
         models.write_text(models_for(path.read_text("utf-8"), toolchain.yosys_models(SYNTHESES[target].models), target))
-        progress(f"building and running {len(stimulus.codes)} vectors in {simulator}")
-        bench = compare_rtl.Bench(simulator, (models, path), place, repeat, inside=False)
-        counts = compare_rtl.run_bench(exported, design, stimulus, bench, timeout, progress)
-        found = compare_rtl.summarize(counts, stimulus, simulator, 0, exported)
+        slow = (effort.THOROUGH if thorough else effort.DEFAULT).slow(design)
+        bench = compare_parallel.Bench(exported, design, (models, path), stimulus, slow, inside=False)
+        choice = simulator_choice.choose(simulator, thorough, bench, place)
+        ahead(progress, bench_builds.PHASES[choice.simulator])
+        progress(f"building and running {len(stimulus.codes)} vectors in {choice.simulator}")
+        compared = bench.run(place / choice.simulator, choice.simulator, timeout, progress)
+        if isinstance(compared, Difference):
+            raise mismatch(compared, stimulus, repeat, bench.place(compared))
+        found = compare_rtl.summarize(compared, stimulus, choice, 0, exported)
         record |= {"level": "netlist", "target": target, **found, "notes": given.notes, "warnings": given.warnings}
     return record
 

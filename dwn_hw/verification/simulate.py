@@ -25,18 +25,10 @@ from dwn_hw import _assets, toolchain
 from dwn_hw._progress import Progress, ahead, begin, silent, within
 from dwn_hw.errors import ToolError
 from dwn_hw.exports import kept_builds
+from dwn_hw.verification.bench_builds import PHASES
 
-SIMULATORS = ("verilator", "icarus")
-
-#: Phases of a simulation, as a watcher sees them: elaborating, with Verilator compiling, and simulating.
-PHASES = {"verilator": 3, "icarus": 2}
-
-#: A line of make that compiles a file; in what Verilator writes for make, the name of one; what a bench says of its progress.
-_COMPILES, _CLASS, _COUNT = (
-    re.compile(r" -c -o \S+\.o\b"),
-    re.compile(r"^  (\w+) \\$", re.M),
-    re.compile(r"@ (\d+) (\d+)"),
-)
+#: A line of make that compiles a file; in what Verilator writes for make, the name of one.
+_COMPILES, _CLASS = re.compile(r" -c -o \S+\.o\b"), re.compile(r"^  (\w+) \\$", re.M)
 
 #: What Verilator must leave visible to a bench: the pins, and what leaves each part, nothing inside them.
 _VISIBLE = """`verilator_config
@@ -100,18 +92,18 @@ def _run(
     key = _key(simulation)
     if not kept_builds.is_kept(folder, key):
         folder.mkdir(parents=True, exist_ok=True)
-        _child("build", simulation, env, build_timeout, listen(progress, simulation.simulator, folder))
+        _child("build", simulation, env, build_timeout, _listen(progress, simulation.simulator, folder))
         kept_builds.keep(folder, key)
     else:
         ahead(progress, 1 - PHASES[simulation.simulator])
     begin(progress, f"simulating in {simulation.simulator}")
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
-    output = _child("test", simulation, env, test_timeout, _counting(progress))
+    output = _child("test", simulation, env, test_timeout, None)
     return _passed(results, simulation.tests, output)
 
 
-def listen(progress: Progress, simulator: str, folder: Path) -> toolchain.Heard | None:
+def _listen(progress: Progress, simulator: str, folder: Path) -> toolchain.Heard | None:
     """Tell of a build: that it begins, and of Verilator's how far it is. What Verilator and make say is kept."""
     begin(progress, f"elaborating in {simulator}")
     if simulator != "verilator":
@@ -137,19 +129,6 @@ def _files(folder: Path) -> int:
     names = _CLASS.findall(told)
     library = [name for name in names if name.startswith("verilated")]
     return 1 + len(library) + (1 if "VM_PARALLEL_BUILDS = 0" in told else len(names) - len(library))
-
-
-def _counting(progress: Progress) -> toolchain.Heard:
-    """Tell how many vectors a bench says it has compared."""
-
-    def heard(line: str) -> bool:
-        found = _COUNT.fullmatch(line)
-        if found:
-            done, total = int(found[1]), int(found[2])
-            within(progress, f"{done:,} of {total:,} vectors", done, total)
-        return found is not None
-
-    return heard
 
 
 def environment(simulator: str) -> dict[str, str]:

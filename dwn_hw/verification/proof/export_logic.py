@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dwn_hw import ir, rtl
+from dwn_hw import ir
 from dwn_hw.errors import Mismatch
 from dwn_hw.exports.reader import Exported
 from dwn_hw.hardware import design as decided
+from dwn_hw.hardware.families import model_files
 from dwn_hw.hardware.interface import Interface
 from dwn_hw.verification.proof import read_verilog
 from dwn_hw.verification.proof.aig import Aig
@@ -51,7 +52,7 @@ class Hardware:
         self.interface = exported.interface
         self.stream = _stream(exported.interface)
         # The models of a target's cells are the shipped ones: an export is not asked what its own cells do.
-        sources = (*exported.sources, *rtl.model_files(exported.interface.target))
+        sources = (*exported.sources, *model_files(exported.interface.target))
         self.design = read_verilog.read(sources, exported.interface.top, exported.interface.clock, timeout)
         self.wires = self._wires(exported, pipeline)
         held = self.stream.advancing() if self.stream else {}

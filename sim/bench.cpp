@@ -1,4 +1,4 @@
-// The clock of bench_engine.v under Verilator: a main of its own needs no coroutines of the C++ compiler.
+// What a bench in Verilog runs by under Verilator: a main of its own needs no coroutines of the C++ compiler.
 #include "Vbench.h"
 #include "verilated.h"
 
@@ -6,9 +6,9 @@ int main(int argc, char** argv) {
     VerilatedContext context;
     context.commandArgs(argc, argv);
     Vbench bench{&context};
-    bench.clk = 0;
+    bench.tick = 0;
     while (!context.gotFinish()) {
-        bench.clk = !bench.clk;
+        bench.tick = !bench.tick;
         bench.eval();
         context.timeInc(1);
     }
