@@ -45,7 +45,7 @@ def stream_of(path: Path, network: Any) -> Any:
     show_default=True,
     help="What runs it; auto: what is sooner done (Icarus, below some 30 kB of Verilog), or was built before.",
 )
-@click.option("--thorough", is_flag=True, help="Longer runs with pauses, back-pressure and resets, in Verilator.")
+@click.option("--thorough", is_flag=True, help="Longer runs with pauses and resets, in Verilator; and again in cocotb.")
 @click.option("--trace", is_flag=True, help="A waveform of the first difference, or of the first vectors.")
 @click.option("--data", "data_file", type=click.Path(path_type=Path), help="Samples (.npz, .csv, …) to run as well.")
 @click.option("--vectors", type=click.IntRange(min=0), default=1000, show_default=True, help="Random vectors.")
@@ -126,6 +126,8 @@ def say_verified(screen: Screen, report: Report) -> None:
         f"           {report['node_values']} values of {report['nodes']} nodes, in {report['simulator']}",
         f"           results {_phases(report)}",
     )
+    if report["cocotb"]:
+        screen.say(f"           {report['cocotb']} values again, by a bench in cocotb")
     if report["simulator_because"] != "as asked":
         screen.say(f"simulator  {report['simulator']}: {report['simulator_because']}")
     if report["waveform"]:

@@ -78,7 +78,7 @@ class Bench:
     ) -> None:
         self.exported, self.interface, self.design = exported, exported.interface, design
         self.sources, self.inside = sources, inside
-        self.codes, self.seed = stimulus.codes, stimulus.seed
+        self.codes, self.seed, self.slow = stimulus.codes, stimulus.seed, slow
         self.pins = clock_plan.Pins(
             self.interface.has_streams, bool(self.interface.reset), design.latency, design.interval
         )
@@ -133,9 +133,9 @@ class Bench:
         streams = [Pin(name, name, 1, 1) for name in ("y_valid", "x_ready")] if self.pins.streams else []
         output = self.interface.output
         result = Pin("result", "y", output.bits, output.fields[0].bits)
-        return [*streams, *(pin for pin, _, _ in self._parts()), result]
+        return [*streams, *(pin for pin, _, _ in self.parts()), result]
 
-    def _parts(self) -> list[tuple[Pin, int, int]]:
+    def parts(self) -> list[tuple[Pin, int, int]]:
         """Each part's pin, the clocks behind the codes, its node."""
         edges, found = self.design.network.edges(), []
         for i, stage in enumerate(self.design.pipeline.stages if self.inside else ()):
@@ -181,7 +181,7 @@ class Bench:
         levels = np.array([[ord("0")], [ord("1")]], np.uint8)
         for pin, level in zip(streams, (last != clock_plan.NONE, moves), strict=False):
             found.append(_Seen(pin, levels, runs, level[runs].astype(np.int64)))
-        for pin, clocks, node in self._parts():
+        for pin, clocks, node in self.parts():
             vectors = plan.behind(clocks)[runs]
             rows = hex_rows.to_text(expected[f"node{node}"], pin.bits)
             known = vectors != clock_plan.NONE
@@ -198,8 +198,7 @@ class Bench:
             runs = np.arange(start, end)[plan.reset[start:end] == 0]
             given = (last[runs] != clock_plan.NONE) & ((plan.ready[runs] == 1) | (not self.pins.streams))
             values = sum(
-                pin.units * int((plan.behind(clocks)[runs] != clock_plan.NONE).sum())
-                for pin, clocks, _ in self._parts()
+                pin.units * int((plan.behind(clocks)[runs] != clock_plan.NONE).sum()) for pin, clocks, _ in self.parts()
             )
             counts[name] = {
                 "clocks": end - start,

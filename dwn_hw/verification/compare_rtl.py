@@ -22,6 +22,7 @@ from dwn_hw.hardware.folded import FoldedDesign
 from dwn_hw.ir import coverage, sample_files, sample_warnings, vectors
 from dwn_hw.verification import (
     bench_builds,
+    compare_cocotb,
     compare_engine,
     compare_parallel,
     compare_shell,
@@ -54,9 +55,10 @@ def verify(
 ) -> Document:
     """Simulate an export's Verilog and compare it with its network; what was checked, as counts.
 
-    ``thorough``: more vectors with back-pressure and resets, in Verilator. ``trace``: a waveform of the first difference, or of
-    the first vectors. ``trust_edited``: simulate Verilog as well that reaches outside the design. Raises Mismatch with the first
-    difference: vector, node, unit, both values, the place in the Verilog, seed, and the command that repeats it.
+    ``thorough``: more vectors with back-pressure and resets, in Verilator; of a parallel design, in a cocotb bench as well.
+    ``trace``: a waveform of the first difference, or of the first vectors. ``trust_edited``: simulate Verilog as well that
+    reaches outside the design. Raises Mismatch with the first difference: vector, node, unit, both values, the place in the
+    Verilog, seed, and the command that repeats it.
     """
     simulator_choice.check(simulator)
     begin(progress, "reading the export")
@@ -76,19 +78,28 @@ def verify(
     repeat += " --thorough" if thorough else ""
     golden = check_golden(exported)
     wrapper = exported.interface.wrapper
-    if wrapper:
+    in_cocotb = bench if thorough and isinstance(bench, compare_parallel.Bench) else None
+    if wrapper or in_cocotb:
         simulate.environment(choice.simulator)  # what is missing is said before the work
-    ahead(progress, (1 + bench_builds.PHASES[choice.simulator]) * (2 if wrapper else 1))
+    ahead(progress, (1 + bench_builds.PHASES[choice.simulator]) * (1 + bool(wrapper) + bool(in_cocotb)))
     with kept_builds.alone(place, lambda: progress(WAITING)), kept_records.recorded(folder, "rtl") as record:
         progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {choice.simulator}")
-        found = bench.run(place, choice.simulator, timeout, progress)
+        found, again = bench.run(place, choice.simulator, timeout, progress), None
+        if in_cocotb and not isinstance(found, Difference):
+            progress(f"again in cocotb, in {choice.simulator}")
+            again = compare_cocotb.run(in_cocotb, place, choice.simulator, timeout, progress)
+            found = again if isinstance(again, Difference) else found
         wrong = found if isinstance(found, Difference) else None
         waveform = str(bench.trace(folder / "verify" / "trace", wrong, timeout)) if trace else None
         if isinstance(found, Difference):
             raise mismatch(found, stimulus, repeat, bench.place(found), waveform)
         record |= {**summarize(found, stimulus, choice, len(exported.network.nodes), exported), "golden": golden}
         reached = coverage.measure(exported.network, stimulus.codes)
-        record |= {"thorough": thorough, "random_left_out": asked - random}
+        record |= {
+            "thorough": thorough,
+            "cocotb": values(again) if isinstance(again, dict) else None,
+            "random_left_out": asked - random,
+        }
         record |= {"reached": {**reached.report(), "text": str(reached)}, "waveform": waveform}
         record |= {"notes": given.notes, "warnings": [*given.warnings, *reached.warnings()]}
         if wrapper:
@@ -115,6 +126,11 @@ def read_by_simulators(exported: Exported) -> tuple[Path, ...]:
     return (*exported.sources, *model_files(exported.interface.target))
 
 
+def values(counts: Counts) -> int:
+    """How many values of nodes were compared in all phases."""
+    return sum(phase["node_values"] for phase in counts.values())
+
+
 def summarize(counts: Counts, stimulus: vectors.Vectors, choice: Choice, nodes: int, exported: Exported) -> Document:
     """What was checked, as plain values. Raises ToolError if it was not every vector."""
     results = sum(phase["results"] for phase in counts.values())
@@ -130,6 +146,6 @@ def summarize(counts: Counts, stimulus: vectors.Vectors, choice: Choice, nodes: 
         "seed": stimulus.seed,
         "nodes": nodes,
         "results": results,
-        "node_values": sum(phase["node_values"] for phase in counts.values()),
+        "node_values": values(counts),
         "phases": counts,
     }

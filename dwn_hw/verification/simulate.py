@@ -27,8 +27,9 @@ from dwn_hw.errors import ToolError
 from dwn_hw.exports import kept_builds
 from dwn_hw.verification.bench_builds import PHASES
 
-#: A line of make that compiles a file; in what Verilator writes for make, the name of one.
+#: A line of make that compiles a file; in what Verilator writes for make, the name of one; what a bench says of its progress.
 _COMPILES, _CLASS = re.compile(r" -c -o \S+\.o\b"), re.compile(r"^  (\w+) \\$", re.M)
+_COUNT = re.compile(r"@ (\d+) (\d+)")
 
 #: What Verilator must leave visible to a bench: the pins, and what leaves each part, nothing inside them.
 _VISIBLE = """`verilator_config
@@ -99,7 +100,7 @@ def _run(
     begin(progress, f"simulating in {simulation.simulator}")
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
-    output = _child("test", simulation, env, test_timeout, None)
+    output = _child("test", simulation, env, test_timeout, _counting(progress))
     return _passed(results, simulation.tests, output)
 
 
@@ -129,6 +130,19 @@ def _files(folder: Path) -> int:
     names = _CLASS.findall(told)
     library = [name for name in names if name.startswith("verilated")]
     return 1 + len(library) + (1 if "VM_PARALLEL_BUILDS = 0" in told else len(names) - len(library))
+
+
+def _counting(progress: Progress) -> toolchain.Heard:
+    """Tell how many results a bench says it has compared."""
+
+    def heard(line: str) -> bool:
+        found = _COUNT.fullmatch(line)
+        if found:
+            done, total = int(found[1]), int(found[2])
+            within(progress, f"{done:,} of {total:,} results", done, total)
+        return found is not None
+
+    return heard
 
 
 def environment(simulator: str) -> dict[str, str]:
