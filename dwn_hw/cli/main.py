@@ -11,7 +11,22 @@ from pathlib import Path
 import click
 
 from dwn_hw._version import __version__
-from dwn_hw.cli import board, build, export, fit, inspect, predict, project_file, prove, report, start, sweep, synth, train, verify
+from dwn_hw.cli import (
+    board,
+    build,
+    export,
+    fit,
+    inspect,
+    predict,
+    project_file,
+    prove,
+    report,
+    start,
+    sweep,
+    synth,
+    train,
+    verify,
+)
 from dwn_hw.cli.screen import Commands, refuse
 from dwn_hw.errors import InputError
 
