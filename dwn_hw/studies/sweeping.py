@@ -32,7 +32,7 @@ TRIALS = 20
 #: Seconds between two looks at what others found, and at least between two pages.
 _PAUSE, _PAGE = 1.0, 60.0
 
-#: Told of the front when another design is on it, and of what came of the trials since then.
+#: Told of the front as trials end, and of what came of these.
 Told: TypeAlias = Callable[[list[Found], list[Document]], None]
 
 
@@ -86,7 +86,7 @@ def sweep(
     ``resume``: go on with what is there. ``space``: a TOML file, or a dictionary of the same form (docs/sweeps.md); else one by
     rule. ``synth``, ``place``: count by yosys for a family, or placed on a board; else by estimate. ``trials``, ``minutes``: the
     budget, 20 trials if neither is said; ``jobs``: processes; ``dask``: a scheduler's address, or ``local``. ``asked``: ``kind``,
-    ``categorical``, ``ignore_columns``, ``vectors``, ``seed``. ``told(front, records)`` is called when the front has changed.
+    ``categorical``, ``ignore_columns``, ``vectors``, ``seed``. ``told(front, records)`` is called as trials end.
     Returns what was found: ``front``, ``trials`` by state, ``failed``, ``study``. Raises OptionError with all that is wrong.
     """
     budget = Budget(trials, minutes, jobs, dask)
