@@ -74,7 +74,8 @@ def by_hand(folder, part):
     return int((np.array(network.class_names)[y] == part.y).sum())
 
 
-def test_a_sweep_finds_verified_designs_and_says_what_they_are_worth(table, tmp_path):
+def test_a_sweep_finds_verified_designs_and_says_what_they_are_worth(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(front, "write_page", lambda study, rows, progress: study.folder / "report.html")
     study = tmp_path / "study"
     report = dwn_hw.sweep(table, study, label="kind", space=SPACE, trials=1, vectors=5)
     assert report["trials"] == {"complete": 1, "fail": 0, "running": 0, "waiting": 0} | report["trials"]
@@ -267,6 +268,10 @@ def test_processes_beside_and_of_a_cluster_find_the_same_as_one(table, tmp_path,
         subprocess.run(words_of(table, tmp_path / study, *FOUR, *ways), check=True, env=env, timeout=400)
     first, second = ((tmp_path / study / "front.csv").read_text().splitlines() for study in ("one", "two"))
     assert [line.split(",")[1:] for line in first] == [line.split(",")[1:] for line in second]
+    pytest.importorskip("vl_convert")
+    page = (tmp_path / "two" / "report.html").read_text()
+    assert page.count("<svg") >= 2
+    assert all(line.split(",")[1] in page for line in second[1:])
 
 
 @pytest.mark.sweeps
