@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,8 @@ def on(address: str, job: Job, count: int) -> Callable[[], None]:
         if address == LOCAL:
             threads = str(max(1, (os.cpu_count() or 1) // count))
             env = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
-            cluster = _dask.LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, env=env)
+            how = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
+            cluster = _dask.LocalCluster(n_workers=count, env=env, **how)
             with cluster, _dask.Client(cluster) as client:
                 _all(client, job)
             return
