@@ -114,10 +114,7 @@ def _verified(study: Study, design: str, progress: Progress) -> Document:
     with kept_builds.alone(study.folder / "locks" / design, lambda: progress("waiting for the same design")):
         if not record.is_file():
             vectors: Any = study.said["vectors"]
-            simulator = (
-                "icarus" if shutil.which("iverilog") else "verilator"
-            )  # the first is sooner done with small designs
-            found: Any = compare_rtl.verify(place, simulator=simulator, random=vectors, progress=progress)
+            found: Any = compare_rtl.verify(place, random=vectors, progress=progress)
             write_json(record, {name: found[name] for name in ("simulator", "vectors", "node_values", "digest")})
     return {"verified": read_json(record)}
 
