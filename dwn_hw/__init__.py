@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     )
     from dwn_hw.errors import DwnHwError, InputError, Mismatch, ToolError, Undecided
     from dwn_hw.exports.options import Options
+    from dwn_hw.studies.fit_board import fit_board
+    from dwn_hw.studies.sweeping import sweep
 
 _HOME = {
     "Board": "api",
@@ -51,6 +53,7 @@ _HOME = {
     "explain": "api",
     "export": "api",
     "fit": "api",
+    "fit_board": "studies.fit_board",
     "freeze": "api",
     "load": "api",
     "predict": "api",
@@ -59,6 +62,7 @@ _HOME = {
     "report": "api",
     "run": "api",
     "save": "api",
+    "sweep": "studies.sweeping",
     "synth": "api",
     "verify": "api",
 }
@@ -79,6 +83,7 @@ __all__ = [
     "explain",
     "export",
     "fit",
+    "fit_board",
     "freeze",
     "load",
     "predict",
@@ -87,6 +92,7 @@ __all__ = [
     "report",
     "run",
     "save",
+    "sweep",
     "synth",
     "verify",
 ]

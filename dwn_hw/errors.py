@@ -15,6 +15,7 @@
     ├── Mismatch             exit code 1: two things that must be equal are not
     ├── Undecided            exit code 1: whether two things are equal was not found out
     └── Unfit                exit code 1: a board cannot take a design: it is too large, or too slow for the clock
+        └── TooSlow          it fits, and does not meet the clock
 
 An ``InputError`` carries every problem that could be known at once, each as a :class:`Problem`.
 """
@@ -122,3 +123,11 @@ class Undecided(DwnHwError):
 
 class Unfit(DwnHwError):
     """A design that a board cannot take: too large, or too slow for its clock; the message says by how much, and what to try."""
+
+
+class TooSlow(Unfit):
+    """A design that has a place on a board, and meets ``mhz`` there, which is less than its clock."""
+
+    def __init__(self, message: str, mhz: float) -> None:
+        self.mhz = mhz
+        super().__init__(message)

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "dwn_hw"
 ORDER = [
     *("errors", "_assets", "_json", "_version", "_progress", "toolchain"),
     *("nn", "ir", "frontend", "hardware", "rtl", "exports", "fpga", "verification"),
-    *("api", "cli", "__main__"),
+    *("api", "studies", "cli", "__main__"),
 ]
 
 #: Each heavy dependency enters through few doors: modules, or rooms with all that is in them.
@@ -53,6 +53,8 @@ DOORS = {
     "click": {"cli"},
     "rich": {"cli", "_progress.terminal"},
     "serial": {"fpga.serial_host"},
+    "optuna": {"studies.journal"},
+    "distributed": {"studies.dask_cluster"},
     "pickle": set(),
 }
 
@@ -62,7 +64,7 @@ EVERYWHERE = {"numpy", "dwn_hw"}
 #: The public names of ``__init__`` are resolved when they are used, so it may import what is above it.
 LAZY = "__init__"
 
-MAX_FUNCTION, MAX_FILE, MAX_ROOMS = 60, 400, 18
+MAX_FUNCTION, MAX_FILE, MAX_ROOMS = 60, 400, 19
 
 
 def modules(package: Path) -> dict[str, Path]:

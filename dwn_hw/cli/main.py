@@ -11,14 +11,29 @@ from pathlib import Path
 import click
 
 from dwn_hw._version import __version__
-from dwn_hw.cli import board, build, export, inspect, predict, project_file, prove, report, start, synth, train, verify
+from dwn_hw.cli import (
+    board,
+    build,
+    export,
+    fit,
+    inspect,
+    predict,
+    project_file,
+    prove,
+    report,
+    start,
+    sweep,
+    synth,
+    train,
+    verify,
+)
 from dwn_hw.cli.screen import Commands, refuse
 from dwn_hw.errors import InputError
 
 #: Every command; ``--help`` sorts them.
 COMMANDS = (
     *(train.train, export.export, export.check, verify.verify, prove.prove, predict.predict, synth.synth),
-    *(report.report, inspect.compare, inspect.explain),
+    *(report.report, inspect.compare, inspect.explain, sweep.sweep, fit.fit),
     *(build.boards, build.build, build.program, board.run, board.board_sim),
     *(start.doctor, start.demo),
 )

@@ -21,7 +21,7 @@ NAME = "dwn-hw.toml"
 
 #: What several commands share, and which parameter of which command it is.
 SHARED: dict[str, dict[str, str]] = {
-    "table": {"train": "samples"},
+    "table": {"train": "samples", "sweep": "table", "fit": "table"},
     "model": {"train": "out", "export": "model", "check": "model"},
     "data": {
         **dict.fromkeys(("export", "check", "verify", "report", "compare", "explain"), "data_file"),
@@ -34,7 +34,7 @@ SHARED: dict[str, dict[str, str]] = {
         ),
         "report": "directories",
     },
-    "board": dict.fromkeys(("export", "check", "build", "program"), "board"),
+    "board": dict.fromkeys(("export", "check", "build", "program", "fit"), "board"),
 }
 
 #: Options that are refused in a file: they run code that stands beside it, or are about one call.

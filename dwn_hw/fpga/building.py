@@ -18,7 +18,7 @@ from typing import Any
 from dwn_hw import _json, rtl, toolchain
 from dwn_hw._json import Document
 from dwn_hw._progress import Progress, ahead, within
-from dwn_hw.errors import OptionError, Problem, ToolError, Unfit
+from dwn_hw.errors import OptionError, Problem, ToolError, TooSlow, Unfit
 from dwn_hw.exports import kept_builds, verilog_checksums
 from dwn_hw.exports.reader import Exported, read_export
 from dwn_hw.fpga import boards, fitting, floor_plan, routing, synthesis
@@ -282,11 +282,12 @@ def _check_clock(job: Job, timing: dict[str, Any]) -> None:
     if timing["fmax_mhz"] < wanted:
         slack = 1000 / wanted - 1000 / timing["fmax_mhz"]
         path = timing["critical_path"]
-        raise Unfit(
+        raise TooSlow(
             f"too slow for {job.board.key}: {timing['fmax_mhz']:.1f} MHz of {wanted:g} MHz, slack {slack:.1f} ns "
             f"(seeds: {', '.join(f'{mhz:.1f}' for mhz in timing['fmax_by_seed'].values())})\n"
             f"longest path: {path['text'] if path else 'not said'}\n"
-            f"Export again with --target {job.board.family} and --clock-mhz {1.25 * wanted:g}, or try more --seeds."
+            f"Export again with --target {job.board.family} and --clock-mhz {1.25 * wanted:g}, or try more --seeds.",
+            timing["fmax_mhz"],
         )
 
 

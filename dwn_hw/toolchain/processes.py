@@ -141,6 +141,11 @@ def stop() -> None:
         _kill(process)
 
 
+def is_stopping() -> bool:
+    """Whether programs are being ended, so that what failed failed for that."""
+    return _stopping
+
+
 def go_on() -> None:
     """After :func:`stop`, let programs run again."""
     global _stopping

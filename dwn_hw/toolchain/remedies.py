@@ -38,6 +38,8 @@ REMEDIES = {
     "torch": "pip install 'dwn-hw[torch]'",
     "scikit-learn": "pip install 'dwn-hw[train]'",
     "triton": "pip install 'dwn-hw[gpu]'",
+    "optuna": "pip install 'dwn-hw[sweep]'",
+    "distributed": "pip install 'dwn-hw[cluster]'",
 }
 
 

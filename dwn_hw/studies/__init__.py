@@ -1,0 +1,1 @@
+"""Many designs of one table: a space of settings, trials that several processes share, and the front of what was found."""
