@@ -54,6 +54,7 @@ def sorter(net: str, length: int, gamma: float = 0.1) -> nn.Module:
 
 signum5, plain5, tanh5, ste5 = (partial(sorter, net, 5) for net in MIDDLES)
 signum10, plain10, tanh10, ste10 = (partial(sorter, net, 10) for net in MIDDLES)
+signum15, plain15, tanh15, ste15 = (partial(sorter, net, 15) for net in MIDDLES)
 
 
 def loss(scores: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
