@@ -75,7 +75,7 @@ def verify(
     place = folder / "verify" / choice.simulator
     repeat = f"dwn-hw verify {shlex.quote(str(folder))} --simulator {choice.simulator} --vectors {random} --seed {seed}"
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
-    repeat += " --thorough" if thorough else ""
+    repeat += " --thorough" * thorough
     golden = check_golden(exported)
     wrapper = exported.interface.wrapper
     in_cocotb = bench if thorough and isinstance(bench, compare_parallel.Bench) else None
@@ -84,22 +84,14 @@ def verify(
     ahead(progress, (1 + bench_builds.PHASES[choice.simulator]) * (1 + bool(wrapper) + bool(in_cocotb)))
     with kept_builds.alone(place, lambda: progress(WAITING)), kept_records.recorded(folder, "rtl") as record:
         progress(f"computing what {len(stimulus.codes)} vectors must give, building and running in {choice.simulator}")
-        found, again = bench.run(place, choice.simulator, timeout, progress), None
-        if in_cocotb and not isinstance(found, Difference):
-            progress(f"again in cocotb, in {choice.simulator}")
-            again = compare_cocotb.run(in_cocotb, place, choice.simulator, timeout, progress)
-            found = again if isinstance(again, Difference) else found
+        found, again = _compared(bench, in_cocotb, place, choice.simulator, timeout, progress)
         wrong = found if isinstance(found, Difference) else None
         waveform = str(bench.trace(folder / "verify" / "trace", wrong, timeout)) if trace else None
         if isinstance(found, Difference):
             raise mismatch(found, stimulus, repeat, bench.place(found), waveform)
         record |= {**summarize(found, stimulus, choice, len(exported.network.nodes), exported), "golden": golden}
         reached = coverage.measure(exported.network, stimulus.codes)
-        record |= {
-            "thorough": thorough,
-            "cocotb": values(again) if isinstance(again, dict) else None,
-            "random_left_out": asked - random,
-        }
+        record |= {"thorough": thorough, "cocotb": again and values(again), "random_left_out": asked - random}
         record |= {"reached": {**reached.report(), "text": str(reached)}, "waveform": waveform}
         record |= {"notes": given.notes, "warnings": [*given.warnings, *reached.warnings()]}
         if wrapper:
@@ -107,6 +99,23 @@ def verify(
             own = compare_shell.Setting(choice.simulator, read_by_simulators(exported), place, seed, timeout)
             record["ports"] = compare_shell.verify(exported, wrapper, stimulus.codes, own, progress)
     return record
+
+
+def _compared(
+    bench: Bench,
+    in_cocotb: compare_parallel.Bench | None,
+    place: Path,
+    simulator: str,
+    timeout: float,
+    progress: Progress,
+) -> tuple[Counts | Difference, Counts | None]:
+    """What a bench compared, or the first difference; and if there is none what cocotb compared, where that is asked for."""
+    found = bench.run(place, simulator, timeout, progress)
+    if in_cocotb is None or isinstance(found, Difference):
+        return found, None
+    progress(f"again in cocotb, in {simulator}")
+    again = compare_cocotb.run(in_cocotb, place, simulator, timeout, progress)
+    return (again, None) if isinstance(again, Difference) else (found, again)
 
 
 def _bench(exported: Exported, stimulus: vectors.Vectors, extent: effort.Effort) -> Bench:

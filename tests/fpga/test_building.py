@@ -133,7 +133,7 @@ def test_a_clock_that_is_not_met_is_an_error_with_slack_and_path_and_leaves_the_
     result = CliRunner().invoke(main.main, ["build", str(out), "--board", "icebreaker", "--seeds", "1", "--json"])
     assert result.exit_code == 1
     error = json.loads(result.stdout)["error"]
-    assert error["kind"] == "Unfit"
+    assert error["kind"] == "TooSlow"
     first, path, remedy = error["message"].splitlines()
     found = re.fullmatch(
         r"too slow for icebreaker: ([\d.]+) MHz of 150 MHz, slack (-[\d.]+) ns \(seeds: [\d.]+\)", first

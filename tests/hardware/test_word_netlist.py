@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import FORMATS, bias, codes_for, convolutions, dense, weights
 
 from dwn_hw import ir, toolchain
-from dwn_hw.errors import IRError, OptionError
+from dwn_hw.errors import IRError, Mismatch, OptionError
 from dwn_hw.exports import planning, writer
 from dwn_hw.hardware import split_netlist
 from dwn_hw.hardware.design import make_design
@@ -170,7 +170,7 @@ def test_a_fault_in_the_verilog_is_found_and_named(tmp_path):
     text = path.read_text()
     assert " - " in text
     path.write_text(text.replace(" - ", " + ", 1))
-    with pytest.raises(compare_rtl.Mismatch, match="dense"):
+    with pytest.raises(Mismatch, match="dense"):
         compare_rtl.verify(tmp_path / "export", simulator="icarus", random=40)
 
 
