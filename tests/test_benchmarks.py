@@ -80,6 +80,7 @@ def mapped(tmp_path_factory):
     return folder / "netlist.json"
 
 
+@pytest.mark.sweeps
 @pytest.mark.parametrize("case", range(len(CARRIES)))
 def test_a_carry_position_costs_a_site_unless_a_counted_lut_stands_in_it(module, mapped, case):
     *_, luts, sites = CARRIES[case]
@@ -97,6 +98,7 @@ PIPE = """
     endmodule"""
 
 
+@pytest.mark.sweeps
 def test_levels_and_parts_stop_at_registers(module, count):
     found = count(PIPE.format(last=17), module("counting").by_register(("front", "back")))
     # Six bits are one LUT6; twelve are two, joined by a third.
@@ -129,6 +131,7 @@ def test_a_path_without_logic_of_the_design_is_the_wrappers(module):
     assert not path("core.popcount.x", "bench_out", 3, 0, 1, 1).of_wrapper
 
 
+@pytest.mark.sweeps
 def test_a_recipe_gives_the_same_checkpoint_twice_and_dwn_hw_reads_it(module, tmp_path):
     torch = pytest.importorskip("torch")
     from dwn_hw.frontend import checkpoints

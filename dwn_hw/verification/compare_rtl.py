@@ -76,8 +76,7 @@ def verify(
     repeat = f"dwn-hw verify {shlex.quote(str(folder))} --simulator {choice.simulator} --vectors {random} --seed {seed}"
     repeat += f" --data {shlex.quote(samples.name)}" if samples is not None else ""
     repeat += " --thorough" * thorough
-    golden = check_golden(exported)
-    wrapper = exported.interface.wrapper
+    golden, wrapper = check_golden(exported), exported.interface.wrapper
     in_cocotb = bench if thorough and isinstance(bench, compare_parallel.Bench) else None
     if wrapper or in_cocotb:
         simulate.environment(choice.simulator)  # what is missing is said before the work
@@ -92,8 +91,8 @@ def verify(
         record |= {**summarize(found, stimulus, choice, len(exported.network.nodes), exported), "golden": golden}
         reached = coverage.measure(exported.network, stimulus.codes)
         record |= {"thorough": thorough, "cocotb": again and values(again), "random_left_out": asked - random}
-        record |= {"reached": {**reached.report(), "text": str(reached)}, "waveform": waveform}
-        record |= {"notes": given.notes, "warnings": [*given.warnings, *reached.warnings()]}
+        record |= {"reached": {**reached.report(), "text": str(reached)}, "waveform": waveform, "notes": given.notes}
+        record |= {"warnings": [*given.warnings, *reached.warnings()]}
         if wrapper:
             progress(f"the {exported.interface.shell} shell in {choice.simulator}")
             own = compare_shell.Setting(choice.simulator, read_by_simulators(exported), place, seed, timeout)

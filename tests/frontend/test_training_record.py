@@ -72,9 +72,11 @@ def test_a_calibration_on_the_training_samples_is_warned_of_and_refused_if_stric
     ("beside", "name"),
     [
         ({"test_acc": 0.7}, "test_acc"),
-        ({"results": {"best_accuracy": 70.0, "train_acc": 1.0}}, "results.best_accuracy"),
-        ({"config": {"num_classes": CLASSES, "val_accuracy": 0.7}}, "val_accuracy"),
-        ({"acc": 0.7, "accuracy": 0.6, "epoch": 5}, "acc"),
+        *swept(
+            ({"results": {"best_accuracy": 70.0, "train_acc": 1.0}}, "results.best_accuracy"),
+            ({"config": {"num_classes": CLASSES, "val_accuracy": 0.7}}, "val_accuracy"),
+            ({"acc": 0.7, "accuracy": 0.6, "epoch": 5}, "acc"),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

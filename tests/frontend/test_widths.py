@@ -148,6 +148,7 @@ def test_the_finest_grid_of_other_data_holds_the_thresholds_in_few_enough_codes(
 # ---- the cost ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweeps
 @given(st.integers(2, 14), st.integers(1, 24), st.integers(0, 99))
 @settings(max_examples=30)
 def test_the_rough_cost_is_at_least_what_is_built_and_a_third_more_at_most(bits, count, seed):

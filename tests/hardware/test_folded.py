@@ -24,7 +24,7 @@ from dwn_hw.hardware.folded.pointwise import Pointwise
 from dwn_hw.ir import evaluate
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(network=nets.images(), lanes=st.integers(1, 4), seed=st.integers(0, 99))
 def test_the_engine_equals_evaluate_for_any_shape_stride_padding_group_and_shift(network, lanes, seed):
     network = narrow_before_pooling(network)

@@ -47,7 +47,7 @@ def test_an_encoder_equals_its_comparisons_for_every_code(draw):
     assert_equal(Thermometer((row,)), Edge((1,), (fmt,)), codes, k, share, quick)
 
 
-@pytest.mark.parametrize(("signed", "k", "most"), [(False, 6, 1.8), (True, 6, 1.8), *swept((True, 4, 3.8))])
+@pytest.mark.parametrize(("signed", "k", "most"), [(True, 6, 1.8), *swept((False, 6, 1.8), (True, 4, 3.8))])
 def test_crowded_thresholds_are_edges_of_each_other_equal_for_every_code_and_cheap(signed, k, most):
     fmt = Format(16, signed)
     middle = (fmt.low + fmt.high + 1) // 2
@@ -231,6 +231,7 @@ def test_the_same_network_gives_the_same_netlists():
 # ---- carry chains --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweeps
 @given(st.data())
 @settings(max_examples=15)
 def test_a_count_with_carry_chains_is_the_sum_of_its_columns_and_constant(draw):

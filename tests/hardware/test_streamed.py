@@ -391,6 +391,7 @@ def test_the_estimate_is_what_yosys_counts(tmp_path, features, target):
     assert estimate["ram"] == (features * plan.rows[-1].bit_length() if plan.in_memory else 0)
 
 
+@pytest.mark.sweeps
 def test_features_share_their_comparators():
     """16 features of 12 thresholds: about half the LUTs of the parallel encoder; of 300 pixels, next to none."""
     rng = np.random.default_rng(0)

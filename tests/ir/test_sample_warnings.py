@@ -134,6 +134,7 @@ def test_strict_writes_no_export(jets, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.sweeps
 def test_saturation_that_a_calibration_chose_is_said_to_be_chosen(jets, tmp_path):
     folder, x, y = jets
     report = dwn_hw.export(

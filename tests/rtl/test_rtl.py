@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dwn_hw import rtl, toolchain
 from dwn_hw.hardware.design import make_design
-from dwn_hw.hardware.families import FAMILIES, TARGETS
+from dwn_hw.hardware.families import TARGETS
 from dwn_hw.hardware.lut_netlist import LutBuilder
 from dwn_hw.ir import ArgMax, Format, GroupSum, Input, LutLayer, Network, Thermometer, truth_tables
 from dwn_hw.ir.truth_tables import table_of
@@ -161,7 +161,9 @@ def test_every_module_can_be_read_as_plain_verilog_by_yosys(tmp_path):
     toolchain.run([*toolchain.yosys(), "-q", "-p", script], name="yosys", cwd=tmp_path, timeout=300)
 
 
-@pytest.mark.parametrize("target", [name for name in TARGETS if not FAMILIES[name].portable])
+@pytest.mark.parametrize(
+    "target", ["xc7", *(pytest.param(name, marks=pytest.mark.sweeps) for name in ("ecp5", "ice40", "gowin"))]
+)
 def test_a_large_vote_in_a_family_s_cells_is_lint_clean_and_readable(tmp_path, target):
     """Carry chains on xc7; every instance on a line and no invented names."""
     tool = toolchain.verilator()

@@ -96,14 +96,24 @@ FAULTS = [
     ("uart", "parallel", "dwn_uart_link", "assign core_rst = rst | fresh;", "assign core_rst = rst;"),
     *swept(("uart", "streamed", "dwn_uart_link", "assign core_rst = rst | fresh;", "assign core_rst = rst;")),
     ("uart", "parallel", "dwn_uart_link", "if (damaged) verdict = DAMAGED;\n        else ", ""),
-    ("uart", "parallel", "dwn_uart_link", "if (sample) clocks <= 0;", "if (sample) clocks <= 1;"),
-    ("uart", "parallel", "dwn_deframe", "if (rst | flag | cut) begin", "if (rst | flag & field == WHOLE | cut) begin"),
-    ("uart", "parallel", "dwn_enframe", "special & ~escaped;", "special;"),
+    *swept(
+        ("uart", "parallel", "dwn_uart_link", "if (sample) clocks <= 0;", "if (sample) clocks <= 1;"),
+        (
+            "uart",
+            "parallel",
+            "dwn_deframe",
+            "if (rst | flag | cut) begin",
+            "if (rst | flag & field == WHOLE | cut) begin",
+        ),
+        ("uart", "parallel", "dwn_enframe", "special & ~escaped;", "special;"),
+    ),
     ("axis", "parallel", "dwn_axis_link", "second_valid <= 1'b1;", "second_valid <= 1'b0;"),
-    ("axis", "parallel", "dwn_axis_link", "~first_valid) begin", "1'b1) begin"),
+    *swept(("axis", "parallel", "dwn_axis_link", "~first_valid) begin", "1'b1) begin")),
     ("axis", "streamed", "dwn_axis_link", "filling <= ~last_turn & now[0];", "filling <= 1'b0;"),
-    ("axis", "streamed", "dwn_axis_link", "marks[head] <= now;", "marks[tail] <= now;"),
-    ("axis", "streamed", "dwn_axis", ".rst(~aresetn)", ".rst(1'b0)"),
+    *swept(
+        ("axis", "streamed", "dwn_axis_link", "marks[head] <= now;", "marks[tail] <= now;"),
+        ("axis", "streamed", "dwn_axis", ".rst(~aresetn)", ".rst(1'b0)"),
+    ),
 ]
 
 

@@ -103,6 +103,7 @@ def test_random_vectors_that_are_not_worth_their_clocks_are_left_out_and_counted
     assert "5 random)" in said.output
 
 
+@pytest.mark.sweeps
 def test_a_dense_network_is_equal_in_verilator(tmp_path):
     out = write(nets.mlp(), tmp_path / "a folder", 32)
     report = compare_rtl.verify(out, simulator="verilator", random=20)
@@ -225,6 +226,7 @@ def test_the_verilog_is_the_same_each_time_lint_clean_and_says_its_schedule(tmp_
     toolchain.run(command, name="verilator", cwd=tmp_path, env=tool.env, timeout=60)
 
 
+@pytest.mark.sweeps
 @pytest.mark.parametrize("target", ["ecp5", *swept("xc7")])
 def test_synthesis_finds_no_multiplier_and_the_block_rams_that_were_estimated(exported, target):
     """In the unit of the family's boards: on the 7 series a RAMB18 is half a block."""
