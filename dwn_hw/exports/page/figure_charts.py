@@ -17,6 +17,9 @@ SHOWN, READABLE = 64, 12
 #: Where names of neighbouring points stand, so that they do not lie on each other.
 _APART = (-9, -22, 15, 28)
 
+#: The most points that are all named; of more, only those that no other one beats.
+_MOST_NAMED = 6
+
 Row = dict[str, Any]
 
 
@@ -192,7 +195,9 @@ def front(rows: Sequence[Row]) -> Figure:
     """
     sources = list(dict.fromkeys(row["source"] for row in rows))
     named = sorted((row for row in rows if row["name"]), key=lambda row: row["lut"])
-    rows = [{**row, "slot": named.index(row) % len(_APART) if row["name"] else -1} for row in rows]
+    if len(named) > _MOST_NAMED:  # or nobody could read them; the tables name all
+        named = [row for row in named if row["front"]]
+    rows = [{**row, "slot": named.index(row) % len(_APART) if row in named else -1} for row in rows]
     x = {
         "field": "lut",
         "type": "quantitative",
@@ -223,7 +228,7 @@ def front(rows: Sequence[Row]) -> Figure:
             *(
                 {
                     "transform": [{"filter": f"datum.slot == {slot}"}],
-                    "mark": {"type": "text", "dy": dy, "limit": 90, "fontSize": 10},
+                    "mark": {"type": "text", "dy": dy, "limit": 76, "fontSize": 10},
                     "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "text": {"field": "name"}},
                 }
                 for slot, dy in enumerate(_APART)
