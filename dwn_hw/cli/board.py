@@ -72,6 +72,7 @@ def run(
         sample_files.save_predictions(out, exported.network, answers.codes, fields.get("scores"), last)
         report |= {"out": str(out)}
     _say(screen, report)
+    screen.say(*([f"wrote      {out}"] if out is not None else []))
     screen.warn(report)
     screen.result(report)
 

@@ -37,8 +37,8 @@ _GROUPS = (
 _EXAMPLES = """\b
 Examples:
   dwn-hw {name} jets.pt{out} --data test.npz
-  dwn-hw {name} jets.pt{out} --board icebreaker --clock-mhz 12
-  dwn-hw {name} jets.pt{out} --calibrate train.npz --max-drop 0.002
+  dwn-hw {name} jets.pt{out} --board ulx3s-25f --clock-mhz 50
+  dwn-hw {name} jets.pt{out} --calibrate unseen.npz --max-drop 0.01
   dwn-hw {name} weights.pt --arch net.py:Net{out} --data test.npz
 """
 

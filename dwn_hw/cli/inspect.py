@@ -61,6 +61,8 @@ def _verdict(report: Report, names: list[str]) -> Iterator[str]:
     if "right" in found:
         told = (f"{name} {count:,}" for name, count in zip(names, found["right_alone"], strict=True))
         yield f"           right where the other is wrong: {', '.join(told)}"
+        if not sum(found["right_alone"]):
+            return
         chance = f"would be so unequal by chance in {found['p']:.1%} of cases"
         yield f"           if both were as good, these counts {chance} (McNemar's exact test)"
 
@@ -97,7 +99,7 @@ def _explained(report: Report, file: str) -> Iterator[str]:
         yield f"{layer['layer']:10} {layer['ones']} of {layer['luts']} LUTs give 1; {alone}{which}"
     tried, found = report["changes_tried"], report["changes"]
     if found:
-        yield f"changes    of one feature that change the answer, the nearest of {len(found)} features:"
+        yield f"changes    of one feature that change the answer, the nearest first ({len(found)} can):"
         yield from map(_changed, found[:_MOST])
     else:
         yield f"changes    of one feature: none of {tried:,} that were tried changes the answer"

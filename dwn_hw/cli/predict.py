@@ -46,8 +46,9 @@ def predict(screen: Screen, directory: Path, samples: tuple[Path, ...], out: Pat
         right = f", accuracy {row['accuracy']}" if "accuracy" in row else ""
         screen.say(f"           {row['name']}: {row['samples']} samples{right}")
     screen.warn(report)
-    if out is None:
-        say_first(screen, report)
+    say_first(screen, report)
+    if out is not None:
+        screen.say(f"wrote      {out}")
     screen.result(report | ({"out": str(out)} if out else {}))
 
 

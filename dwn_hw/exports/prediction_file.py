@@ -27,6 +27,9 @@ from dwn_hw.ir.sample_files import check_out
 
 Array = npt.NDArray[Any]
 
+#: The endings of files that are no ``.npz``.
+_KINDS = (".npy", ".csv", ".parquet")
+
 
 class Sink(Protocol):
     """Takes predictions part by part: codes (samples, …), scores (samples, …), classes (samples,)."""
@@ -63,10 +66,10 @@ class Nothing:
 @contextlib.contextmanager
 def written(path: Path, network: ir.Network) -> Iterator[Sink]:
     """A sink that becomes the file ``path`` when all went well. Raises DataError for one that cannot be written."""
-    check_out(path)
+    check_out(path, (".npz", *_KINDS))
     path = path.resolve()  # what a link leads to is written, not the link
     partial = path.parent / f"{path.name}.partial"
-    kinds: dict[str, Callable[[Path, ir.Network], Any]] = {".npy": _Npy, ".csv": _Csv, ".parquet": _Parquet}
+    kinds: dict[str, Callable[[Path, ir.Network], Any]] = dict(zip(_KINDS, (_Npy, _Csv, _Parquet), strict=True))
     try:
         with kinds.get(path.suffix.lower(), _Npz)(partial, network) as sink:
             yield sink

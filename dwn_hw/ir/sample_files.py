@@ -14,7 +14,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -248,7 +248,7 @@ def to_codes(samples: Samples, network: ir.Network) -> Encoded:
     return Encoded(encoded.codes.reshape(-1, *network.input.shape), encoded.rounded, encoded.saturated)
 
 
-def check_out(path: Path) -> None:
+def check_out(path: Path, endings: Sequence[str] = (".npz",)) -> None:
     """Raise DataError unless a file of predictions may be written there: known before the work, not after it."""
     got, place = "", path.resolve()
     if not place.parent.is_dir():
@@ -259,6 +259,9 @@ def check_out(path: Path) -> None:
         got = f"no permission to write in {path.parent}"
     if got:
         raise DataError(Problem(str(path), "a writable file", got, "Choose another -o."))
+    if path.suffix.lower() not in endings:
+        rule = f"a name that ends in {' or '.join(endings)}"
+        raise DataError(Problem(str(path), rule, path.suffix or "no ending", "Choose another -o."))
 
 
 def save_predictions(path: Path, network: ir.Network, codes: npt.NDArray[Any], scores: Any, y: Any) -> None:

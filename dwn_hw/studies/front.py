@@ -99,7 +99,17 @@ def _beats(one: Found, other: Found) -> bool:
 def write_csv(study: Study, rows: Sequence[Found]) -> Path:
     """Write the front as ``front.csv`` of a study."""
     names = list(study.space.dimensions)
-    head = ("trial", "design", "luts", "lut_inputs", "accuracy", "test_accuracy", "test_low", "test_high", *names)
+    head = (
+        "trial",
+        "design",
+        "counted_luts",
+        "lut_inputs",
+        "accuracy",
+        "test_accuracy",
+        "test_low",
+        "test_high",
+        *names,
+    )
     lines: Any = [
         (
             *(one.number, one.design, one.luts, one.lut_inputs, round(one.accuracy, 6)),

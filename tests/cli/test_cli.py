@@ -529,6 +529,9 @@ def test_predictions_that_cannot_be_written_are_refused(exported):
         assert f"error: {place}: a writable file; got " in refused(
             exported.parent, "predict", "out", "x.npz", "-o", place
         )
+    message = refused(exported.parent, "predict", "out", "x.npz", "-o", "y.txt")
+    assert "error: y.txt: a name that ends in .npz or .npy or .csv or .parquet; got .txt." in message
+    assert run("predict", "out", "x.npz", "-o", "y.csv").stderr.splitlines()[-1] == "wrote      y.csv"
 
 
 def test_an_export_over_an_earlier_one_replaces_all_of_it(home):

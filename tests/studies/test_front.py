@@ -60,7 +60,7 @@ def test_the_front_as_csv(tmp_path):
     study = SimpleNamespace(folder=tmp_path, space=SimpleNamespace(dimensions={"n": None}))
     front.write_csv(study, [found(0, 90, 500), found(1, 95, 900)])
     rows = list(csv.DictReader((tmp_path / "front.csv").read_text().splitlines()))
-    assert [(row["trial"], row["luts"], row["accuracy"], row["n"]) for row in rows] == [
+    assert [(row["trial"], row["counted_luts"], row["accuracy"], row["n"]) for row in rows] == [
         ("0", "500", "0.9", "6"),
         ("1", "900", "0.95", "6"),
     ]

@@ -67,9 +67,10 @@ def figures(facts: Facts, results: Results | None) -> dict[str, Cell]:
     counts = {f"LUT, yosys {name}": number(found, "total", "lut") for name, found in facts.syntheses.items()}
     return {
         "accuracy": right[0] / right[1] if right else None,
-        "at least": low,
-        "at most": high,
+        "accuracy, at least": low,
+        "accuracy, at most": high,
         "samples": right[1] if right else None,
+        "inputs of a LUT": FAMILIES[facts.exported.interface.target].lut_inputs,
         **{f"{what}, estimate": taken[kind] for kind, what in cost_sections.KINDS.items()},
         **counts,
         "latency, clocks": facts.exported.interface.latency,
