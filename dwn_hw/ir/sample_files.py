@@ -259,9 +259,9 @@ def check_out(path: Path, endings: Sequence[str] = (".npz",)) -> None:
         got = f"no permission to write in {path.parent}"
     if got:
         raise DataError(Problem(str(path), "a writable file", got, "Choose another -o."))
-    if path.suffix.lower() not in endings:
+    if path.suffix and path.suffix.lower() not in endings:  # without one it is an .npz
         rule = f"a name that ends in {' or '.join(endings)}"
-        raise DataError(Problem(str(path), rule, path.suffix or "no ending", "Choose another -o."))
+        raise DataError(Problem(str(path), rule, path.suffix, "Choose another -o."))
 
 
 def save_predictions(path: Path, network: ir.Network, codes: npt.NDArray[Any], scores: Any, y: Any) -> None:
