@@ -209,3 +209,15 @@ def test_one_width_for_all_features_is_one(bits):
     grids = widths.shared(rows, bits)
     assert {grid.bits for grid in grids} == {bits}
     assert [grid.shift for grid in grids] == [5 - min(bits, most) for most in (2, 5)]
+
+
+def test_a_feature_s_own_grid_is_its_step_where_others_lie_on_none():
+    rng = np.random.default_rng(0)
+    x = np.stack(
+        [rng.random(50), rng.integers(0, 2, 50), rng.integers(-40, 90, 50) / 4, rng.integers(0, 3, 50) / 3], axis=1
+    )
+    thresholds = np.array([[0.25, 0.5], [5e-8, 5e-8], [-3.0, 7.5], [0.4, 0.7]])
+    steps = widths.finest_steps(thresholds, x)
+    assert steps[1:3] == (1, Fraction(1, 4))
+    # A third is no power of two: such a port could not be rounded down, and its step is as fine as that of data on no grid.
+    assert all(step < Fraction(1, 2**20) and step.numerator == 1 for step in (steps[0], steps[3]))

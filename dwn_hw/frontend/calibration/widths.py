@@ -23,6 +23,7 @@ import numpy.typing as npt
 from dwn_hw import ir
 from dwn_hw.frontend import input_port
 from dwn_hw.ir.codes import to_grid
+from dwn_hw.ir.network import is_dyadic
 
 #: The widest port tried where the data lies on no grid. float32 has 24 significant bits; up to two more are lost to a step that
 #: is a power of two and to codes that lie outside the thresholds.
@@ -71,8 +72,9 @@ class Choice:
 
 
 def finest_steps(thresholds: npt.NDArray[Any], x: npt.NDArray[Any]) -> tuple[Fraction, ...]:
-    """The step of each feature below which nothing is gained: that of the grid which the data ``x`` lies on; else a power of two,
-    so fine that WIDEST bits just span the feature's ``thresholds`` (features, bits)."""
+    """The step of each feature below which nothing is gained: that of the grid which the data ``x`` lies on; else that which the
+    feature's own values lie on, if it is a power of two, as 1 of a truth value or a count; else a power of two, so fine that
+    WIDEST bits just span the feature's ``thresholds`` (features, bits)."""
     port = input_port.choose(thresholds, None, x)
     if port.origin == "data":
         return port.steps * len(thresholds)
@@ -81,7 +83,14 @@ def finest_steps(thresholds: npt.NDArray[Any], x: npt.NDArray[Any]) -> tuple[Fra
     ends = np.stack([x.min(axis=0), x.max(axis=0)]).astype(np.float64)
     scale = np.maximum(reach, np.clip(np.abs(ends).max(axis=0), 2.0**-900, 2.0**900))
     size = np.where(span > 0, np.maximum(span, reach * 2.0 ** (WIDEST - _DEPTH)), scale)
-    return tuple(Fraction(2) ** (int(exponent) + 1 - WIDEST) for exponent in np.frexp(size)[1])
+    fine = [Fraction(2) ** (int(exponent) + 1 - WIDEST) for exponent in np.frexp(size)[1]]
+    return tuple(_own_step(thresholds[[f]], x[:, [f]]) or step for f, step in enumerate(fine))
+
+
+def _own_step(thresholds: npt.NDArray[Any], column: npt.NDArray[Any]) -> Fraction | None:
+    """The step of the grid that a feature's values lie on, or None."""
+    own = input_port.choose(thresholds, None, column)
+    return own.steps[0] if own.origin == "data" and is_dyadic(own.steps[0]) else None
 
 
 def port(grids: Sequence[Grid], finest: Sequence[Fraction], reason: str, rounding: str = ir.NEAREST) -> input_port.Port:
