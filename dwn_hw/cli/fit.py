@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dwn_hw.cli import sweep
-from dwn_hw.cli.arguments import SEED
+from dwn_hw.cli.arguments import BOARD, SEED
 from dwn_hw.cli.grouped_help import GroupedCommand
 from dwn_hw.cli.screen import Report, Screen, command
 
@@ -28,15 +28,12 @@ _GROUPS = (
 
 @click.command(cls=GroupedCommand, groups=_GROUPS, short_help="The most accurate network for a board.")
 @click.argument("table", type=_PATH)
-@click.option("--board", required=True, metavar="BOARD", help="One of `dwn-hw boards` that nextpnr routes.")
+@click.option("--board", required=True, type=BOARD, help="One of `dwn-hw boards` that nextpnr routes.")
 @click.option("-o", "--out", type=_PATH, help="The export directory. Default: the names of table and board.")
 @click.option("--study", type=_PATH, help="The folder of what is tried. Default: beside it, OUT-study.")
 @sweep.samples_options
 @click.option("--resume", is_flag=True, help="Go on with what was tried.")
-@click.option("--trials", type=int, help="How many networks are tried in all; 12 unless --minutes is said.")
-@click.option("--minutes", type=float, help="How long new trials begin.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes of this machine.")
-@click.option("--dask", metavar="ADDRESS|local", help="A scheduler of Dask, or a cluster of --jobs processes here.")
+@sweep.budget_options(12)
 @click.option("--seeds", type=int, default=3, show_default=True, help="Of place and route; the best.")
 @click.option("--space", type=_PATH, metavar="SPACE.toml", help="Tables [train] and [export] of the settings below.")
 @click.option("--kind", metavar="dwn|difflogic-like", help="Of network.")

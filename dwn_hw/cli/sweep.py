@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dwn_hw.cli.arguments import SEED
+from dwn_hw.cli.arguments import BOARD, SEED
 from dwn_hw.cli.grouped_help import GroupedCommand
 from dwn_hw.cli.screen import Report, Screen, command
 
@@ -80,17 +80,33 @@ def samples_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def budget_options(trials: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What bounds the work of ``sweep`` and ``fit``, and who does it; ``trials`` if nothing is said."""
+    options = (
+        click.option("--trials", type=int, help=f"How many are tried in all; {trials} unless --minutes is said."),
+        click.option("--minutes", type=float, help="How long new trials begin."),
+        click.option("--jobs", type=int, default=1, show_default=True, help="Processes of this machine."),
+        click.option(
+            "--dask", metavar="ADDRESS|local", help="A scheduler of Dask, or a cluster of --jobs processes here."
+        ),
+    )
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 @click.command(cls=GroupedCommand, groups=_GROUPS, short_help="Try many designs, and find those that none beats.")
 @click.argument("table", type=_PATH)
 @click.option("--study", type=_PATH, required=True, help="The folder of the study, which processes share.")
 @samples_options
 @click.option("--resume", is_flag=True, help="Go on with the study that is there, or help with it.")
-@click.option("--trials", type=int, help="How many there may be in all; 20 unless --minutes is said.")
-@click.option("--minutes", type=float, help="How long new trials begin.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes of this machine.")
-@click.option("--dask", metavar="ADDRESS|local", help="A scheduler of Dask, or a cluster of --jobs processes here.")
+@budget_options(20)
 @click.option("--synth", metavar="FAMILY", help="yosys, for a family.")
-@click.option("--place", metavar="BOARD", help="Place and route, for one of `dwn-hw boards`.")
+@click.option("--place", type=BOARD, help="Place and route, for one of `dwn-hw boards`.")
 @click.option("--space", type=_PATH, metavar="SPACE.toml", help="Tables [train] and [export] of the settings below.")
 @click.option("--kind", metavar="dwn|shift|difflogic-like", help="Of network.")
 @settings_options((*_TRAIN, *_EXPORT))

@@ -86,11 +86,7 @@ def _board(key: str, budget: Budget, seeds: int) -> Board:
     if seeds < 1:
         problems.append(Problem("--seeds", "1 or more", str(seeds), "Give each place and route a seed."))
     try:
-        board = boards.read(key)
-        if board.flow != "nextpnr":
-            routed = ", ".join(one.key for one in boards.every() if one.flow == "nextpnr")
-            rule = f"a board that nextpnr routes ({routed})"
-            problems.append(Problem("--board", rule, key, f"Use `dwn-hw train --board {key}`, and build its project."))
+        board = boards.routed(key, "--board", f"Use `dwn-hw train --board {key}`, and build its project.")
     except OptionError as error:
         problems += error.problems
     if problems:

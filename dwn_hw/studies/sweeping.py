@@ -116,15 +116,9 @@ def _refuse(problems: Sequence[Problem], synth: str | None, place: str | None) -
         found.append(Problem("--synth", f"one of {', '.join(SYNTHESES)}", repr(synth), "Choose one of them."))
     if place:
         try:
-            board = boards.read(place)
+            boards.routed(place, "--place", "Choose one of them.")
         except OptionError as error:
             found += error.problems
-        else:
-            if board.flow != "nextpnr":
-                routed = ", ".join(one.key for one in boards.every() if one.flow == "nextpnr")
-                found.append(
-                    Problem("--place", f"a board that nextpnr routes ({routed})", place, "Choose one of them.")
-                )
     if found:
         raise OptionError(*found)
 

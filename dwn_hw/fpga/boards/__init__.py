@@ -83,6 +83,15 @@ def read(key: str) -> Board:
     return Board(key=key, programmers=programmers, **said)
 
 
+def routed(key: str, option: str, remedy: str) -> Board:
+    """The board of an ``option``, which nextpnr must route. Raises OptionError for another, with the ``remedy``, or for none."""
+    board = read(key)
+    if board.flow != "nextpnr":
+        rule = f"a board that nextpnr routes ({', '.join(one.key for one in every() if one.flow == 'nextpnr')})"
+        raise OptionError(Problem(option, rule, key, remedy))
+    return board
+
+
 def every() -> tuple[Board, ...]:
     """All boards, the smallest of each family first."""
     found = [read(key) for key in names()]
